@@ -1,0 +1,221 @@
+"""Keras layers that the networks share: padding as PyTorch defines it and instance normalization."""
+
+import keras
+import tensorflow as tf
+
+# One fused kernel an image beats moments arithmetic up to about this many images on CPUs.
+_LARGEST_FUSED_BATCH = 4
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class InstanceNormalization(keras.layers.Layer):
+    """Normalizes each channel of each image to zero mean and unit variance over its pixels.
+
+    Takes over the arguments, defaults and weight names of `tensorflow_addons.layers.InstanceNormalization`. The
+    reference networks use it with `epsilon=1e-5, center=False, scale=False`. Statistics are computed in at least
+    float32 whatever the dtype policy, with the biased variance, as PyTorch's `InstanceNorm2d` does.
+
+    Args:
+        axis: int, the channel axis. Defaults to -1.
+        epsilon: float, added to the variance. Defaults to 1e-3.
+        center: bool, whether to add the weight `beta`, one a channel. Defaults to True.
+        scale: bool, whether to multiply by the weight `gamma`, one a channel. Defaults to True.
+        beta_initializer, gamma_initializer: initializers of the weights. Default to zeros and ones.
+        beta_regularizer, gamma_regularizer: optional regularizers of the weights.
+        beta_constraint, gamma_constraint: optional constraints on the weights.
+        **kwargs: of `keras.layers.Layer`, as `name` and `dtype`.
+
+    Call arguments:
+        inputs: float tensor of rank 3 or more, `(batch, ..., channels)` for `axis=-1`.
+
+    Raises:
+        ValueError: if `axis` is the batch axis, or `epsilon` is negative.
+
+    Example:
+        >>> layer = InstanceNormalization(epsilon=1e-5, center=False, scale=False)
+        >>> layer(keras.random.normal((1, 8, 8, 3))).shape
+        TensorShape([1, 8, 8, 3])
+
+    Reference:
+        [Ulyanov et al., 2016](https://arxiv.org/abs/1607.08022)
+    """
+
+    def __init__(
+        self,
+        axis=-1,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if axis == 0:
+            raise ValueError(f"`axis` must be the channel axis, not the batch axis. Received: axis={axis}")
+        if epsilon < 0:
+            raise ValueError(f"`epsilon` must be at least 0. Received: epsilon={epsilon}")
+        self.axis = axis
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = keras.initializers.get(beta_initializer)
+        self.gamma_initializer = keras.initializers.get(gamma_initializer)
+        self.beta_regularizer = keras.regularizers.get(beta_regularizer)
+        self.gamma_regularizer = keras.regularizers.get(gamma_regularizer)
+        self.beta_constraint = keras.constraints.get(beta_constraint)
+        self.gamma_constraint = keras.constraints.get(gamma_constraint)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        channels = input_shape[self.axis]
+        self.gamma = self._add_channel_weight("gamma", channels) if self.scale else None
+        self.beta = self._add_channel_weight("beta", channels) if self.center else None
+
+    def _add_channel_weight(self, name, channels):
+        return self.add_weight(
+            name=name,
+            shape=(channels,),
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            # A half-precision gamma would lose what the float32 statistics keep.
+            autocast=False,
+        )
+
+    def call(self, inputs):
+        if self._is_fusable(inputs):
+            return self._fused(inputs)
+        return self._by_moments(inputs)
+
+    def _is_fusable(self, inputs):
+        """The fused kernel wants channels last, has no float64, and takes one image a call: unknown batches cannot."""
+        rank, batch = inputs.shape.rank, inputs.shape[0]
+        channels_last = rank == 4 and self.axis in (-1, 3)
+        return channels_last and inputs.dtype != tf.float64 and batch is not None and 1 <= batch <= _LARGEST_FUSED_BATCH
+
+    def _fused(self, inputs):
+        """On a batch of one, batch normalization in training mode is instance normalization, gradient included."""
+        if inputs.dtype == tf.float32:
+            inputs = _without_rough_mean(inputs, (1, 2))
+        channels = inputs.shape[-1] or tf.shape(inputs)[-1]
+        gamma = tf.ones(channels) if self.gamma is None else tf.cast(self.gamma, tf.float32)
+        beta = tf.zeros(channels) if self.beta is None else tf.cast(self.beta, tf.float32)
+        images = [inputs] if inputs.shape[0] == 1 else tf.split(inputs, inputs.shape[0])
+        outputs = [
+            tf.raw_ops.FusedBatchNormV3(
+                x=image, scale=gamma, offset=beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
+            ).y
+            for image in images
+        ]
+        return outputs[0] if len(outputs) == 1 else tf.concat(outputs, axis=0)
+
+    def _by_moments(self, inputs):
+        x = tf.cast(inputs, tf.float64 if inputs.dtype == tf.float64 else tf.float32)
+        channel_axis = self.axis % x.shape.rank
+        pixels = [axis for axis in range(1, x.shape.rank) if axis != channel_axis]
+        if channel_axis == 3 and x.shape.rank == 4:
+            x = _without_rough_mean(x, (1, 2))
+        mean, variance = tf.nn.moments(x, pixels, keepdims=True)
+        factor = tf.math.rsqrt(variance + self.epsilon)
+        weight_shape = [-1 if axis == channel_axis else 1 for axis in range(x.shape.rank)]
+        if self.gamma is not None:
+            factor *= tf.reshape(tf.cast(self.gamma, x.dtype), weight_shape)
+        y = (x - mean) * factor
+        if self.beta is not None:
+            y += tf.reshape(tf.cast(self.beta, x.dtype), weight_shape)
+        return tf.cast(y, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": keras.initializers.serialize(self.beta_initializer),
+            "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
+            "beta_regularizer": keras.regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": keras.regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": keras.constraints.serialize(self.beta_constraint),
+            "gamma_constraint": keras.constraints.serialize(self.gamma_constraint),
+        }
+
+
+def _without_rough_mean(images, pixels):
+    """Shifts each channel by the mean of every 64th pixel, which normalization undoes exactly.
+
+    TensorFlow's CPU kernels sum a channel one pixel after another in float32, so the mean of a flat image is off by
+    1e-5 of its value, and dividing by `sqrt(epsilon)` makes that 2e-3. Small numbers have small errors. The shift has
+    no gradient: the output does not depend on it.
+    """
+    return images - tf.stop_gradient(tf.reduce_mean(images[:, ::8, ::8], pixels, keepdims=True))
+
+
+class _Padding2D(keras.layers.Layer):
+    """Pads height and width of `(batch, height, width, channels)` by `padding` pixels on every side."""
+
+    def __init__(self, padding=1, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(padding, int) or padding < 0:
+            raise ValueError(f"`padding` must be an integer of at least 0. Received: padding={padding}")
+        self.padding = padding
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        grown = (side if side is None else side + 2 * self.padding for side in (height, width))
+        return (batch, *grown, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class ReflectionPadding2D(_Padding2D):
+    """Pads by mirroring about the edge pixels, which are not repeated: PyTorch's `ReflectionPad2d`.
+
+    Args:
+        padding: int, pixels added on every side; must be less than height and width. Defaults to 1.
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `padding` is not an integer of at least 0.
+
+    Example:
+        >>> ReflectionPadding2D(3)(keras.ops.ones((1, 8, 8, 3))).shape
+        TensorShape([1, 14, 14, 3])
+    """
+
+    def call(self, inputs):
+        p = self.padding
+        return tf.pad(inputs, [[0, 0], [p, p], [p, p], [0, 0]], mode="REFLECT")
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class ReplicationPadding2D(_Padding2D):
+    """Pads by repeating the edge pixels: PyTorch's `ReplicationPad2d`.
+
+    Args:
+        padding: int, pixels added on every side. Defaults to 1.
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `padding` is not an integer of at least 0.
+
+    Example:
+        >>> ReplicationPadding2D(1)(keras.ops.ones((1, 8, 8, 3))).shape
+        TensorShape([1, 10, 10, 3])
+    """
+
+    def call(self, inputs):
+        # A symmetric pad repeats the edge only for a single pixel, so a wider one is made a pixel at a time.
+        for _ in range(self.padding):
+            inputs = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
+        return inputs
