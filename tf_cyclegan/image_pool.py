@@ -1,0 +1,85 @@
+"""The history of generated images that discriminators are trained on."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class ImagePool(keras.layers.Layer):
+    """Returns generated images mixed with older ones, so that a discriminator does not chase the newest only.
+
+    Each image is treated alone. Until the pool is full it is stored and returned. Afterwards, with probability 1/2 it
+    takes the place of a random stored image, which is returned; otherwise it is returned and not stored.
+    The images, their count and the random state are variables: they work inside `tf.function` and are saved.
+
+    Args:
+        size: int, images held; 0 returns every image as it is. Defaults to 50.
+        seed: optional int, makes the choices repeatable. Defaults to None.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`; height, width and channels are fixed at build.
+
+    Raises:
+        ValueError: if `size` is not an integer of at least 0, or the images' size is unknown when it is above 0.
+
+    Reference:
+        [Shrivastava et al., 2016](https://arxiv.org/abs/1612.07828), section 2.3.
+    """
+
+    def __init__(self, size=50, seed=None, **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        if not isinstance(size, int) or size < 0:
+            raise ValueError(f"`size` must be an integer of at least 0. Received: size={size}")
+        self.size = size
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        if self.size == 0:
+            return
+        image_shape = tuple(input_shape[1:])
+        if None in image_shape:
+            raise ValueError(
+                f"`size` must be 0 unless height, width and channels of the images are known. "
+                f"Received: size={self.size} with images of shape {image_shape}"
+            )
+        self.images = self.add_weight(
+            shape=(self.size, *image_shape), initializer="zeros", trainable=False, autocast=False, name="images"
+        )
+        self.count = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="count")
+
+    def call(self, inputs):
+        if self.size == 0:
+            return inputs
+        images = tf.cast(tf.stop_gradient(inputs), self.images.dtype)
+        # Image by image and in order: a later image of a batch may meet an earlier one of the same batch.
+        exchanged = tf.map_fn(self._exchange, images, parallel_iterations=1)
+        return tf.cast(tf.ensure_shape(exchanged, inputs.shape), inputs.dtype)
+
+    def _exchange(self, image):
+        filling = self.count < self.size
+        chance = keras.random.uniform((), seed=self.seed_generator)
+        place = keras.random.randint((), 0, self.size, seed=self.seed_generator)
+        return tf.cond(
+            filling,
+            lambda: self._store(image),
+            lambda: tf.cond(chance > 0.5, lambda: self._swap(image, place), lambda: image),
+        )
+
+    def _store(self, image):
+        self.images.value.scatter_update(tf.IndexedSlices(image, self.count.value))
+        self.count.assign_add(1)
+        return image
+
+    def _swap(self, image, place):
+        old = tf.identity(self.images.value.sparse_read(place))
+        with tf.control_dependencies([old]):
+            self.images.value.scatter_update(tf.IndexedSlices(image, place))
+        return old
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size, "seed": self.seed}

@@ -1,0 +1,105 @@
+"""The objectives, as pure functions: tensors in, one scalar out, in at least float32."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+GAN_MODES = ("lsgan", "vanilla", "hinge", "wgangp")
+
+
+def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
+    """What a generator pays for images that the discriminator does not take for real.
+
+    Args:
+        fake_scores: float tensor of any shape, the discriminator's raw scores (no sigmoid) of generated images.
+        gan_mode: `"lsgan"` (least squares), `"vanilla"` (non-saturating cross entropy), `"hinge"` or `"wgangp"`.
+            Defaults to `"lsgan"`.
+
+    Returns:
+        Scalar. For lsgan `mean((D(G(x)) - 1)^2)`.
+
+    Raises:
+        ValueError: if `gan_mode` is unknown.
+
+    Reference:
+        [Mao et al., 2016](https://arxiv.org/abs/1611.04076), [Goodfellow et al., 2014](https://arxiv.org/abs/1406.2661),
+        [Lim and Ye, 2017](https://arxiv.org/abs/1705.02894), [Gulrajani et al., 2017](https://arxiv.org/abs/1704.00028)
+    """
+    check_gan_mode(gan_mode)
+    if gan_mode == "lsgan":
+        return ops.mean(ops.square(fake_scores - 1))
+    if gan_mode == "vanilla":
+        return ops.mean(ops.softplus(-fake_scores))
+    return -ops.mean(fake_scores)
+
+
+def discriminator_adversarial_loss(real_scores, fake_scores, gan_mode="lsgan"):
+    """What a discriminator pays for mistakes on real and on generated images.
+
+    lsgan and vanilla are halved, as the CycleGAN paper's section 4 has it; hinge and wgangp stand as in their papers.
+
+    Args:
+        real_scores: float tensor of any shape, raw scores of real images.
+        fake_scores: float tensor of any shape, raw scores of generated images.
+        gan_mode: as in `generator_adversarial_loss`. Defaults to `"lsgan"`.
+
+    Returns:
+        Scalar. For lsgan `(mean((D(y) - 1)^2) + mean(D(G(x))^2)) / 2`.
+
+    Raises:
+        ValueError: if `gan_mode` is unknown.
+    """
+    check_gan_mode(gan_mode)
+    if gan_mode == "lsgan":
+        return 0.5 * (ops.mean(ops.square(real_scores - 1)) + ops.mean(ops.square(fake_scores)))
+    if gan_mode == "vanilla":
+        return 0.5 * (ops.mean(ops.softplus(-real_scores)) + ops.mean(ops.softplus(fake_scores)))
+    if gan_mode == "hinge":
+        return ops.mean(ops.relu(1 - real_scores)) + ops.mean(ops.relu(1 + fake_scores))
+    return ops.mean(fake_scores) - ops.mean(real_scores)
+
+
+def gradient_penalty(discriminator, real_images, fake_images, seed=None):
+    """How far the discriminator's slope is from 1 between real and generated images: `E[(||grad D(x^)||_2 - 1)^2]`.
+
+    The gradient is that of the sum of an image's scores, one random point `x^` on the line between each pair.
+
+    Args:
+        discriminator: callable, images to scores; differentiated twice.
+        real_images, fake_images: float tensors of one shape, `(batch, height, width, channels)`.
+        seed: int or `keras.random.SeedGenerator` for the random points. Defaults to None.
+
+    Returns:
+        Scalar, float32 or wider, without its weight (10 in the paper).
+
+    Reference:
+        [Gulrajani et al., 2017](https://arxiv.org/abs/1704.00028), equation 3.
+    """
+    batch = ops.shape(real_images)[0]
+    epsilon = keras.random.uniform((batch, 1, 1, 1), dtype=real_images.dtype, seed=seed)
+    points = epsilon * real_images + (1 - epsilon) * fake_images
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        scores = ops.sum(discriminator(points))
+    gradient = ops.reshape(tape.gradient(scores, points), (batch, -1))
+    # The square root has no slope at 0: a constant discriminator would make NaN of the whole step.
+    norm = ops.sqrt(ops.sum(ops.square(gradient), axis=1) + 1e-16)
+    return ops.mean(ops.square(norm - 1))
+
+
+def reconstruction_loss(images, reconstructed):
+    """Mean absolute difference: the cycle, identity and L1 losses of the papers.
+
+    Args:
+        images, reconstructed: float tensors of one shape.
+
+    Returns:
+        Scalar `mean(|reconstructed - images|)`.
+    """
+    return ops.mean(ops.abs(reconstructed - images))
+
+
+def check_gan_mode(gan_mode):
+    """Raises `ValueError` unless `gan_mode` is one of `GAN_MODES`."""
+    if gan_mode not in GAN_MODES:
+        raise ValueError(f"`gan_mode` must be one of {', '.join(GAN_MODES)}. Received: gan_mode={gan_mode!r}")

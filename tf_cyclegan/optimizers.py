@@ -1,0 +1,58 @@
+"""Adam as PyTorch computes it, one fused kernel a variable."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam with PyTorch's epsilon and TensorFlow's fused kernel.
+
+    PyTorch adds epsilon to the bias-corrected root, `sqrt(v / (1 - beta_2^t)) + epsilon`, Keras to the uncorrected
+    one, which makes epsilon 31 times larger in the first step. The fused kernel also saves the passes over memory
+    that Keras's arithmetic takes, a few percent of a training step.
+
+    Args:
+        learning_rate: float or schedule. Defaults to 2e-4, the CycleGAN paper's.
+        beta_1: float, decay of the first moment. Defaults to 0.5, the paper's.
+        beta_2: float, decay of the second moment. Defaults to 0.999.
+        epsilon: float, PyTorch's. Defaults to 1e-8.
+        **kwargs: of `keras.optimizers.Adam`, but not `amsgrad`, which the kernel does not know.
+
+    Raises:
+        ValueError: if `amsgrad` is asked for.
+
+    Reference:
+        [Kingma and Ba, 2014](https://arxiv.org/abs/1412.6980)
+    """
+
+    def __init__(self, learning_rate=2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8, name="adam", **kwargs):
+        if kwargs.get("amsgrad"):
+            raise ValueError("`amsgrad` must be False: take `keras.optimizers.Adam` for it. Received: amsgrad=True")
+        super().__init__(
+            learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name=name, **kwargs
+        )
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        dtype = variable.dtype
+        step = ops.cast(self.iterations + 1, dtype)
+        beta_1_power, beta_2_power = (ops.power(ops.cast(beta, dtype), step) for beta in (self.beta_1, self.beta_2))
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
+            lr=ops.cast(learning_rate, dtype),
+            beta1=ops.cast(self.beta_1, dtype),
+            beta2=ops.cast(self.beta_2, dtype),
+            epsilon=ops.cast(self.epsilon, dtype) * ops.sqrt(1 - beta_2_power),
+            grad=ops.cast(gradient, dtype),
+        )
+
+
+def _handle(variable):
+    """The resource behind a variable of Keras, or of TensorFlow, which is what Keras hands over."""
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
