@@ -1,0 +1,154 @@
+"""What the layers of one network have in common: padding, normalization, initialization and dtype."""
+
+import dataclasses
+
+import keras
+from keras import layers
+
+from tf_cyclegan.layers import InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
+
+NORMALIZATIONS = ("instance", "batch", "none")
+INITIALIZERS = ("normal", "xavier", "kaiming", "orthogonal")
+PADDINGS = {"reflect": ReflectionPadding2D, "replicate": ReplicationPadding2D, "zero": layers.ZeroPadding2D}
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Adds layers of one style to a functional network.
+
+    Args:
+        normalization: `"instance"`, `"batch"` or `"none"`.
+        initializer: of the kernels, see `kernel_initializer`.
+        dtype: dtype or policy of every layer; None for the ambient policy.
+    """
+
+    normalization: str = "instance"
+    initializer: object = "normal"
+    dtype: object = None
+
+    def __post_init__(self):
+        check_choice("normalization", self.normalization, NORMALIZATIONS)
+        kernel_initializer(self.initializer)
+        object.__setattr__(self, "dtype", keras.dtype_policies.get(self.dtype or keras.config.dtype_policy()))
+
+    @property
+    def output_dtype(self):
+        """Networks answer in float32 when they compute in less."""
+        return "float64" if self.dtype.compute_dtype == "float64" else "float32"
+
+    def pad(self, x, padding, mode, name):
+        return PADDINGS[mode](padding, dtype=self.dtype, name=name)(x)
+
+    def convolution(self, x, filters, kernel_size, name, strides=1, padding="valid", use_bias=True):
+        return layers.Conv2D(
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer(self.initializer),
+            dtype=self.dtype,
+            name=f"{name}_conv",
+        )(x)
+
+    def deconvolution(self, x, filters, name, use_bias=True):
+        """PyTorch's `ConvTranspose2d(3, stride=2, padding=1, output_padding=1)`: twice the size, to the pixel.
+
+        Of the 2n + 1 pixels of a full transposed convolution PyTorch drops the first; Keras's "same" drops the last.
+        """
+        x = layers.Conv2DTranspose(
+            filters,
+            3,
+            2,
+            "valid",
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer(self.initializer),
+            dtype=self.dtype,
+            name=f"{name}_conv",
+        )(x)
+        return layers.Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x)
+
+    @property
+    def bias_before_normalization(self):
+        """Both normalizations subtract the mean, and a bias with it: the bias would only drift."""
+        return self.normalization == "none"
+
+    def normalize(self, x, name):
+        if self.normalization == "instance":
+            layer = InstanceNormalization(
+                epsilon=1e-5, center=False, scale=False, dtype=self.dtype, name=f"{name}_normalization"
+            )
+            return layer(x)
+        if self.normalization == "batch":
+            # PyTorch's momentum 0.1 is Keras's 0.9.
+            layer = layers.BatchNormalization(
+                momentum=0.9,
+                epsilon=1e-5,
+                gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
+                dtype=self.dtype,
+                name=f"{name}_normalization",
+            )
+            return layer(x)
+        return x
+
+    def relu(self, x, name):
+        return layers.ReLU(dtype=self.dtype, name=f"{name}_relu")(x)
+
+    def leaky_relu(self, x, name):
+        return layers.LeakyReLU(0.2, dtype=self.dtype, name=f"{name}_leaky_relu")(x)
+
+    def dropout(self, x, rate, name):
+        return layers.Dropout(rate, dtype=self.dtype, name=f"{name}_dropout")(x) if rate else x
+
+    def part(self, inputs, outputs, name):
+        """A named part of a network, one row of its summary."""
+        return keras.Model(inputs, outputs, name=name)
+
+
+def kernel_initializer(initializer):
+    """A fresh initializer of convolution kernels, so that no two layers draw the same numbers.
+
+    Args:
+        initializer: `"normal"` for N(0, 0.02), `"xavier"` and `"orthogonal"` with a gain of 0.02 and `"kaiming"` by
+            fan-in, all as the reference implementation has them; or a Keras initializer.
+
+    Raises:
+        ValueError: if `initializer` is neither.
+    """
+    if isinstance(initializer, keras.initializers.Initializer):
+        return initializer.clone()
+    check_choice("initializer", initializer, INITIALIZERS)
+    initializers = keras.initializers
+    if initializer == "normal":
+        return initializers.RandomNormal(0.0, 0.02)
+    if initializer == "xavier":
+        return initializers.VarianceScaling(0.02**2, "fan_avg", "untruncated_normal")
+    if initializer == "kaiming":
+        return initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+    return initializers.Orthogonal(gain=0.02)
+
+
+def check_choice(name, value, choices):
+    """Raises `ValueError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(str, choices))}. Received: {name}={value!r}")
+
+
+def check_integer(name, value, minimum):
+    """Raises `ValueError` unless `value` is an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ValueError(f"`{name}` must be an integer of at least {minimum}. Received: {name}={value!r}")
+
+
+def check_image_shape(image_shape, multiple=1):
+    """Raises `ValueError` unless `image_shape` is (height, width, channels) with sides of whole `multiple`s or None."""
+    if len(image_shape) != 3 or image_shape[2] is None or image_shape[2] < 1:
+        raise ValueError(
+            f"`image_shape` must be (height, width, channels) with known channels. Received: image_shape={image_shape}"
+        )
+    for side in image_shape[:2]:
+        if side is not None and (side < multiple or side % multiple):
+            raise ValueError(
+                f"`image_shape` must have a height and width that are multiples of {multiple}, or None. "
+                f"Received: image_shape={tuple(image_shape)}"
+            )

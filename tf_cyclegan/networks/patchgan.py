@@ -1,0 +1,144 @@
+"""Discriminators that score patches of an image instead of the whole."""
+
+import keras
+from keras import layers
+
+from tf_cyclegan.networks.blocks import Blocks, check_image_shape, check_integer
+
+
+def patchgan_discriminator(
+    image_shape=(256, 256, 3),
+    filters=64,
+    layers=3,
+    normalization="instance",
+    initializer="normal",
+    name=None,
+    dtype=None,
+):
+    """PatchGAN: each output pixel scores the patch of the image that it sees, 70x70 with the default of 3 layers.
+
+    Strided 4x4 convolutions that double the filters (up to eight times), one of stride 1, and one to a single channel;
+    zeros on all four sides of each, so 256 pixels give 30x30 scores, as in the PyTorch implementation.
+
+    Args:
+        image_shape: `(height, width, channels)`; height and width may be None. Defaults to `(256, 256, 3)`.
+        filters: int, filters of the first convolution. Defaults to 64.
+        layers: int, strided convolutions. Defaults to 3.
+        normalization: `"instance"`, `"batch"` or `"none"`; the first convolution has none. Defaults to `"instance"`.
+        initializer: as in `resnet_generator`. Defaults to `"normal"`.
+        name: optional name of the model. Defaults to `"patchgan_discriminator"`.
+        dtype: dtype or policy; None for the ambient policy. The scores are float32 even when it is narrower.
+
+    Returns:
+        `keras.Model`, images in [-1, 1] to raw scores `(batch, rows, columns, 1)`.
+
+    Raises:
+        ValueError: if an argument is out of its range, or the image is too small for so many layers.
+
+    Example:
+        >>> patchgan_discriminator((256, 256, 3)).output_shape
+        (None, 30, 30, 1)
+
+    Reference:
+        [Isola et al., 2016](https://arxiv.org/abs/1611.07004)
+    """
+    check_integer("layers", layers, 1)
+    strides = (2,) * layers + (1,)
+    return _patch_discriminator(
+        image_shape, filters, strides, (1, 1), normalization, initializer, name or "patchgan_discriminator", dtype
+    )
+
+
+def four_stride_discriminator(
+    image_shape=(256, 256, 3), filters=64, normalization="instance", initializer="normal", name=None, dtype=None
+):
+    """The variant with four strided convolutions, whose output is exactly 1/16 of the image: 16x16 for 256 pixels.
+
+    Its last convolution is padded by two zeros at the top and left and one at the bottom and right. It sees patches of
+    94x94 pixels, not 70x70.
+
+    Args:
+        image_shape, filters, normalization, initializer, name, dtype: as in `patchgan_discriminator`.
+
+    Returns:
+        `keras.Model`, images in [-1, 1] to raw scores `(batch, rows, columns, 1)`.
+
+    Raises:
+        ValueError: if an argument is out of its range, or the image is too small.
+
+    Example:
+        >>> four_stride_discriminator((256, 256, 3)).output_shape
+        (None, 16, 16, 1)
+    """
+    return _patch_discriminator(
+        image_shape, filters, (2,) * 4, (2, 1), normalization, initializer, name or "four_stride_discriminator", dtype
+    )
+
+
+def pixel_discriminator(
+    image_shape=(256, 256, 3), filters=64, normalization="instance", initializer="normal", name=None, dtype=None
+):
+    """Scores each pixel by its color alone: three 1x1 convolutions.
+
+    Args:
+        image_shape, filters, normalization, initializer, name, dtype: as in `patchgan_discriminator`.
+
+    Returns:
+        `keras.Model`, images in [-1, 1] to raw scores `(batch, height, width, 1)`.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> pixel_discriminator((256, 256, 3)).output_shape
+        (None, 256, 256, 1)
+
+    Reference:
+        [Isola et al., 2016](https://arxiv.org/abs/1611.07004), section 6.1.2.
+    """
+    check_image_shape(image_shape)
+    check_integer("filters", filters, 1)
+    blocks = Blocks(normalization, initializer, dtype)
+    x = image = keras.Input(image_shape, name="image")
+    x = blocks.leaky_relu(blocks.convolution(x, filters, 1, "pixel1"), "pixel1")
+    x = blocks.convolution(x, 2 * filters, 1, "pixel2", use_bias=blocks.bias_before_normalization)
+    x = blocks.leaky_relu(blocks.normalize(x, "pixel2"), "pixel2")
+    # The reference's head has no bias beside batch normalization.
+    x = blocks.convolution(x, 1, 1, "head", use_bias=normalization != "batch")
+    return keras.Model(image, _scores(blocks, x), name=name or "pixel_discriminator")
+
+
+def _patch_discriminator(image_shape, filters, strides, head_padding, normalization, initializer, name, dtype):
+    check_image_shape(image_shape)
+    check_integer("filters", filters, 1)
+    _check_large_enough(image_shape, strides, head_padding)
+    blocks = Blocks(normalization, initializer, dtype)
+    x = image = keras.Input(image_shape, name="image")
+    for index, stride in enumerate(strides):
+        # Explicit zeros: Keras's "same" is one pixel off for stride 1 and for odd sizes.
+        x = blocks.pad(x, 1, "zero", f"patch{index + 1}_pad")
+        width = filters * min(2**index, 8)
+        use_bias = index == 0 or blocks.bias_before_normalization
+        x = blocks.convolution(x, width, 4, f"patch{index + 1}", stride, use_bias=use_bias)
+        if index > 0:
+            x = blocks.normalize(x, f"patch{index + 1}")
+        x = blocks.leaky_relu(x, f"patch{index + 1}")
+    x = blocks.pad(x, (head_padding, head_padding), "zero", "head_pad")
+    x = blocks.convolution(x, 1, 4, "head")
+    return keras.Model(image, _scores(blocks, x), name=name)
+
+
+def _check_large_enough(image_shape, strides, head_padding):
+    for side in image_shape[:2]:
+        size = side
+        for stride in strides if side is not None else ():
+            size = (size + 2 - 4) // stride + 1
+        if side is not None and size + sum(head_padding) < 4:
+            raise ValueError(
+                f"`image_shape` is too small for {len(strides)} convolutions before the last one: take larger images "
+                f"or fewer `layers`. Received: image_shape={tuple(image_shape)}"
+            )
+
+
+def _scores(blocks, x):
+    return layers.Activation("linear", dtype=blocks.output_dtype, name="scores")(x)

@@ -1,0 +1,131 @@
+"""The CycleGAN generator: an encoder, a transformer of residual blocks, a decoder."""
+
+import keras
+from keras import layers
+
+from tf_cyclegan.networks.blocks import PADDINGS, Blocks, check_choice, check_image_shape, check_integer
+
+UPSAMPLINGS = ("deconvolution", "resize")
+_DOWNSAMPLINGS = 2
+
+
+def resnet_generator(
+    image_shape=(None, None, 3),
+    output_channels=3,
+    filters=64,
+    residual_blocks=9,
+    normalization="instance",
+    dropout=0.0,
+    padding="reflect",
+    upsampling="deconvolution",
+    initializer="normal",
+    name=None,
+    dtype=None,
+):
+    """The generator of Johnson et al. as CycleGAN uses it, equal to the PyTorch implementation's to the pixel.
+
+    Encoder: a 7x7 convolution and two strided 3x3 ones that double the filters. Transformer: residual blocks of two
+    3x3 convolutions. Decoder: two steps up that halve the filters, a 7x7 convolution and tanh.
+
+    Args:
+        image_shape: `(height, width, channels)` of the input. Height and width are multiples of 4, or None for any
+            size. Defaults to `(None, None, 3)`.
+        output_channels: int, channels of the output. Defaults to 3.
+        filters: int, filters of the first convolution. Defaults to 64.
+        residual_blocks: int, blocks of the transformer: the paper takes 6 for 128 pixels and 9 for 256 and more.
+            Defaults to 9.
+        normalization: `"instance"`, `"batch"` or `"none"`. Defaults to `"instance"`.
+        dropout: float in [0, 1), share of activations dropped inside each residual block. Defaults to 0.
+        padding: `"reflect"`, `"replicate"` or `"zero"`, of the residual blocks. Defaults to `"reflect"`.
+        upsampling: `"deconvolution"`, the paper's, or `"resize"`: nearest-neighbor and a 3x3 convolution, which leaves
+            no grid pattern. Defaults to `"deconvolution"`.
+        initializer: `"normal"` for N(0, 0.02), `"xavier"`, `"kaiming"`, `"orthogonal"` or a Keras initializer.
+            Defaults to `"normal"`.
+        name: optional name of the model. Defaults to `"resnet_generator"`.
+        dtype: dtype or policy; None for the ambient policy. The output is float32 even when it is narrower.
+
+    Returns:
+        `keras.Model`, images `(batch, height, width, channels)` in [-1, 1] to images of the same size in [-1, 1].
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> generator = resnet_generator((128, 128, 3), filters=32, residual_blocks=6)
+        >>> generator.output_shape
+        (None, 128, 128, 3)
+
+    Reference:
+        [Zhu et al., 2017](https://arxiv.org/abs/1703.10593), [Johnson et al., 2016](https://arxiv.org/abs/1603.08155)
+    """
+    check_image_shape(image_shape, multiple=2**_DOWNSAMPLINGS)
+    check_integer("output_channels", output_channels, 1)
+    check_integer("filters", filters, 1)
+    check_integer("residual_blocks", residual_blocks, 0)
+    check_choice("padding", padding, PADDINGS)
+    check_choice("upsampling", upsampling, UPSAMPLINGS)
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    blocks = Blocks(normalization, initializer, dtype)
+
+    image = keras.Input(image_shape, name="image")
+    encoder = _encoder(blocks, image_shape, filters)
+    features = encoder(image)
+    transformer = _transformer(blocks, features.shape[1:], residual_blocks, padding, dropout)
+    decoder = _decoder(blocks, features.shape[1:], filters, output_channels, upsampling)
+    return keras.Model(image, decoder(transformer(features)), name=name or "resnet_generator")
+
+
+def _encoder(blocks, image_shape, filters):
+    x = image = keras.Input(image_shape)
+    x = blocks.pad(x, 3, "reflect", "stem_pad")
+    x = _normalized_convolution(blocks, x, filters, 7, "stem")
+    for level in range(1, _DOWNSAMPLINGS + 1):
+        # Explicit zeros on all four sides, as PyTorch: Keras's "same" would shift the image by a pixel.
+        x = blocks.pad(x, 1, "zero", f"down{level}_pad")
+        x = _normalized_convolution(blocks, x, filters * 2**level, 3, f"down{level}", strides=2)
+    return blocks.part(image, x, "encoder")
+
+
+def _transformer(blocks, feature_shape, residual_blocks, padding, dropout):
+    x = features = keras.Input(feature_shape)
+    for index in range(1, residual_blocks + 1):
+        x = residual_block(blocks, x, padding, dropout, f"block{index}")
+    return blocks.part(features, x, "transformer")
+
+
+def residual_block(blocks, x, padding, dropout, name):
+    """Two normalized 3x3 convolutions beside an identity; no activation after the sum."""
+    filters = x.shape[-1]
+    y = blocks.pad(x, 1, padding, f"{name}_1_pad")
+    y = _normalized_convolution(blocks, y, filters, 3, f"{name}_1")
+    y = blocks.dropout(y, dropout, name)
+    y = blocks.pad(y, 1, padding, f"{name}_2_pad")
+    y = blocks.convolution(y, filters, 3, f"{name}_2", use_bias=blocks.bias_before_normalization)
+    y = blocks.normalize(y, f"{name}_2")
+    return layers.Add(dtype=blocks.dtype, name=f"{name}_add")([x, y])
+
+
+def _decoder(blocks, feature_shape, filters, output_channels, upsampling):
+    x = features = keras.Input(feature_shape)
+    for step in range(1, _DOWNSAMPLINGS + 1):
+        x = _upsampled(blocks, x, filters * 2 ** (_DOWNSAMPLINGS - step), upsampling, f"up{step}")
+    x = blocks.pad(x, 3, "reflect", "head_pad")
+    x = blocks.convolution(x, output_channels, 7, "head")
+    x = layers.Activation("tanh", dtype=blocks.output_dtype, name="head_tanh")(x)
+    return blocks.part(features, x, "decoder")
+
+
+def _upsampled(blocks, x, filters, upsampling, name):
+    use_bias = blocks.bias_before_normalization
+    if upsampling == "deconvolution":
+        x = blocks.deconvolution(x, filters, name, use_bias)
+    else:
+        x = layers.UpSampling2D(2, dtype=blocks.dtype, name=f"{name}_resize")(x)
+        x = blocks.convolution(x, filters, 3, name, padding="same", use_bias=use_bias)
+    return blocks.relu(blocks.normalize(x, name), name)
+
+
+def _normalized_convolution(blocks, x, filters, kernel_size, name, strides=1):
+    x = blocks.convolution(x, filters, kernel_size, name, strides, use_bias=blocks.bias_before_normalization)
+    return blocks.relu(blocks.normalize(x, name), name)
