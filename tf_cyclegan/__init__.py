@@ -1,0 +1,25 @@
+"""Image-to-image translation in TensorFlow 2 and Keras 3."""
+
+import importlib
+import sys
+
+__version__ = "0.1.0"
+
+_PUBLIC = {"CycleGAN": "tf_cyclegan.models", "load_dataset": "tf_cyclegan.data"}
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
+# Keras loads a saved model only if its classes are registered, so importing the package imports them. The command line
+# alone waits (`-m` is what Python calls a program until it has found it): its --help must not take TensorFlow's seconds.
+if sys.argv[0].rsplit("/")[-1] not in ("tf-cyclegan", "-m"):
+    importlib.import_module("tf_cyclegan.models")

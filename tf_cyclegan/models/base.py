@@ -1,0 +1,221 @@
+"""What every translation model shares: the train step, two optimizers, losses in the logs, saving."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tf_cyclegan.optimizers import Adam
+
+_RANDOM_STATE = "random_state_"
+
+
+class TranslationModel(keras.Model):
+    """A model that translates images between two domains, trained against discriminators.
+
+    A batch is `(images_a, images_b)`, float32 in [-1, 1], `(batch, height, width, channels)`. A subclass has:
+
+    - `directions`, `("ab", "ba")` or `("ab",)`, and `generator(direction)`;
+    - `generators` and `discriminators`, the lists of networks that the two optimizers train;
+    - `loss_names`, the names of all its losses, as they stand in the logs;
+    - `forward(batch, training)`, a dict of images;
+    - `generator_losses(batch, outputs)` and `discriminator_losses(batch, outputs)`, dicts of weighted scalars whose
+      sums are the objectives;
+    - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first` and `size_multiple`.
+
+    Args:
+        name: optional name.
+        dtype: dtype or policy of the networks, as `"mixed_bfloat16"`; None for the ambient policy.
+    """
+
+    directions = ("ab", "ba")
+    discriminator_first = False
+    size_multiple = 4
+
+    def __init__(self, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
+        self._followed_rate = self.add_weight(
+            shape=(), dtype="float32", initializer="zeros", trainable=False, autocast=False, name="followed_rate"
+        )
+
+    def build(self, input_shape=None):
+        """Completes the model when its networks are there: constructors end with it."""
+        self.loss_trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names)]
+        self.built = True
+
+    def call(self, inputs, training=False):
+        return self._translated(inputs, self.generator(self.directions[0]), training)
+
+    def translate(self, images, direction="ab"):
+        """Translates images of any size, which are mirrored to a multiple of `size_multiple` and cropped back.
+
+        Args:
+            images: float array `(batch, height, width, channels)` in [-1, 1].
+            direction: str, one of `directions`. Defaults to `"ab"`.
+
+        Returns:
+            Float32 tensor of the same height and width, in [-1, 1].
+
+        Raises:
+            ValueError: if `direction` is not one of the model's.
+        """
+        if direction not in self.directions:
+            raise ValueError(f"`direction` must be one of {self.directions}. Received: direction={direction!r}")
+        return self._translated(tf.convert_to_tensor(images, "float32"), self.generator(direction), training=False)
+
+    def _translated(self, images, network, training):
+        height, width = tf.shape(images)[1], tf.shape(images)[2]
+        down, right = (-height % self.size_multiple, -width % self.size_multiple)
+        if all(side is not None and side % self.size_multiple == 0 for side in images.shape[1:3]):
+            return network(images, training=training)
+        padded = tf.pad(images, [[0, 0], [0, down], [0, right], [0, 0]], mode="SYMMETRIC")
+        return network(padded, training=training)[:, :height, :width]
+
+    # ---- training ----
+
+    def compile(self, generator_optimizer=None, discriminator_optimizer=None, jit_compile=False, **kwargs):
+        """Configures training. Without arguments it is the CycleGAN paper's recipe, at a constant learning rate.
+
+        Stock callbacks that set `model.optimizer.learning_rate`, the generators', move the discriminators' rate in
+        the same proportion.
+
+        Args:
+            generator_optimizer, discriminator_optimizer: optimizers or their names. Default to
+                `tf_cyclegan.optimizers.Adam(2e-4, beta_1=0.5)`.
+            jit_compile: bool, whether to compile with XLA, which is slower on CPUs. Defaults to False.
+            **kwargs: `steps_per_execution`, `run_eagerly` and `auto_scale_loss`, as in `keras.Model.compile`.
+        """
+        auto_scale_loss = kwargs.get("auto_scale_loss", True)
+        super().compile(
+            optimizer=self._prepared(generator_optimizer, self.generator_variables, auto_scale_loss),
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+        self.discriminator_optimizer = self._prepared(
+            discriminator_optimizer, self.discriminator_variables, auto_scale_loss
+        )
+        rate = self._constant_rates()[0]
+        self._followed_rate.assign(0.0 if rate is None else rate)
+        self._compile_settings = {"jit_compile": jit_compile, **kwargs}
+
+    def _prepared(self, optimizer, variables, auto_scale_loss):
+        """Keras scales the loss of one optimizer only, and restores moments only into built ones."""
+        optimizer = keras.optimizers.get(optimizer or Adam())
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if self.dtype_policy.name == "mixed_float16" and auto_scale_loss and not scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(variables)
+        return optimizer
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        optimizers = {"generator_optimizer": self.optimizer, "discriminator_optimizer": self.discriminator_optimizer}
+        serialized = {name: keras.saving.serialize_keras_object(value) for name, value in optimizers.items()}
+        return {**serialized, **self._compile_settings}
+
+    def compile_from_config(self, config):
+        self.compile(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+    @property
+    def generator_optimizer(self):
+        return self.optimizer
+
+    @property
+    def generator_variables(self):
+        return [variable for network in self.generators for variable in network.trainable_variables]
+
+    @property
+    def discriminator_variables(self):
+        return [variable for network in self.discriminators for variable in network.trainable_variables]
+
+    def discriminator_inputs(self, outputs):
+        """What of `forward`'s images the discriminators are trained on: a model with a pool exchanges them here."""
+        return outputs
+
+    def train_step(self, data):
+        batch = _unpacked(data)
+        self._follow_rate()
+        losses = {}
+        with tf.GradientTape() as tape:
+            outputs = self.forward(batch, training=True)
+            if self.discriminator_first:
+                with tape.stop_recording():
+                    losses |= self._update_discriminators(batch, outputs)
+            generator_losses = self.generator_losses(batch, outputs)
+            objective = self._objective(generator_losses)
+            scaled = self.optimizer.scale_loss(objective)
+        self.optimizer.apply(tape.gradient(scaled, self.generator_variables), self.generator_variables)
+        if not self.discriminator_first:
+            losses |= self._update_discriminators(batch, outputs)
+        self.step.assign_add(1)
+        return self._logs({"loss": objective, **generator_losses, **losses})
+
+    def _update_discriminators(self, batch, outputs):
+        inputs = {name: tf.stop_gradient(images) for name, images in self.discriminator_inputs(outputs).items()}
+        with tf.GradientTape() as tape:
+            losses = self.discriminator_losses(batch, inputs)
+            scaled = self.discriminator_optimizer.scale_loss(self._objective(losses))
+        if losses:
+            gradients = tape.gradient(scaled, self.discriminator_variables)
+            self.discriminator_optimizer.apply(gradients, self.discriminator_variables)
+        return losses
+
+    def test_step(self, data):
+        batch = _unpacked(data)
+        outputs = self.forward(batch, training=False)
+        losses = self.generator_losses(batch, outputs)
+        discriminator_losses = self.discriminator_losses(batch, outputs)
+        return self._logs({"loss": self._objective(losses), **losses, **discriminator_losses})
+
+    def _objective(self, losses):
+        return ops.sum(ops.stack(list(losses.values()))) if losses else ops.zeros(())
+
+    def _logs(self, losses):
+        for tracker in self.loss_trackers:
+            if tracker.name in losses:
+                tracker.update_state(losses[tracker.name])
+        return {tracker.name: tracker.result() for tracker in self.loss_trackers}
+
+    # ---- one learning rate for callbacks to set, two optimizers that obey ----
+
+    def _constant_rates(self):
+        """The variables that hold the two learning rates, or None in the place of a schedule."""
+        rates = [optimizer.learning_rate for optimizer in (self.optimizer, self.discriminator_optimizer)]
+        return [rate if isinstance(rate, keras.Variable) else None for rate in rates]
+
+    def _follow_rate(self):
+        rate, follower = self._constant_rates()
+        if rate is None or follower is None:
+            return
+        # An unchanged rate must stay the same to the bit, hence no multiplication by a quotient of equals.
+        changed = ops.logical_and(ops.not_equal(rate, self._followed_rate), self._followed_rate > 0)
+        follower.assign(ops.where(changed, follower * rate / self._followed_rate, follower))
+        self._followed_rate.assign(rate)
+
+    # ---- saving ----
+
+    def _random_states(self):
+        """The variables behind every random choice: pools, dropout, penalties."""
+        return [variable for variable in self.variables if variable.path.endswith("seed_generator_state")]
+
+    def save_own_variables(self, store):
+        """Keras saves no random states; without them a loaded model would train on differently."""
+        super().save_own_variables(store)
+        for index, state in enumerate(self._random_states()):
+            store[f"{_RANDOM_STATE}{index}"] = state.numpy()
+
+    def load_own_variables(self, store):
+        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith(_RANDOM_STATE)})
+        for index, state in enumerate(self._random_states()):
+            if f"{_RANDOM_STATE}{index}" in store.keys():
+                state.assign(store[f"{_RANDOM_STATE}{index}"])
+
+    def get_config(self):
+        return {"name": self.name, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
+
+
+def _unpacked(data):
+    """The batch of `fit`'s pair, or of the triple with an empty third that `train_on_batch(a, b)` makes."""
+    images_a, images_b, _ = keras.utils.unpack_x_y_sample_weight(data)
+    return images_a, images_b

@@ -1,0 +1,314 @@
+"""CycleGAN: unpaired translation by cycle consistency."""
+
+import keras
+
+from tf_cyclegan import losses
+from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.networks import (
+    four_stride_discriminator,
+    patchgan_discriminator,
+    pixel_discriminator,
+    resnet_generator,
+)
+from tf_cyclegan.networks.blocks import check_choice, check_image_shape, check_integer
+
+DISCRIMINATOR_TYPES = ("patch", "pixel", "four_stride")
+_NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class CycleGAN(TranslationModel):
+    """Learns to translate between two sets of images without examples of what belongs to what.
+
+    `generator_ab` translates A to B and `discriminator_b` judges domain B; likewise the other way. The generators
+    minimize, for lsgan,
+
+        lambda_adversarial * mean((D_b(G_ab(a)) - 1)^2)                        `adversarial_ab`
+        + lambda_cycle[0] * mean(|G_ba(G_ab(a)) - a|)                          `cycle_a`, forward
+        + lambda_identity * lambda_cycle[0] * mean(|G_ba(a) - a|)              `identity_a`
+
+    and the same with A and B exchanged, with `lambda_cycle[1]`. A term whose weight is 0 is not computed. The paper's
+    ablations are settings: cycle alone is `lambda_adversarial=0`, GAN alone `lambda_cycle=0`, GAN with the forward
+    or the backward cycle `lambda_cycle=(10, 0)` or `(0, 10)`, each with `lambda_identity=0`.
+
+    Args:
+        image_shape: `(height, width, channels)` of domain A; it sizes the pools. Height and width may be None when
+            `pool_size` is 0. Networks take any size. Defaults to `(256, 256, 3)`.
+        channels_b: int, channels of domain B. Defaults to those of A.
+        filters, residual_blocks, normalization, dropout, padding, upsampling, initializer: of the generators, as in
+            `networks.resnet_generator`; `normalization` and `initializer` also of the discriminators.
+        discriminator_type: `"patch"`, `"pixel"` or `"four_stride"`. Defaults to `"patch"`.
+        discriminator_filters: int, filters of a discriminator's first convolution. Defaults to 64.
+        discriminator_layers: int, strided convolutions of the patch discriminator. Defaults to 3.
+        lambda_cycle: float or pair (forward, backward). Defaults to 10.
+        lambda_identity: float, relative to `lambda_cycle`. 0 when the domains differ in channels. Defaults to 0.5.
+        lambda_adversarial: float. 0 leaves the discriminators untrained. Defaults to 1.
+        lambda_gradient_penalty: float, for wgangp alone. Defaults to 10.
+        gan_mode: `"lsgan"`, `"vanilla"`, `"hinge"` or `"wgangp"`. Defaults to `"lsgan"`.
+        pool_size: int, generated images that each discriminator's history holds; 0 for none. Defaults to 50.
+        seed: optional int for the pools and the gradient penalty. Defaults to None.
+        generator_ab, generator_ba, discriminator_a, discriminator_b: own networks in the place of the built ones.
+        name: optional name.
+        dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
+
+    Raises:
+        ValueError: if an argument is out of its range, or two do not fit together.
+
+    Example:
+        >>> model = CycleGAN(image_shape=(64, 64, 3), filters=32, residual_blocks=6)
+        >>> model.compile()
+        >>> model.fit(load_dataset("emoji", batch_size=4))  # doctest: +SKIP
+
+    Reference:
+        [Zhu et al., 2017](https://arxiv.org/abs/1703.10593)
+    """
+
+    def __init__(
+        self,
+        image_shape=(256, 256, 3),
+        channels_b=None,
+        filters=64,
+        residual_blocks=9,
+        normalization="instance",
+        dropout=0.0,
+        padding="reflect",
+        upsampling="deconvolution",
+        initializer="normal",
+        discriminator_type="patch",
+        discriminator_filters=64,
+        discriminator_layers=3,
+        lambda_cycle=10.0,
+        lambda_identity=0.5,
+        lambda_adversarial=1.0,
+        lambda_gradient_penalty=10.0,
+        gan_mode="lsgan",
+        pool_size=50,
+        seed=None,
+        generator_ab=None,
+        generator_ba=None,
+        discriminator_a=None,
+        discriminator_b=None,
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self.image_shape = tuple(image_shape)
+        self.channels_b = channels_b or self.image_shape[-1]
+        self.filters = filters
+        self.residual_blocks = residual_blocks
+        self.normalization = normalization
+        self.dropout = dropout
+        self.padding = padding
+        self.upsampling = upsampling
+        self.initializer = initializer
+        self.discriminator_type = discriminator_type
+        self.discriminator_filters = discriminator_filters
+        self.discriminator_layers = discriminator_layers
+        self.lambda_cycle = lambda_cycle
+        self.lambda_identity = lambda_identity
+        self.lambda_adversarial = lambda_adversarial
+        self.lambda_gradient_penalty = lambda_gradient_penalty
+        self.gan_mode = gan_mode
+        self.pool_size = pool_size
+        self.seed = seed
+        self._check_settings()
+
+        given = (generator_ab, generator_ba, discriminator_a, discriminator_b)
+        self._own_networks = [name for name, network in zip(_NETWORKS, given, strict=True) if network is not None]
+        channels_a = self.image_shape[-1]
+        self.generator_ab = generator_ab or self._new_generator(channels_a, self.channels_b, "generator_ab")
+        self.generator_ba = generator_ba or self._new_generator(self.channels_b, channels_a, "generator_ba")
+        self.discriminator_a = discriminator_a or self._new_discriminator(channels_a, "discriminator_a")
+        self.discriminator_b = discriminator_b or self._new_discriminator(self.channels_b, "discriminator_b")
+        self.pool_a = self._new_pool(channels_a, "pool_a")
+        self.pool_b = self._new_pool(self.channels_b, "pool_b")
+        self._penalty_seed = keras.random.SeedGenerator(seed)
+        self.build()
+
+    def _check_settings(self):
+        check_image_shape(self.image_shape, multiple=self.size_multiple)
+        check_choice("discriminator_type", self.discriminator_type, DISCRIMINATOR_TYPES)
+        check_integer("pool_size", self.pool_size, 0)
+        losses.check_gan_mode(self.gan_mode)
+        for name in ("lambda_cycle", "lambda_identity", "lambda_adversarial", "lambda_gradient_penalty"):
+            _check_weight(name, getattr(self, name), pair=name == "lambda_cycle")
+        if self.gan_mode == "wgangp" and self.normalization == "batch":
+            raise ValueError(
+                "`normalization` must not be 'batch' with `gan_mode='wgangp'`: the gradient penalty is of each image "
+                "alone, which batch statistics mix. Received: normalization='batch'"
+            )
+        if self.lambda_identity and self.channels_b != self.image_shape[-1]:
+            raise ValueError(
+                f"`lambda_identity` must be 0 when the domains differ in channels ({self.image_shape[-1]} and "
+                f"{self.channels_b}). Received: lambda_identity={self.lambda_identity}"
+            )
+        if self.pool_size and None in self.image_shape:
+            raise ValueError(
+                f"`pool_size` must be 0 unless the height and width of `image_shape` are known. "
+                f"Received: pool_size={self.pool_size}, image_shape={self.image_shape}"
+            )
+
+    def _new_generator(self, channels_in, channels_out, name):
+        return resnet_generator(
+            (None, None, channels_in),
+            channels_out,
+            filters=self.filters,
+            residual_blocks=self.residual_blocks,
+            normalization=self.normalization,
+            dropout=self.dropout,
+            padding=self.padding,
+            upsampling=self.upsampling,
+            initializer=self.initializer,
+            name=name,
+            dtype=self.dtype_policy,
+        )
+
+    def _new_discriminator(self, channels, name):
+        builder = {
+            "patch": patchgan_discriminator,
+            "pixel": pixel_discriminator,
+            "four_stride": four_stride_discriminator,
+        }[self.discriminator_type]
+        layers = {"layers": self.discriminator_layers} if self.discriminator_type == "patch" else {}
+        return builder(
+            (*self.image_shape[:2], channels),
+            filters=self.discriminator_filters,
+            normalization=self.normalization,
+            initializer=self.initializer,
+            name=name,
+            dtype=self.dtype_policy,
+            **layers,
+        )
+
+    def _new_pool(self, channels, name):
+        images_dtype = "float64" if self.dtype_policy.variable_dtype == "float64" else "float32"
+        pool = ImagePool(self.pool_size, seed=self.seed, name=name, dtype=images_dtype)
+        pool.build((None, *self.image_shape[:2], channels))
+        return pool
+
+    # ---- the contract of a model ----
+
+    def generator(self, direction):
+        """The network that translates in `direction`, `"ab"` or `"ba"`."""
+        return {"ab": self.generator_ab, "ba": self.generator_ba}[direction]
+
+    @property
+    def generators(self):
+        return [self.generator_ab, self.generator_ba]
+
+    @property
+    def discriminators(self):
+        return [self.discriminator_a, self.discriminator_b]
+
+    @property
+    def cycle_weights(self):
+        """Weights of the cycles that begin in A (forward) and in B (backward)."""
+        pair = isinstance(self.lambda_cycle, (tuple, list))
+        return tuple(self.lambda_cycle) if pair else (self.lambda_cycle, self.lambda_cycle)
+
+    @property
+    def loss_names(self):
+        names = []
+        for domain, direction, cycle in zip("ab", self.directions, self.cycle_weights, strict=True):
+            names += [f"adversarial_{direction}"] * bool(self.lambda_adversarial)
+            names += [f"cycle_{domain}"] * bool(cycle)
+            names += [f"identity_{domain}"] * bool(cycle * self.lambda_identity)
+            names += [f"discriminator_{domain}"] * bool(self.lambda_adversarial)
+            penalized = self.lambda_adversarial and self.gan_mode == "wgangp"
+            names += [f"gradient_penalty_{domain}"] * bool(penalized)
+        return sorted(names)
+
+    def forward(self, batch, training):
+        real_a, real_b = batch
+        fake_b = self.generator_ab(real_a, training=training)
+        fake_a = self.generator_ba(real_b, training=training)
+        outputs = {"fake_a": fake_a, "fake_b": fake_b}
+        if "cycle_a" in self.loss_names:
+            outputs["reconstructed_a"] = self.generator_ba(fake_b, training=training)
+        if "cycle_b" in self.loss_names:
+            outputs["reconstructed_b"] = self.generator_ab(fake_a, training=training)
+        if "identity_a" in self.loss_names:
+            outputs["identity_a"] = self.generator_ba(real_a, training=training)
+        if "identity_b" in self.loss_names:
+            outputs["identity_b"] = self.generator_ab(real_b, training=training)
+        return outputs
+
+    def generator_losses(self, batch, outputs):
+        terms = {}
+        if self.lambda_adversarial:
+            for domain, direction in (("b", "ab"), ("a", "ba")):
+                discriminator = getattr(self, f"discriminator_{domain}")
+                scores = discriminator(outputs[f"fake_{domain}"], training=True)
+                adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
+                terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
+        for domain, real, weight in zip("ab", batch, self.cycle_weights, strict=True):
+            if f"reconstructed_{domain}" in outputs:
+                cycle = losses.reconstruction_loss(real, outputs[f"reconstructed_{domain}"])
+                terms[f"cycle_{domain}"] = weight * cycle
+            if f"identity_{domain}" in outputs:
+                identity = losses.reconstruction_loss(real, outputs[f"identity_{domain}"])
+                terms[f"identity_{domain}"] = weight * self.lambda_identity * identity
+        return terms
+
+    def discriminator_inputs(self, outputs):
+        return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
+
+    def discriminator_losses(self, batch, outputs):
+        terms = {}
+        for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
+            discriminator = getattr(self, f"discriminator_{domain}")
+            fake = outputs[f"fake_{domain}"]
+            real_scores, fake_scores = discriminator(real, training=True), discriminator(fake, training=True)
+            terms[f"discriminator_{domain}"] = losses.discriminator_adversarial_loss(
+                real_scores, fake_scores, self.gan_mode
+            )
+            if self.gan_mode == "wgangp":
+                penalty = losses.gradient_penalty(discriminator, real, fake, self._penalty_seed)
+                terms[f"gradient_penalty_{domain}"] = self.lambda_gradient_penalty * penalty
+        return terms
+
+    def get_config(self):
+        settings = (
+            "image_shape",
+            "channels_b",
+            "filters",
+            "residual_blocks",
+            "normalization",
+            "dropout",
+            "padding",
+            "upsampling",
+            "discriminator_type",
+            "discriminator_filters",
+            "discriminator_layers",
+            "lambda_cycle",
+            "lambda_identity",
+            "lambda_adversarial",
+            "lambda_gradient_penalty",
+            "gan_mode",
+            "pool_size",
+            "seed",
+        )
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in settings},
+            "initializer": keras.saving.serialize_keras_object(self.initializer),
+            **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._own_networks},
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        restored = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("initializer", "dtype", *_NETWORKS)
+            if isinstance(config.get(name), dict)
+        }
+        return cls(**{**config, **restored})
+
+
+def _check_weight(name, value, pair):
+    values = value if pair and isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
+    numbers = all(isinstance(v, (int, float)) and v >= 0 for v in values)
+    if not numbers:
+        expected = "a number of at least 0" + (" or a pair (forward, backward) of them" if pair else "")
+        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")
