@@ -1,0 +1,180 @@
+"""`load_dataset` and `open_dataset`: a data set from its name and plain settings."""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_cyclegan.data.cache import CACHES
+from tf_cyclegan.data.pipelines import TranslationDataset
+from tf_cyclegan.data.sources import Source, find_source
+from tf_cyclegan.data.transforms import RESIZE_MODES, Sizing, as_size
+
+PathOrText = str | os.PathLike
+IMAGE_SIZE = 256
+# The reference loads at 286 to crop 256.
+JITTER = 286 / 256
+
+
+def open_dataset(
+    name: PathOrText = "emoji",
+    split: str = "train",
+    image_size: int | tuple[int, int] | None = None,
+    load_size: int | tuple[int, int] | None = None,
+    batch_size: int = 1,
+    seed: int = 0,
+    cache: str = "memory",
+    *,
+    data_a: PathOrText | None = None,
+    data_b: PathOrText | None = None,
+    test_share: float = 0.1,
+    channels: int | tuple[int, int] = 3,
+    value_range: tuple[float, float] | None = None,
+    resize_mode: str = "resize_and_crop",
+    flip: bool = True,
+    paired: bool = False,
+    skip_unreadable: bool = False,
+    data_dir: PathOrText | None = None,
+    mirror: str | None = None,
+    cache_dir: PathOrText | None = None,
+    start_epoch: int = 0,
+) -> TranslationDataset:
+    """Finds a data set and checks the headers of its files; nothing is decoded yet. See `load_dataset`.
+
+    Returns:
+        `TranslationDataset`.
+    """
+    _check_choice("split", split, ("train", "test"))
+    _check_choice("cache", cache, CACHES)
+    _check_choice("resize_mode", resize_mode, RESIZE_MODES)
+    _check_count("batch_size", batch_size, 1)
+    _check_count("seed", seed, None)
+    _check_count("start_epoch", start_epoch, 0)
+    source = find_source(
+        name,
+        split,
+        data_a=data_a,
+        data_b=data_b,
+        test_share=test_share,
+        channels=_as_channels(channels),
+        value_range=value_range,
+        paired=paired,
+        data_dir=data_dir,
+        mirror=mirror,
+    )
+    make_sizing = _sizings(source, resize_mode, image_size, load_size)
+    return TranslationDataset(
+        source,
+        make_sizing(split == "train"),
+        make_sizing(False),
+        split,
+        batch_size,
+        seed=seed,
+        flip=flip,
+        cache=cache,
+        cache_dir=cache_dir,
+        skip_unreadable=skip_unreadable,
+        start_epoch=start_epoch,
+    )
+
+
+def load_dataset(
+    name: PathOrText = "emoji",
+    split: str = "train",
+    image_size: int | tuple[int, int] | None = None,
+    load_size: int | tuple[int, int] | None = None,
+    batch_size: int = 1,
+    seed: int = 0,
+    cache: str = "memory",
+    *,
+    data_a: PathOrText | None = None,
+    data_b: PathOrText | None = None,
+    test_share: float = 0.1,
+    channels: int | tuple[int, int] = 3,
+    value_range: tuple[float, float] | None = None,
+    resize_mode: str = "resize_and_crop",
+    flip: bool = True,
+    paired: bool = False,
+    skip_unreadable: bool = False,
+    data_dir: PathOrText | None = None,
+    mirror: str | None = None,
+    cache_dir: PathOrText | None = None,
+    start_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Loads two domains of images.
+
+    Args:
+        name: `"emoji"` (bundled drawings, flat to shaded, unpaired), `"emoji/lines"` (line art to flat color, paired),
+            `"cycle_gan/NAME"` (TensorFlow Datasets) or a folder with `trainA`, `trainB`, `testA` and `testB` (or
+            `train/A`, ...). Defaults to `"emoji"`.
+        split: `"train"`, shuffled and augmented, or `"test"`, in the order of the files. Defaults to `"train"`.
+        image_size: side, or `(height, width)`, of the images in batches, in pixels. Defaults to 256, for emoji 64.
+        load_size: side, or `(height, width)`, that training images are resized to before the random crop. Defaults to
+            286/256 of `image_size`; to `image_size` for emoji and where nothing is cropped.
+        batch_size: images of each domain in a batch. Defaults to 1.
+        seed: of order, crop and flip. Defaults to 0.
+        cache: where decoded images are kept, before augmentation: `"memory"`, `"disk"` (a memory-mapped file, used
+            again by the next run) or `"none"` (decoded each time). Defaults to `"memory"`.
+        data_a, data_b: two folders of images, instead of `name`.
+        test_share: share of `data_a` and `data_b` held out for `split="test"`. Defaults to 0.1.
+        channels: 3 (color), 1 (gray) or, for `.npy`, any number; or two of them for A and B. Defaults to 3.
+        value_range: `(low, high)`, the values of 16-bit and `.npy` files that become -1 and 1. Defaults to the range
+            of the data type; floating-point data need it.
+        resize_mode: `"resize_and_crop"`, `"crop"`, `"scale_width"`, `"scale_width_and_crop"` or `"none"`, as
+            `preprocess` of the PyTorch implementation. Defaults to `"resize_and_crop"`.
+        flip: whether training images are flipped left to right at random. Defaults to `True`.
+        paired: whether the images of a folder are pairs, in the same order in A and B. Defaults to `False`;
+            `"emoji/lines"` is always paired.
+        skip_unreadable: whether files that cannot be read are left out instead of an error. Defaults to `False`.
+        data_dir: where TensorFlow Datasets keeps its data. Defaults to its own `~/tensorflow_datasets`.
+        mirror: address of a folder with `NAME.zip`, to download `cycle_gan/NAME` from. Defaults to the authors'.
+        cache_dir: folder for `cache="disk"`. Defaults to `tf_cyclegan` in the user's cache directory.
+        start_epoch: number of the epoch that the first iteration gives. Defaults to 0.
+
+    Returns:
+        `tf.data.Dataset` of `(images_a, images_b)`, float32 in [-1, 1], `(batch, height, width, channels)`. One epoch
+        long, reshuffled at each iteration.
+
+    Raises:
+        ValueError: if an argument is not one of the above, or a file cannot be read.
+
+    Example:
+
+    >>> images_a, images_b = next(iter(load_dataset("emoji", batch_size=4)))
+    >>> images_a.shape
+    TensorShape([4, 64, 64, 3])
+    """
+    return open_dataset(**locals()).epoch()
+
+
+def _sizings(source: Source, mode, image_size, load_size) -> Callable[[bool], Sizing]:
+    """Fills in the default sizes and checks that they fit."""
+    native = source.native_size
+    image_size = as_size(native or IMAGE_SIZE if image_size is None else image_size, "image_size")
+    jitter = JITTER if mode.endswith("_and_crop") and native is None else 1
+    default = tuple(round(side * jitter) for side in image_size)
+    size = default if load_size is None else as_size(load_size, "load_size")
+    if load_size is not None and mode in ("crop", "none"):
+        raise ValueError(f"`load_size` has no use with `resize_mode`={mode!r}. Received: load_size={load_size}")
+    if mode.endswith("_and_crop") and (size[1] < image_size[1] or (mode[0] == "r" and size[0] < image_size[0])):
+        raise ValueError(f"`load_size` must not be smaller than `image_size`={image_size}. Received: {load_size}")
+    return lambda augment: Sizing(mode, image_size, size, augment)
+
+
+def _as_channels(channels):
+    pair = (channels, channels) if isinstance(channels, int) else tuple(channels)
+    if len(pair) != 2 or not all(isinstance(count, int) and count >= 1 for count in pair):
+        raise ValueError(f"`channels` must be a positive integer, or two for A and B. Received: channels={channels}")
+    return pair
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}")
+
+
+def _check_count(name, value, minimum):
+    if not isinstance(value, (int, np.integer)) or (minimum is not None and value < minimum):
+        least = "" if minimum is None else f" of at least {minimum}"
+        raise ValueError(f"`{name}` must be an integer{least}. Received: {name}={value!r}")

@@ -1,0 +1,293 @@
+"""Images as arrays: read, resize, arrange and write them, between [0, 255] and [-1, 1]."""
+
+import io
+import os
+import struct
+import uuid
+
+import numpy as np
+from PIL import Image, ImageOps
+
+# What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".npy")
+NPY_MAGIC = b"\x93NUMPY"
+# What PIL and NumPy raise for files that are broken (the warning only where warnings are errors).
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, *BOMBS)
+
+
+def to_float(images):
+    """Maps [0, 255] to [-1, 1].
+
+    Args:
+        images: array or eager tensor of any shape in [0, 255].
+
+    Returns:
+        Array of the same shape, float32 in [-1, 1].
+    """
+    return np.asarray(images, np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_uint8(images):
+    """Maps [-1, 1] to [0, 255], rounded to the nearest and clipped.
+
+    The PyTorch reference cuts the fraction off, which darkens by half a level; this rounds, so that
+    `to_uint8(to_float(x))` is `x`.
+
+    Args:
+        images: array or eager tensor of any shape, float in [-1, 1]; values outside are clipped.
+
+    Returns:
+        Array of the same shape, uint8.
+    """
+    images = np.asarray(images, np.float32)
+    return np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def read_image(file, channels=3, value_range=None, name=None):
+    """Reads one image: PNG, JPEG, WebP, BMP, TIFF or `.npy`.
+
+    Transparency is laid on white, palettes are resolved, CMYK is converted and the EXIF orientation is applied.
+
+    Args:
+        file: path, or the `bytes` of an encoded file.
+        channels: channels wanted. Image files give 3 (color) or 1 (luma gray); a `.npy` must have exactly this many
+            (a 2-D array has one). Defaults to 3.
+        value_range: `(low, high)`, the values of 16-bit files and of `.npy` that become 0 and 255; needed for
+            floating-point data, otherwise the range of the data type. 8-bit image files do not use it. Defaults to
+            `None`.
+        name: what errors call the image. Defaults to the path.
+
+    Returns:
+        Array `(height, width, channels)`: uint8 for 8-bit files, otherwise float32 in [0, 255].
+
+    Raises:
+        ValueError: if the file is not an image, is cut short, or does not fit `channels` or `value_range`.
+    """
+    try:
+        data = _content(file)
+        if data[: len(NPY_MAGIC)] == NPY_MAGIC:
+            return _scale(_npy_channels(np.load(io.BytesIO(data), allow_pickle=False), channels), value_range)
+        with _open(data) as image:
+            image.load()
+            if image.mode == "I" and image.format == "PNG":  # how older versions of PIL open 16-bit gray
+                image = Image.fromarray(np.asarray(image).astype(np.uint16))
+            return _pixels(ImageOps.exif_transpose(image), channels, value_range)
+    except UNREADABLE as error:
+        raise _unreadable(file, name, error) from error
+
+
+def read_header(file, channels=3, value_range=None, name=None):
+    """Reads the size and the data type of an image without decoding it.
+
+    Args:
+        file: path, or the `bytes` of an encoded file.
+        channels, value_range, name: as in `read_image`.
+
+    Returns:
+        `(height, width, dtype)` as `read_image` would return them; dtype is `"uint8"` or `"float32"`.
+
+    Raises:
+        ValueError: if the file is not an image, or a `.npy` that does not fit `channels` or `value_range`.
+    """
+    try:
+        with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
+            start = stream.read(len(NPY_MAGIC))
+            stream.seek(0)
+            return _npy_header(stream, channels, value_range) if start == NPY_MAGIC else _image_header(stream)
+    except UNREADABLE as error:
+        raise _unreadable(file, name, error) from error
+
+
+def resize(image, size):
+    """Resizes with PIL's antialiased bicubic filter.
+
+    Args:
+        image: array `(height, width, channels)`, uint8, or float32 in [0, 255].
+        size: `(height, width)` wanted, in pixels.
+
+    Returns:
+        Array `(height, width, channels)` of the same dtype, in [0, 255].
+    """
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    # One channel at a time: as RGBA, PIL would weight the colors with the fourth channel.
+    mode = np.uint8 if image.dtype == np.uint8 else np.float32
+    planes = [
+        Image.fromarray(np.ascontiguousarray(image[..., i], mode)).resize((width, height), Image.Resampling.BICUBIC)
+        for i in range(image.shape[2])
+    ]
+    return np.clip(np.stack([np.asarray(plane) for plane in planes], axis=-1), 0, 255)
+
+
+def convert_channels(image, channels):
+    """Turns a uint8 color image gray or a gray one into color.
+
+    Args:
+        image: uint8 array `(height, width, 1)` or `(height, width, 3)`.
+        channels: 1 (luma gray) or 3 (color).
+
+    Returns:
+        uint8 array `(height, width, channels)`.
+    """
+    if image.shape[2] == channels:
+        return image
+    return _pixels(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image), channels, None)
+
+
+def image_grid(rows, separator=2):
+    """Arranges images in rows, with thin white lines between them.
+
+    Args:
+        rows: list of rows, each a list of uint8 arrays `(height, width, channels)` with 1 or 3 channels. Smaller
+            images are filled up with white to the largest.
+        separator: width of the lines in pixels. Defaults to 2.
+
+    Returns:
+        uint8 array `(height, width, channels)`: 3 channels if any image has 3, otherwise 1.
+
+    Raises:
+        ValueError: if there is no image.
+    """
+    images = [np.asarray(image) for row in rows for image in row]
+    if not images:
+        raise ValueError(f"`rows` must hold at least one image. Received: rows={rows}")
+    height, width, channels = (max(image.shape[axis] for image in images) for axis in range(3))
+    columns = max(len(row) for row in rows)
+    step_y, step_x = height + separator, width + separator
+    grid = np.full((len(rows) * step_y - separator, columns * step_x - separator, channels), 255, np.uint8)
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            top, left = y * step_y, x * step_x
+            grid[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return grid
+
+
+def save_png(path, image):
+    """Writes a PNG file, whole or not at all: a reader never sees half of it.
+
+    Args:
+        path: where to write; the folder must exist.
+        image: uint8 array `(height, width, channels)` with 1, 3 or 4 channels.
+
+    Raises:
+        ValueError: if `image` has another dtype or shape.
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        raise ValueError(
+            "`image` must be uint8 of shape (height, width, channels) with 1, 3 or 4 channels. "
+            f"Received: shape={image.shape}, dtype={image.dtype}"
+        )
+    folder, name = os.path.split(os.fspath(path))
+    aside = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")
+    try:
+        with open(aside, "wb") as file:
+            Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, format="PNG")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        if os.path.exists(aside):
+            os.unlink(aside)
+
+
+def _content(file):
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return bytes(file)
+    with open(file, "rb") as stream:
+        return stream.read()
+
+
+def _unreadable(file, name, error):
+    name = name or (f"{len(file)} bytes" if isinstance(file, bytes) else os.fspath(file))
+    if isinstance(error, Image.UnidentifiedImageError):
+        reason = f"not an image of a known kind ({', '.join(FORMATS)} or npy)"
+    else:
+        reason = " ".join(str(error).split()) or type(error).__name__
+    return ValueError(f"Cannot read the image {name}: {reason}")
+
+
+def _open(stream):
+    """Opens an image file, refusing what PIL would only warn of."""
+    image = Image.open(io.BytesIO(stream) if isinstance(stream, bytes) else stream, formats=FORMATS)
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit and image.width * image.height > limit:
+        raise ValueError(f"{image.width}x{image.height} pixels, more than the {limit} that are safe to decode")
+    return image
+
+
+def _image_header(stream):
+    with _open(stream) as image:
+        height, width = image.height, image.width
+        # For a PNG without EXIF data PIL would decode the whole image to look for them at its end.
+        orientation = image.getexif().get(0x0112) if image.format != "PNG" or "exif" in image.info else None
+        if orientation in (5, 6, 7, 8):  # the orientations that swap the sides
+            height, width = width, height
+        return height, width, "float32" if _is_deep(image) else "uint8"
+
+
+def _npy_header(stream, channels, value_range):
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    # An array of this shape that takes no memory, to be checked as the real one will be.
+    shape = _npy_channels(np.broadcast_to(np.zeros((), dtype), shape), channels).shape
+    _check_range(dtype, value_range)
+    return shape[0], shape[1], "uint8" if dtype == np.uint8 and value_range is None else "float32"
+
+
+def _is_deep(image):
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _pixels(image, channels, value_range):
+    """The pixels of a decoded PIL image: `(height, width, channels)`."""
+    if channels not in (1, 3):
+        raise ValueError(f"`channels` must be 1 or 3 for image files (other numbers need .npy). Received: {channels}")
+    if _is_deep(image):
+        gray = np.asarray(image)[..., None]
+        if gray.dtype.itemsize != 2 and value_range is None:
+            raise ValueError(f"pixels of kind {gray.dtype} need `value_range`")
+        return np.repeat(_scale(gray, value_range), channels, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    array = np.array(image.convert("L" if channels == 1 else "RGB"))
+    return array[..., None] if channels == 1 else array
+
+
+def _npy_channels(array, channels):
+    array = array[..., None] if array.ndim == 2 else array
+    if array.ndim != 3 or array.shape[2] != channels or 0 in array.shape:
+        raise ValueError(f"an array of shape {array.shape}, expected (height, width, {channels}) from `channels`")
+    return array
+
+
+def _check_range(dtype, value_range):
+    """The values that become 0 and 255: `value_range`, or else the range of the data type."""
+    if dtype.kind not in "buif":
+        raise ValueError(f"an array of kind {dtype}, expected numbers")
+    if value_range is not None:
+        low, high = value_range
+        if not low < high:
+            raise ValueError(f"`value_range` must be (low, high) with low < high. Received: value_range={value_range}")
+        return float(low), float(high)
+    if dtype.kind == "f":
+        raise ValueError(f"an array of {dtype} needs `value_range`, the values that become black and white")
+    return (0.0, 1.0) if dtype.kind == "b" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
+
+
+def _scale(array, value_range):
+    """Maps `value_range`, or the range of the data type, to [0, 255] in float32; uint8 stays as it is."""
+    low, high = _check_range(array.dtype, value_range)
+    if array.dtype == np.uint8 and value_range is None:
+        return array
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError("an array with values that are not finite")
+    return np.clip((array - low) * (255.0 / (high - low)), 0, 255).astype(np.float32)
