@@ -1,0 +1,20 @@
+"""Callbacks of `fit`: sample pictures, health, progress, checkpoints and stopping. Each can be used alone."""
+
+from tf_cyclegan.callbacks.checkpoints import Checkpoints, load_newest, newest_checkpoint
+from tf_cyclegan.callbacks.health import Health, TrainingDiverged
+from tf_cyclegan.callbacks.input_wait import InputWait
+from tf_cyclegan.callbacks.interrupt import Interrupt
+from tf_cyclegan.callbacks.progress import Progress
+from tf_cyclegan.callbacks.samples import SampleGrid
+
+__all__ = [
+    "Checkpoints",
+    "Health",
+    "InputWait",
+    "Interrupt",
+    "Progress",
+    "SampleGrid",
+    "TrainingDiverged",
+    "load_newest",
+    "newest_checkpoint",
+]

@@ -1,0 +1,232 @@
+"""Says in plain language when training goes wrong, and stops it when nothing can be saved."""
+
+import logging
+import math
+
+import keras
+import numpy as np
+
+from tf_cyclegan.callbacks.samples import checked_samples, translate_each
+
+# What a discriminator that tells every image apart leaves: (its loss below, the generator's above). Balanced would be
+# 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic of wgangp has no such bounds.
+WON = {"lsgan": (0.02, 0.8), "vanilla": (0.05, 3.0), "hinge": (0.05, 0.95)}
+UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
+UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too
+COLLAPSED = 0.1  # spread of the outputs, relative to that of the inputs and of the real images of their domain
+INVERTED = -0.3  # correlation of luminance between input and output
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+CURES = {
+    "won": "Lower the discriminators' learning rate, give them fewer filters or layers, or add images.",
+    "unchanged": "Lower `lambda_identity` to 0, then `lambda_cycle`, so that a change costs less.",
+    "collapsed": "Go back to an earlier checkpoint and lower both learning rates; raise `lambda_cycle`; check that the "
+    "domain does not hold many copies of one image.",
+    "inverted": "Unless the domains call for it, start again with another seed and raise `lambda_identity` (0.5 or 1).",
+}
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss became NaN or infinite: the weights are lost, and training on would only overwrite good checkpoints."""
+
+
+class Health(keras.callbacks.Callback):
+    """Watches losses and a few translations, and reports known failures with their cure.
+
+    After an epoch it checks, for each direction: whether the discriminator tells every image apart (`WON`, by
+    `model.gan_mode`), whether outputs equal inputs, whether all outputs are alike, and whether light and dark are
+    exchanged. What lasts for `patience` epochs is reported, and again after each 10 epochs more. After every step it
+    checks that all losses are finite.
+
+    Args:
+        images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A; 4 to 8 do.
+        images_b: the same of domain B, as many; None only for a model of one direction.
+        names: callable `step -> (names of A, names of B)`, the files of a batch, for the message about a NaN; steps
+            count from 0. Defaults to None.
+        report: callable that shows one line. Defaults to a warning of the logger `tf_cyclegan`.
+        patience: int, epochs that a failure lasts before it is reported. Defaults to 3.
+
+    Raises:
+        ValueError: if the numbers of images differ or are 0, or `patience` is below 1.
+        TrainingDiverged: from `fit`, if a loss is NaN or infinite.
+
+    Example:
+        >>> model.fit(dataset, epochs=9, callbacks=[Health(images_a, images_b)])  # doctest: +SKIP
+    """
+
+    def __init__(self, images_a, images_b, names=None, report=None, patience=3):
+        super().__init__()
+        self.images_a, self.images_b = checked_samples(images_a, images_b)
+        if patience < 1:
+            raise ValueError(f"`patience` must be at least 1. Received: patience={patience}")
+        self.names = names
+        self.report = report or logging.getLogger("tf_cyclegan").warning
+        self.patience = patience
+        self._lasting = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        broken = sorted(name for name, value in (logs or {}).items() if not math.isfinite(value))
+        if broken:
+            step = int(self.model.step) - 1
+            raise TrainingDiverged(diverged_message(step, broken, self.names and self.names(step)))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.stop_training:
+            return  # cut short: its means are of a few steps
+        findings = {}
+        for direction in self.model.directions:
+            findings.update(self._loss_findings(direction, logs or {}))
+            findings.update(self._image_findings(direction))
+        self._report(findings)
+
+    def _report(self, findings):
+        self._lasting = {key: self._lasting.get(key, 0) + 1 for key in findings}
+        for (kind, direction), text in findings.items():
+            epochs = self._lasting[kind, direction]
+            if epochs >= self.patience and (epochs - self.patience) % 10 == 0:
+                duration = f" for {epochs} epochs" if epochs > 1 else ""
+                self.report(f"{text}{duration}. {CURES[kind]}")
+
+    def _loss_findings(self, direction, logs):
+        domain = direction[-1]
+        discriminator = _loss(logs, "discriminator", domain)
+        adversarial = _loss(logs, "adversarial", direction)
+        weight = getattr(self.model, "lambda_adversarial", 1.0)  # losses are logged weighted
+        if discriminator is None or adversarial is None or not weight:
+            return {}
+        if not discriminator_has_won(discriminator, adversarial / weight, self.model.gan_mode):
+            return {}
+        text = (
+            f"The discriminator of domain {domain.upper()} has won: its loss is {discriminator:.3g} and the "
+            f"generator's {adversarial / weight:.3g}"
+        )
+        return {("won", direction): text}
+
+    def _image_findings(self, direction):
+        forward = direction == "ab"
+        inputs, targets = (self.images_a, self.images_b) if forward else (self.images_b, self.images_a)
+        if inputs is None:
+            return {}
+        outputs = translate_each(self.model, inputs, direction)
+        where = f"{direction[0].upper()} to {direction[1].upper()}"
+        texts = {
+            "unchanged": f"From {where}, the output has equaled the input",
+            "collapsed": f"From {where}, there has been one output for everything",
+            "inverted": f"From {where}, colors have been inverted",
+        }
+        return {(kind, direction): texts[kind] for kind in image_verdicts(inputs, outputs, targets)}
+
+
+def diverged_message(step, losses, names=None):
+    """What a user needs to know when a loss is no number any more.
+
+    Args:
+        step: int, the training step, counted from 0.
+        losses: list of str, the losses that are NaN or infinite.
+        names: optional pair of lists, the files of the batch.
+
+    Returns:
+        str of a few lines.
+    """
+    lines = [f"Training diverged at step {step} (counted from 0): NaN or infinite in {', '.join(losses)}."]
+    for domain, files in zip("AB", names or (), strict=False):
+        lines.append(f"The batch of domain {domain}: {', '.join(map(str, files))}.")
+    lines += [
+        "What to do: look at these images first (one flat color is a usual cause), then resume from the last",
+        "checkpoint with a lower learning rate. In mixed_float16, try float32 or mixed_bfloat16.",
+    ]
+    return "\n".join(lines)
+
+
+def discriminator_has_won(discriminator_loss, adversarial_loss, gan_mode):
+    """Whether the losses say that the discriminator tells every image apart.
+
+    Args:
+        discriminator_loss: float, mean over an epoch.
+        adversarial_loss: float, the generator's against it, unweighted.
+        gan_mode: str; modes without a row in `WON` are never won.
+
+    Returns:
+        bool.
+    """
+    if gan_mode not in WON:
+        return False
+    below, above = WON[gan_mode]
+    return discriminator_loss < below and adversarial_loss > above
+
+
+def image_verdicts(inputs, outputs, targets=None):
+    """The failures that show in the images.
+
+    Args:
+        inputs: float array `(count, height, width, channels)` in [-1, 1].
+        outputs: their translations, of the same height and width.
+        targets: optional real images of the outputs' domain.
+
+    Returns:
+        List of `"unchanged"`, `"collapsed"` and `"inverted"`, or an empty one.
+    """
+    correlation = luminance_correlation(inputs, outputs)
+    verdicts = {
+        "unchanged": is_unchanged(inputs, outputs),
+        "collapsed": is_collapsed(inputs, outputs, targets),
+        "inverted": correlation is not None and correlation < INVERTED,
+    }
+    return [kind for kind, found in verdicts.items() if found]
+
+
+def is_unchanged(inputs, outputs):
+    """Whether translations are their inputs: small change in the mean, and nowhere a large one."""
+    if inputs.shape != outputs.shape:
+        return False
+    change = np.abs(outputs - inputs) / 2
+    return bool(change.mean() < UNCHANGED_MEAN and np.quantile(change, 0.99) < UNCHANGED_PEAK)
+
+
+def is_collapsed(inputs, outputs, targets=None):
+    """Whether translations differ far less from each other than the inputs, and than real images of their domain."""
+    references = [inputs] if targets is None else [inputs, targets]
+    return len(inputs) > 1 and pairwise_distance(outputs) < COLLAPSED * min(map(pairwise_distance, references))
+
+
+def pairwise_distance(samples):
+    """Mean absolute difference between two samples, over all pairs; 0 for fewer than two.
+
+    Args:
+        samples: float array `(count, ...)`.
+
+    Returns:
+        float.
+    """
+    pairs = [np.abs(a - b).mean() for i, a in enumerate(samples) for b in samples[:i]]
+    return float(np.mean(pairs)) if pairs else 0.0
+
+
+def luminance_correlation(inputs, outputs):
+    """Correlation of brightness over the pixels of an image and its translation, the mean over images.
+
+    Args:
+        inputs, outputs: float arrays `(count, height, width, channels)`; the channels may differ.
+
+    Returns:
+        float in [-1, 1], or None if every pair has an image of one flat brightness.
+    """
+    values = []
+    for x, y in zip(_luminance(inputs), _luminance(outputs), strict=True):
+        x, y = x - x.mean(), y - y.mean()
+        scale = math.sqrt((x * x).mean() * (y * y).mean())
+        if scale > 1e-4:  # flat images correlate with nothing but noise
+            values.append((x * y).mean() / scale)
+    return float(np.mean(values)) if values else None
+
+
+def _luminance(samples):
+    return samples @ np.asarray(LUMA, samples.dtype) if samples.shape[-1] == 3 else samples.mean(axis=-1)
+
+
+def _loss(logs, kind, suffix):
+    """The loss of `kind` for this domain or direction, or the mean of all of that kind if none is named so."""
+    if f"{kind}_{suffix}" in logs:
+        return logs[f"{kind}_{suffix}"]
+    values = [value for name, value in logs.items() if name.startswith(kind)]
+    return float(np.mean(values)) if values else None
