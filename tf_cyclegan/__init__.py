@@ -19,7 +19,7 @@ def __dir__():
     return sorted({*globals(), *__all__})
 
 
-# Keras loads a saved model only if its classes are registered, so importing the package imports them. The command line
-# alone waits (`-m` is what Python calls a program until it has found it): its --help must not take TensorFlow's seconds.
+# Keras loads a saved model only if its classes are registered, so importing the package imports them. The command
+# line alone waits (`-m` is what Python calls a program until it has found it): its --help must not take seconds.
 if sys.argv[0].rsplit("/")[-1] not in ("tf-cyclegan", "-m"):
     importlib.import_module("tf_cyclegan.models")

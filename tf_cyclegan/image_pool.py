@@ -28,7 +28,7 @@ class ImagePool(keras.layers.Layer):
     """
 
     def __init__(self, size=50, seed=None, **kwargs):
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{"trainable": False, **kwargs})
         if not isinstance(size, int) or size < 0:
             raise ValueError(f"`size` must be an integer of at least 0. Received: size={size}")
         self.size = size

@@ -94,7 +94,12 @@ def _torch_prefixes(network):
     elif "patch1_conv" in named:
         positions = _patchgan_positions(named)
     elif "pixel1_conv" in named:
-        positions = {"pixel1_conv": "net.0", "pixel2_conv": "net.2", "pixel2_normalization": "net.3", "head_conv": "net.5"}
+        positions = {
+            "pixel1_conv": "net.0",
+            "pixel2_conv": "net.2",
+            "pixel2_normalization": "net.3",
+            "head_conv": "net.5",
+        }
     else:
         raise ValueError(f"`network` must be a network of tf_cyclegan.networks. Received: {network.name!r}")
     return {named[name]: prefix for name, prefix in positions.items() if name in named}

@@ -1,0 +1,90 @@
+"""The command line: flags to settings, errors to a short block. Only what runs imports TensorFlow."""
+
+import contextlib
+import os
+import sys
+
+import tyro
+
+from tf_cyclegan.config import PYTORCH_FLAGS, TrainConfig
+
+_USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
+
+Image-to-image translation: CycleGAN in TensorFlow.
+
+commands:
+  train    train a model on a data set, a folder or the bundled emoji
+
+tf-cyclegan COMMAND --help lists the options of a command."""
+
+
+def main(arguments=None):
+    """Runs a command.
+
+    Args:
+        arguments: list of str. Defaults to those of the process.
+
+    Returns:
+        Exit code: 0, 2 for wrong settings or data, 1 for a training that failed, 130 for one that was interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0 if arguments else 2
+    command, *flags = arguments
+    if command == "--version":
+        return _print_version()
+    if command not in _COMMANDS:
+        return _fail(f"there is no command {command!r}. Commands: {', '.join(_COMMANDS)}")
+    return _COMMANDS[command](flags)
+
+
+def _train(flags):
+    foreign = [flag.split("=")[0] for flag in flags if flag.split("=")[0] in PYTORCH_FLAGS]
+    if foreign:
+        answers = [f"{flag} is {PYTORCH_FLAGS[flag]} here" for flag in dict.fromkeys(foreign)]
+        return _fail(
+            "\n".join(["flags of the PyTorch implementation:", *answers, "tf-cyclegan train --help lists all"])
+        )
+    config = tyro.cli(TrainConfig, args=flags, prog="tf-cyclegan train")
+    with _quiet_import():
+        from tf_cyclegan import training
+        from tf_cyclegan.callbacks import TrainingDiverged
+    try:
+        return training.dry_run(config, print) if config.dry_run else training.train(config, print)
+    except TrainingDiverged as error:
+        return _fail(str(error), code=1)
+    except training.SettingsError as error:
+        return _fail(str(error))
+
+
+@contextlib.contextmanager
+def _quiet_import():
+    """Keeps TensorFlow's start-up notes on CUDA and CPU features, which no log level stops, from burying ours."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _print_version():
+    from tf_cyclegan import __version__
+
+    print(__version__)
+    return 0
+
+
+def _fail(message, code=2):
+    """A short block on the error stream instead of a traceback."""
+    first, *rest = message.splitlines()
+    print("\n".join([f"error: {first}", *(f"  {line}" for line in rest)]), file=sys.stderr)
+    return code
+
+
+_COMMANDS = {"train": _train}

@@ -1,0 +1,55 @@
+"""What the machine computes fast."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from tf_cyclegan.networks.blocks import check_choice
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def dtype_policy(precision="auto"):
+    """The Keras dtype policy for a precision.
+
+    Args:
+        precision: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where it is fast. Defaults to `"auto"`.
+
+    Returns:
+        `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+
+    Raises:
+        ValueError: if `precision` is none of these.
+    """
+    check_choice("precision", precision, ("auto", *_POLICIES))
+    if precision == "auto":
+        precision = "bfloat16" if has_fast_bfloat16() else "float32"
+    return _POLICIES[precision]
+
+
+def has_fast_bfloat16():
+    """Whether bfloat16 is faster than float32 here: on TPUs, GPUs since Ampere and CPUs with AMX."""
+    if tf.config.list_logical_devices("TPU"):
+        return True
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return details.get("compute_capability", (0, 0)) >= (8, 0)
+    return _cpu_has("amx_bf16")
+
+
+def describe_device():
+    """One line on what will compute, as `"CPU without AMX"`."""
+    for kind in ("TPU", "GPU"):
+        found = tf.config.list_physical_devices(kind)
+        if found:
+            name = tf.config.experimental.get_device_details(found[0]).get("device_name", kind)
+            return f"{len(found)} x {name}"
+    return f"CPU {'with' if _cpu_has('amx_bf16') else 'without'} AMX"
+
+
+def _cpu_has(flag):
+    try:
+        return flag in Path("/proc/cpuinfo").read_text().split()
+    except OSError:  # not Linux: no AMX that TensorFlow would use
+        return False

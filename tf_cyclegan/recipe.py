@@ -1,0 +1,84 @@
+"""What a training run will do and cost, told before it starts."""
+
+import tensorflow as tf
+
+from tf_cyclegan import schedules
+from tf_cyclegan.config import parse_size
+
+# What TensorFlow, Keras and the program take before the first image, measured on Linux.
+_BASE_BYTES = 0.7e9
+
+
+def learning_rate(config, steps_per_epoch):
+    """The learning rate of a run: a schedule, or a float where it is constant.
+
+    Args:
+        config: resolved `TrainConfig`.
+        steps_per_epoch: int.
+    """
+    total_epochs = config.epochs + config.decay_epochs
+    if config.schedule == "linear":
+        return schedules.ConstantThenLinearDecay(
+            config.learning_rate, steps_per_epoch, config.epochs, config.decay_epochs
+        )
+    if config.schedule == "step":
+        return schedules.StepDecay(config.learning_rate, steps_per_epoch, max(1, config.decay_epochs))
+    if config.schedule == "cosine":
+        return schedules.CosineDecay(config.learning_rate, steps_per_epoch, total_epochs)
+    return config.learning_rate
+
+
+def learning_rate_table(config):
+    """Lines of epochs and their learning rate, equal ones together, long decays at ten points."""
+    total = config.epochs + config.decay_epochs
+    rate = learning_rate(config, steps_per_epoch=1)
+    rates = [float(rate(epoch)) if callable(rate) else rate for epoch in range(total)]
+    starts = [0] + [epoch for epoch in range(1, total) if rates[epoch] != rates[epoch - 1]]
+    shown = starts if len(starts) <= 12 else sorted({*starts[:2], *starts[:: len(starts) // 10], starts[-1]})
+    lines = ["  epoch   learning rate"]
+    return lines + [f"  {epoch + 1:5d}   {rates[epoch]:.4g}" for epoch in shown]
+
+
+def describe_cost(model, config):
+    """Lines with parameters, multiply-adds and the memory to expect of one training step."""
+    size = parse_size(config.image_size, "image_size")
+    costs = [_network_cost(net, size) for net in (*model.generators, *model.discriminators)]
+    generators, discriminators = costs[: len(model.generators)], costs[len(model.generators) :]
+    parameters = sum(network.count_params() for network in (*model.generators, *model.discriminators))
+    # A generator runs for translation, reconstruction and identity; a discriminator three times (once with its input's
+    # gradient only). A backward pass costs two forward ones.
+    passes = 2 + bool(config.lambda_identity)
+    step_macs = 3 * config.batch_size * (passes * sum(c[0] for c in generators) + 3 * sum(c[0] for c in discriminators))
+    activations = passes * sum(c[1] for c in generators) + 3 * sum(c[1] for c in discriminators)
+    width = 4 if model.dtype_policy.compute_dtype == "float32" else 2
+    pools = 4 * sum(weight.shape.num_elements() for weight in model.weights if "pool" in weight.path)
+    memory = _BASE_BYTES + 16 * parameters + pools + width * config.batch_size * activations
+    generator = model.generators[0]
+    return [
+        f"  generator      {generator.count_params():>12,} parameters  {generators[0][0] / 1e9:8.2f} G multiply-adds",
+        f"  discriminator  {model.discriminators[0].count_params():>12,} parameters  "
+        f"{discriminators[0][0] / 1e9:8.2f} G multiply-adds",
+        f"  all networks   {parameters:>12,} parameters  {step_macs / 1e9:8.2f} G multiply-adds a training step",
+        f"  memory         about {memory / 1e9:.1f} GB, of which image pools {pools / 1e9:.2f} GB",
+    ]
+
+
+def _network_cost(network, size):
+    """Multiply-adds and activations of one forward pass on one image, counted in the graph."""
+    channels = network.input_shape[-1]
+    specification = tf.TensorSpec((1, *size, channels), "float32")
+    graph = tf.function(lambda images: network(images, training=True)).get_concrete_function(specification).graph
+    operations = graph.get_operations()
+    tensors = [tensor for operation in operations for tensor in operation.outputs if tensor.shape.rank == 4]
+    return sum(map(_multiply_adds, operations)), sum(tensor.shape.num_elements() or 0 for tensor in tensors)
+
+
+def _multiply_adds(operation):
+    """A convolution meets each kernel weight once for each pixel of its smaller side, the transposed one's input."""
+    if operation.type == "Conv2D":
+        pixels, kernel, channels = operation.outputs[0].shape, operation.inputs[1].shape, 2
+    elif operation.type == "Conv2DBackpropInput":
+        pixels, kernel, channels = operation.inputs[2].shape, operation.inputs[1].shape, 2
+    else:
+        return 0
+    return pixels.num_elements() * kernel[0] * kernel[1] * kernel[channels]

@@ -1,0 +1,306 @@
+"""A training run: settings to data, model, callbacks, fit and resume. The only place that joins them."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import keras
+
+from tf_cyclegan import callbacks, devices, recipe
+from tf_cyclegan.config import parse_size
+from tf_cyclegan.data import open_dataset
+from tf_cyclegan.models import MODELS
+from tf_cyclegan.optimizers import Adam
+
+# Seconds a step of the emoji default took on two cores of a CPU without AMX, for the warning at the start.
+_SLOW_EMOJI_STEP_SECONDS = 0.3
+_SHORT_EMOJI_STEPS = 1000
+
+
+class SettingsError(ValueError):
+    """Settings or data that no run can start from; the message says what to change."""
+
+
+def dry_run(config, report):
+    """Reports what a run would do: settings, learning rates, parameters, multiply-adds, memory. Reads no data.
+
+    Args:
+        config: `TrainConfig`.
+        report: callable, takes lines of text.
+
+    Returns:
+        0.
+
+    Raises:
+        SettingsError: if the settings do not make a model.
+    """
+    with _settings_checked():
+        config = config.resolved()
+        policy = devices.dtype_policy(config.precision)
+        model = new_model(config, policy)
+        lines = [
+            "settings",
+            config.to_json(),
+            f"precision: {policy} ({devices.describe_device()})",
+            f"learning rate ({config.schedule}, {config.epochs} + {config.decay_epochs} epochs)",
+            *recipe.learning_rate_table(config),
+            "cost",
+            *recipe.describe_cost(model, config),
+        ]
+    report("\n".join(lines))
+    return 0
+
+
+def train(config, report):
+    """Trains a model to the end of its epochs, from its newest checkpoint if there is one.
+
+    The run folder gets `config.json`, `checkpoints/step_*.keras`, `samples/epoch_*.png`, `losses.csv` and `logs/` for
+    TensorBoard.
+
+    Args:
+        config: `TrainConfig`.
+        report: callable, takes lines of text.
+
+    Returns:
+        0, or 130 after an interruption.
+
+    Raises:
+        SettingsError: if the settings or the data make no run.
+        callbacks.TrainingDiverged: if a loss is no longer a number.
+    """
+    with _settings_checked():
+        config = config.resolved()
+        policy = devices.dtype_policy(config.precision)
+        report(f"Computing in {policy} on {devices.describe_device()}.")
+        _warn_of_long_run(config, policy, report)
+        keras.utils.set_random_seed(config.seed)
+        data = open_data(config)
+        report(data.describe())
+        data.load()
+        for file, reason in data.skipped:
+            report(f"skipped {file}: {reason}")
+        model = _resumed_or_new(config, policy, report)
+        _compile(model, config, data.steps_per_epoch)
+    return _fit(model, data, config, report)
+
+
+@contextlib.contextmanager
+def _settings_checked():
+    try:
+        yield
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _warn_of_long_run(config, policy, report):
+    if config.dataset == "emoji" and config.data_a is None and policy == "float32" and config.steps is None:
+        report(
+            "bfloat16 is not fast here, so the default emoji run takes longer than the 15 minutes of a CPU with AMX. "
+            f"--steps={_SHORT_EMOJI_STEPS} is a shorter run that shows shading, not its best."
+        )
+
+
+def open_data(config, split="train"):
+    """The data set of a resolved `TrainConfig`.
+
+    Raises:
+        ValueError: if there is none, or not as described.
+    """
+    if (config.data_a is None) != (config.data_b is None):
+        raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
+    return open_dataset(
+        config.dataset,
+        split=split,
+        image_size=parse_size(config.image_size, "image_size"),
+        load_size=config.load_size and parse_size(config.load_size, "load_size"),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        cache=config.cache,
+        data_a=config.data_a,
+        data_b=config.data_b,
+        test_share=config.test_share,
+        channels=(config.channels, config.channels_b),
+        value_range=config.value_range,
+        resize_mode=config.resize_mode,
+        flip=config.flip,
+        skip_unreadable=config.skip_unreadable,
+        data_dir=config.data_dir,
+        mirror=config.mirror,
+    )
+
+
+# Settings of a run that stand in the model's constructor under the same name.
+_MODEL_SETTINGS = (
+    "channels_b",
+    "filters",
+    "residual_blocks",
+    "normalization",
+    "dropout",
+    "padding",
+    "upsampling",
+    "initializer",
+    "discriminator_type",
+    "discriminator_filters",
+    "discriminator_layers",
+    "gan_mode",
+    "lambda_identity",
+    "lambda_adversarial",
+    "pool_size",
+    "seed",
+)
+
+
+def new_model(config, policy):
+    """The untrained model of a resolved `TrainConfig`.
+
+    Raises:
+        ValueError: if a setting is out of its range.
+    """
+    if len(config.lambda_cycle) not in (1, 2):
+        raise ValueError(f"`lambda_cycle` must be one weight or two. Received: lambda_cycle={config.lambda_cycle}")
+    lambda_cycle = config.lambda_cycle if len(config.lambda_cycle) == 2 else config.lambda_cycle[0]
+    return MODELS[config.model](
+        image_shape=(*parse_size(config.image_size, "image_size"), config.channels),
+        lambda_cycle=lambda_cycle,
+        dtype=policy,
+        **{name: getattr(config, name) for name in _MODEL_SETTINGS},
+    )
+
+
+def _compile(model, config, steps_per_epoch):
+    """Gives both optimizers the run's learning rate; a resumed one keeps its moments."""
+    rate = recipe.learning_rate(config, steps_per_epoch)
+    if model.compiled:
+        for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+            optimizer.learning_rate = rate
+    else:
+        model.compile(Adam(rate), Adam(rate), jit_compile=config.jit_compile)
+
+
+# ---- the run folder ----
+
+
+def _resumed_or_new(config, policy, report):
+    folder = Path(config.output_dir)
+    if not config.resume and folder.exists():
+        aside = _free_name(folder)
+        folder.rename(aside)
+        report(f"Moved the earlier run to {aside}.")
+    model, path, skipped = callbacks.load_newest(folder / "checkpoints")
+    for damaged, reason in skipped:
+        report(f"Passed over the damaged checkpoint {damaged}: {reason}")
+    expected = new_model(config, policy)
+    if model is None:
+        report(f"A new run in {folder}.")
+        model = expected
+    else:
+        _check_same_settings(model, expected, folder)
+        report(f"Resuming from {path} at step {int(model.step):,}.")
+    _write_config(folder, config)
+    return model
+
+
+def _check_same_settings(model, expected, folder):
+    ours, theirs = model.get_config(), expected.get_config()
+    for name in theirs:
+        if name not in ("name", "seed") and ours.get(name) != theirs[name]:
+            raise ValueError(
+                f"`output_dir` {folder} holds a run with another `{name}`: expected {theirs[name]!r}, "
+                f"found {ours.get(name)!r}. Take another --output-dir, or --no-resume to begin anew"
+            )
+
+
+def _free_name(folder):
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    return aside
+
+
+def _write_config(folder, config):
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / ".config.json.tmp"
+    temporary.write_text(config.to_json() + "\n")
+    os.replace(temporary, folder / "config.json")
+
+
+# ---- fitting ----
+
+
+def _fit(model, data, config, report):
+    total = (config.epochs + config.decay_epochs) * data.steps_per_epoch
+    total = total if config.steps is None else min(total, config.steps)
+    if int(model.step) >= total:
+        report(f"The run is complete: {total:,} steps. More --epochs or --steps go on from here.")
+        return 0
+    tools = _Tools(model, data, config, total)
+    started = time.monotonic()
+    with tools.interrupt:
+        for first_step, last_step in _legs(int(model.step), total, data.steps_per_epoch):
+            _fit_leg(model, data, tools, first_step, last_step)
+            if tools.interrupt.signal is not None:
+                break
+        path = tools.checkpoints.save()
+    if tools.interrupt.signal is not None:
+        report(f"Stopped at step {int(model.step):,} and saved {path}. The same command goes on from there.")
+        return 130
+    minutes = (time.monotonic() - started) / 60
+    report(f"Trained to step {total:,} in {minutes:.1f} minutes: {path}. Samples are in {tools.folder / 'samples'}.")
+    return 0
+
+
+def _legs(step, total, steps_per_epoch):
+    """Cuts what is left into pieces that `fit` can do: the rest of an epoch, whole epochs, the part of a last one."""
+    while step < total:
+        if step % steps_per_epoch or total - step < steps_per_epoch:
+            end = min(total, (step // steps_per_epoch + 1) * steps_per_epoch)
+        else:
+            end = total - total % steps_per_epoch
+        yield step, end
+        step = end
+
+
+def _fit_leg(model, data, tools, first_step, last_step):
+    first_epoch = first_step // data.steps_per_epoch
+    epochs = max(1, (last_step - first_step) // data.steps_per_epoch)
+    model.fit(
+        tools.input_wait.watch(data.stream(first_step)),
+        initial_epoch=first_epoch,
+        epochs=first_epoch + epochs,
+        steps_per_epoch=(last_step - first_step) // epochs,
+        callbacks=tools.callbacks,
+        shuffle=False,  # the stream has its own order
+        verbose=0,
+    )
+
+
+class _Tools:
+    """The callbacks of a run, wired to its folder."""
+
+    def __init__(self, model, data, config, total):
+        self.folder = Path(config.output_dir)
+        images_a, images_b = data.samples(config.samples)
+        log_dir = self.folder / "logs"
+        self.input_wait = callbacks.InputWait()
+        self.progress = callbacks.Progress(
+            total_steps=total,
+            first_step=int(model.step),
+            batch_size=config.batch_size,
+            steps_per_epoch=data.steps_per_epoch,
+            epochs=-(-total // data.steps_per_epoch),
+            input_wait=self.input_wait,
+        )
+        self.checkpoints = callbacks.Checkpoints(self.folder / "checkpoints", keep=config.keep_checkpoints)
+        self.checkpoints.set_model(model)
+        self.interrupt = callbacks.Interrupt(report=self.progress.write)
+        self.callbacks = [
+            self.interrupt,
+            self.input_wait,
+            callbacks.Health(images_a, images_b, names=data.names, report=self.progress.write),
+            self.progress,
+            self.checkpoints,
+            callbacks.SampleGrid(images_a, images_b, self.folder / "samples", log_dir=log_dir),
+            keras.callbacks.CSVLogger(str(self.folder / "losses.csv"), append=True),
+            keras.callbacks.TensorBoard(str(log_dir), write_graph=False),
+        ]
