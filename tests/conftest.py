@@ -1,0 +1,50 @@
+"""What the tests share: tiny models and images, and a clean Keras for each test."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+GOLDEN = Path(__file__).parent / "data" / "golden"
+# As small as the networks allow: 32 pixels, 4 filters.
+SMALL = {"image_shape": (32, 32, 3), "filters": 4, "discriminator_filters": 4, "pool_size": 2}
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+    keras.backend.clear_session()
+
+
+def random_images(batch=1, height=32, width=None, channels=3, seed=0):
+    """Uniform noise in [-1, 1], float32."""
+    shape = (batch, height, width or height, channels)
+    return np.random.RandomState(seed).uniform(-1, 1, shape).astype("float32")
+
+
+def random_batches(count=3, batch=1, size=32, channels_b=3):
+    """A data set of `count` batches of noise in two domains."""
+    images_a = random_images(count * batch, size, seed=1)
+    images_b = random_images(count * batch, size, channels=channels_b, seed=2)
+    return tf.data.Dataset.from_tensor_slices((images_a, images_b)).batch(batch, drop_remainder=True)
+
+
+def golden(name):
+    """The arrays of a golden file, and its state dict by PyTorch's names."""
+    arrays = dict(np.load(GOLDEN / f"{name}.npz"))
+    return arrays, part(arrays, "state_dict/")
+
+
+def part(arrays, prefix):
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def channels_last(images, dtype="float32"):
+    return np.asarray(images, dtype).transpose(0, 2, 3, 1)

@@ -1,0 +1,186 @@
+"""What every model promises, over all that are registered."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from conftest import SMALL, random_batches, random_images
+
+from tf_cyclegan.models import MODELS
+
+POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
+models = pytest.mark.parametrize("name", MODELS)
+
+
+def small(name, **settings):
+    # One residual block where the model has a setting for it.
+    extra = {"residual_blocks": 1} if name == "cyclegan" else {}
+    model = MODELS[name](**{**SMALL, **extra, **settings})
+    model.compile()
+    return model
+
+
+@models
+@pytest.mark.parametrize("policy", POLICIES)
+def test_trains_evaluates_and_translates(name, policy):
+    model = small(name, dtype=policy)
+    history = model.fit(
+        random_batches(2), validation_data=random_batches(1), epochs=2, verbose=0, shuffle=False
+    ).history
+    expected = {"loss", *model.loss_names}
+    assert set(history) == expected | {f"val_{key}" for key in expected}
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert set(model.evaluate(random_batches(1), verbose=0, return_dict=True)) == expected
+    for direction in model.directions:
+        translated = np.asarray(model.translate(random_images(2, 24, 36), direction))
+        assert translated.shape == (2, 24, 36, 3) and translated.dtype == np.float32
+        assert np.abs(translated).max() <= 1
+    assert int(model.step) == 4
+
+
+@models
+def test_the_loss_is_the_sum_of_the_generators_terms(name):
+    model = small(name)
+    logs = model.train_on_batch(*next(iter(random_batches(1))), return_dict=True)
+    # The sum differs from the objective by what the two optimizers minimize apart.
+    terms = [
+        value for key, value in logs.items() if key != "loss" and not key.startswith(("discriminator", "gradient"))
+    ]
+    assert logs["loss"] == pytest.approx(sum(terms), rel=1e-5)
+
+
+@models
+def test_both_optimizers_move_all_their_weights(name):
+    model = small(name)
+    before = {w.path + str(i): w.numpy() for i, w in enumerate(model.trainable_variables)}
+    model.fit(random_batches(1), verbose=0, shuffle=False)
+    still = [w.path for i, w in enumerate(model.trainable_variables) if np.array_equal(w, before[w.path + str(i)])]
+    assert still == []
+
+
+@models
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_is_loaded_trains_on_as_if_never_stopped(name, policy, tmp_path):
+    model = small(name, dtype=policy)
+    model.fit(random_batches(4), verbose=0, shuffle=False)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.dtype_policy.name == policy
+    assert int(again.step) == 4
+    for trained in (model, again):
+        trained.fit(random_batches(3), verbose=0, shuffle=False)
+    for ours, theirs in zip(model.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+    for optimizer in ("generator_optimizer", "discriminator_optimizer"):
+        ours, theirs = (getattr(trained, optimizer).variables for trained in (model, again))
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
+@models
+def test_config_comes_back(name):
+    model = small(name, dtype="mixed_bfloat16")
+    config = json.loads(json.dumps(model.get_config()))
+    assert json.loads(json.dumps(MODELS[name].from_config(config).get_config())) == config
+
+
+@models
+def test_a_saved_model_opens_in_a_fresh_process(name, tmp_path):
+    model = small(name)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", random_images(1))
+    np.save(tmp_path / "expected.npy", model.translate(random_images(1)))
+    code = (
+        "import keras, numpy as np, tf_cyclegan\n"
+        "model = keras.models.load_model('model.keras')\n"
+        "np.testing.assert_array_equal(model.translate(np.load('images.npy')), np.load('expected.npy'))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+@models
+def test_odd_sizes_are_mirrored_and_cropped_back(name):
+    model = small(name)
+    images = random_images(1, 33, 38)
+    padded = np.pad(images, ((0, 0), (0, 3), (0, 2), (0, 0)), "symmetric")
+    want = np.asarray(model.translate(padded))[:, :33, :38]
+    np.testing.assert_allclose(model.translate(images), want, atol=1e-6)
+    np.testing.assert_allclose(model.predict(images, verbose=0), want, atol=1e-6)
+
+
+@models
+def test_unknown_directions_are_named(name):
+    with pytest.raises(ValueError, match="`direction`.*'sideways'"):
+        small(name).translate(random_images(), "sideways")
+
+
+@models
+def test_summary_shows_networks_and_pools_apart(name):
+    lines = []
+    small(name).summary(print_fn=lines.append)
+    text = "".join(lines)
+    assert "generator_ab" in text and "discriminator_b" in text and "pool_b" in text
+
+
+# ---- stock callbacks, with two optimizers ----
+
+
+def test_reduce_lr_on_plateau_moves_both_rates():
+    model = small("cyclegan")
+    model.discriminator_optimizer.learning_rate = 1e-4
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.1, patience=1, min_delta=1e9)
+    model.fit(
+        random_batches(1), validation_data=random_batches(1), epochs=4, callbacks=[plateau], verbose=0, shuffle=False
+    )
+    generator, discriminator = (
+        float(optimizer.learning_rate) for optimizer in (model.generator_optimizer, model.discriminator_optimizer)
+    )
+    assert generator < 3e-5
+    assert discriminator / generator == pytest.approx(0.5, rel=0.01) or discriminator / generator == pytest.approx(
+        5, rel=0.01
+    )
+
+
+def test_rates_stay_as_set_to_the_bit():
+    model = small("cyclegan")
+    model.generator_optimizer.learning_rate, model.discriminator_optimizer.learning_rate = 3e-4, 7e-5
+    model.compile(model.generator_optimizer, model.discriminator_optimizer)
+    model.fit(random_batches(3), verbose=0, shuffle=False)
+    assert np.float32(model.generator_optimizer.learning_rate) == np.float32(3e-4)
+    assert np.float32(model.discriminator_optimizer.learning_rate) == np.float32(7e-5)
+
+
+class _StopAfter(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            raise InterruptedError
+
+
+def test_backup_and_restore_brings_back_everything(tmp_path):
+    whole = small("cyclegan")
+    whole.fit(random_batches(2), epochs=4, verbose=0, shuffle=False)
+    keras.utils.set_random_seed(0)
+    broken = small("cyclegan")
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(InterruptedError):
+        broken.fit(random_batches(2), epochs=4, callbacks=[backup, _StopAfter()], verbose=0, shuffle=False)
+    keras.utils.set_random_seed(1)
+    resumed = small("cyclegan")
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    resumed.fit(random_batches(2), epochs=4, callbacks=[backup], verbose=0, shuffle=False)
+    for ours, theirs in zip(whole.weights, resumed.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+
+
+def test_model_checkpoint_and_tensorboard(tmp_path):
+    model = small("cyclegan")
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True),
+        keras.callbacks.TensorBoard(tmp_path / "logs"),
+    ]
+    model.fit(random_batches(1), validation_data=random_batches(1), callbacks=callbacks, verbose=0, shuffle=False)
+    assert keras.models.load_model(tmp_path / "best.keras").compiled
+    assert list((tmp_path / "logs").rglob("events*"))

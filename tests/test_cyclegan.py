@@ -1,0 +1,179 @@
+"""The objectives and settings of CycleGAN."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import SMALL, random_batches, random_images
+
+from tf_cyclegan import CycleGAN, losses, networks
+
+
+def small(**settings):
+    return CycleGAN(**{**SMALL, "residual_blocks": 1, **settings})
+
+
+BATCH = (random_images(seed=1), random_images(seed=2))
+
+
+def test_losses_are_the_papers():
+    model = small(lambda_cycle=(10.0, 5.0), lambda_identity=0.5)
+    a, b = BATCH
+    terms = model.generator_losses(BATCH, model.forward(BATCH, training=True))
+    ab, ba = model.generator_ab, model.generator_ba
+
+    def l1(x, y):
+        return np.abs(np.asarray(x) - np.asarray(y)).mean()
+
+    expected = {
+        "adversarial_ab": np.square(np.asarray(model.discriminator_b(ab(a))) - 1).mean(),
+        "adversarial_ba": np.square(np.asarray(model.discriminator_a(ba(b))) - 1).mean(),
+        "cycle_a": 10 * l1(ba(ab(a)), a),
+        "cycle_b": 5 * l1(ab(ba(b)), b),
+        "identity_a": 10 * 0.5 * l1(ba(a), a),
+        "identity_b": 5 * 0.5 * l1(ab(b), b),
+    }
+    assert {name: float(value) for name, value in terms.items()} == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("term, cycles", [("cycle_a", (10.0, 0.0)), ("cycle_b", (0.0, 10.0))])
+def test_each_cycle_reaches_both_generators(term, cycles):
+    model = small(lambda_cycle=cycles, lambda_adversarial=0, lambda_identity=0)
+    with tf.GradientTape() as tape:
+        terms = model.generator_losses(BATCH, model.forward(BATCH, training=True))
+    assert list(terms) == [term]
+    for gradient in tape.gradient(terms[term], model.generator_variables):
+        assert np.abs(gradient).max() > 0
+
+
+ABLATIONS = {
+    "cycle alone": ({"lambda_adversarial": 0, "lambda_identity": 0}, {"cycle_a", "cycle_b"}),
+    "GAN alone": ({"lambda_cycle": 0}, {"adversarial_ab", "adversarial_ba"}),
+    "GAN + forward": ({"lambda_cycle": (10, 0), "lambda_identity": 0}, {"adversarial_ab", "adversarial_ba", "cycle_a"}),
+    "GAN + backward": (
+        {"lambda_cycle": (0, 10), "lambda_identity": 0},
+        {"adversarial_ab", "adversarial_ba", "cycle_b"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_ablations_of_the_paper_are_settings(name):
+    settings, terms = ABLATIONS[name]
+    model = small(**settings)
+    model.compile()
+    frozen = [w.numpy() for w in model.discriminator_variables]
+    history = model.fit(random_batches(1), verbose=0, shuffle=False).history
+    adversarial = {"discriminator_a", "discriminator_b"} if "GAN" in name else set()
+    assert set(history) == {"loss"} | terms | adversarial
+    same = [np.array_equal(w, f) for w, f in zip(model.discriminator_variables, frozen, strict=True)]
+    assert all(same) if name == "cycle alone" else not any(same)
+
+
+@pytest.mark.parametrize("gan_mode", losses.GAN_MODES)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_gan_modes_train(gan_mode, policy):
+    model = small(gan_mode=gan_mode, dtype=policy)
+    model.compile()
+    history = model.fit(random_batches(2, batch=2), verbose=0, shuffle=False).history
+    assert ("gradient_penalty_a" in history) == (gan_mode == "wgangp")
+    assert all(np.isfinite(values).all() for values in history.values())
+
+
+def test_wgangp_applies_its_penalty():
+    """A discriminator trained by the penalty alone comes to slopes of norm 1."""
+    model = small(gan_mode="wgangp", lambda_gradient_penalty=1.0, pool_size=0)
+    model.compile(discriminator_optimizer=keras.optimizers.Adam(1e-2))
+    values = [
+        model.train_on_batch(*BATCH, return_dict=True)["gradient_penalty_b"]
+        for _ in range(20)
+        if not model.reset_metrics()
+    ]
+    assert values[-1] < 0.5 * values[0]
+
+
+@pytest.mark.parametrize("discriminator_type", ["patch", "pixel", "four_stride"])
+def test_discriminator_types(discriminator_type):
+    model = small(discriminator_type=discriminator_type)
+    model.compile()
+    model.fit(random_batches(1), verbose=0, shuffle=False)
+
+
+def test_domains_with_different_channels(tmp_path):
+    model = small(image_shape=(32, 32, 1), channels_b=3, lambda_identity=0)
+    model.compile()
+    data = tf.data.Dataset.from_tensors((random_images(channels=1), random_images(channels=3)))
+    model.fit(data, verbose=0, shuffle=False)
+    assert model.translate(random_images(channels=1)).shape == (1, 32, 32, 3)
+    assert model.translate(random_images(channels=3), "ba").shape == (1, 32, 32, 1)
+    model.save(tmp_path / "model.keras")
+    keras.models.load_model(tmp_path / "model.keras")
+
+
+def test_discriminators_are_trained_on_pooled_images():
+    model = small(pool_size=3)
+    model.compile()
+    for _ in range(2):
+        fake_b = model.generator_ab(BATCH[0], training=True)
+        before = int(model.pool_b.count)
+        model.train_on_batch(*BATCH)
+        np.testing.assert_allclose(model.pool_b.images[before], fake_b[0], atol=1e-5)
+
+
+def test_own_networks_are_used_and_saved(tmp_path):
+    own = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(3, 3, padding="same")])
+    judge = networks.pixel_discriminator((None, None, 3), filters=2)
+    model = small(generator_ab=own, discriminator_a=judge, discriminator_filters=6)
+    model.compile()
+    model.fit(random_batches(1), verbose=0, shuffle=False)
+    assert model.generator("ab") is own
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.translate(random_images()), model.translate(random_images()))
+    assert again.discriminator_a.count_params() == judge.count_params()
+
+
+def test_a_constant_image_does_no_harm():
+    model = small()
+    model.compile()
+    flat = np.full((1, 32, 32, 3), 0.3, "float32")
+    for _ in range(3):
+        model.train_on_batch(flat, flat)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gan_mode": "magic"},
+        {"filters": 0},
+        {"lambda_cycle": -1.0},
+        {"lambda_cycle": (1.0, 2.0, 3.0)},
+        {"lambda_identity": -0.5},
+        {"lambda_adversarial": "much"},
+        {"pool_size": -1},
+        {"image_shape": (30, 32, 3)},
+        {"discriminator_type": "image"},
+    ],
+)
+def test_wrong_settings_are_named(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"(?s)`{name}`") as error:
+        small(**wrong)
+    assert str(value) in str(error.value)
+
+
+def test_settings_that_do_not_fit_together():
+    with pytest.raises(ValueError, match="`pool_size`.*None"):
+        small(image_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="`lambda_identity`"):
+        small(channels_b=1)
+    with pytest.raises(ValueError, match="`normalization`.*wgangp"):
+        small(gan_mode="wgangp", normalization="batch")
+
+
+def test_unknown_sizes_without_a_pool():
+    model = small(image_shape=(None, None, 3), pool_size=0)
+    model.compile()
+    for size in (32, 40):
+        model.fit(random_batches(1, size=size), verbose=0, shuffle=False)

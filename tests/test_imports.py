@@ -1,0 +1,62 @@
+"""Imports point one way, and the command line waits for TensorFlow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "tf_cyclegan"
+# From top to bottom; a module imports only from layers below its own, or its own.
+LAYERS = [
+    ["__main__"],
+    ["cli"],
+    ["training"],
+    ["recipe"],
+    ["models", "data", "callbacks", "pytorch", "devices"],
+    ["networks", "image_pool", "schedules", "optimizers"],
+    ["layers", "losses", "images", "config"],
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def module_name(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tf_cyclegan"):
+            parts = node.module.split(".")[1:]
+            yield from parts[:1] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("tf_cyclegan."))
+
+
+def test_no_arrow_points_up():
+    up = []
+    for path in PACKAGE.rglob("*.py"):
+        name = module_name(path)
+        if name != "__init__":
+            targets = set(imported_modules(path)) - {name, "__version__"}
+            up += [f"{name} -> {target}" for target in targets if LEVEL[target] <= LEVEL[name]]
+    # These two stand on one level with what they use; nothing uses them back.
+    assert sorted(set(up) - {"devices -> networks"}) == []
+
+
+def test_help_does_not_import_tensorflow():
+    code = (
+        "import sys; sys.argv = ['tf-cyclegan', 'train', '--help']\n"
+        "from tf_cyclegan.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "--dataset" in text and "(default: emoji)" in text
+
+
+def test_public_names():
+    import tf_cyclegan
+
+    for name in tf_cyclegan.__all__:
+        assert getattr(tf_cyclegan, name) is not None
+    assert "CycleGAN" in dir(tf_cyclegan)

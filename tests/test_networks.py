@@ -1,0 +1,179 @@
+"""What the builders promise: sizes, parts, settings, initialization."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import random_images
+
+from tf_cyclegan import networks
+
+BUILDERS = {
+    "resnet_generator": lambda **s: networks.resnet_generator((None, None, 3), filters=4, residual_blocks=1, **s),
+    "patchgan_discriminator": lambda **s: networks.patchgan_discriminator((None, None, 3), filters=4, **s),
+    "four_stride_discriminator": lambda **s: networks.four_stride_discriminator((None, None, 3), filters=4, **s),
+    "pixel_discriminator": lambda **s: networks.pixel_discriminator((None, None, 3), filters=4, **s),
+}
+
+
+def small_generator(**settings):
+    return networks.resnet_generator((None, None, 3), filters=4, **{"residual_blocks": 1, **settings})
+
+
+@pytest.mark.parametrize("blocks, parameters", [(9, 11_378_179), (6, 7_837_699)])
+def test_generator_has_the_published_number_of_parameters(blocks, parameters):
+    generator = networks.resnet_generator(residual_blocks=blocks)
+    # The published count includes the biases that instance normalization removes.
+    removed = sum(layer.filters for layer in _convolutions(generator) if not layer.use_bias)
+    assert generator.count_params() + removed == parameters
+
+
+def test_discriminator_has_the_published_number_of_parameters():
+    discriminator = networks.patchgan_discriminator()
+    removed = sum(layer.filters for layer in _convolutions(discriminator) if not layer.use_bias)
+    assert discriminator.count_params() + removed == 2_764_737
+
+
+def _convolutions(network):
+    kinds = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+    return [layer for layer in network._flatten_layers() if isinstance(layer, kinds)]
+
+
+@pytest.mark.parametrize("normalization", ["instance", "batch", "none"])
+@pytest.mark.parametrize("upsampling", ["deconvolution", "resize"])
+@pytest.mark.parametrize("padding", ["reflect", "replicate", "zero"])
+def test_generator_keeps_the_size_with_every_setting(normalization, upsampling, padding):
+    generator = small_generator(normalization=normalization, upsampling=upsampling, padding=padding)
+    output = np.asarray(generator(random_images(2, 20, 36)))
+    assert output.shape == (2, 20, 36, 3)
+    assert np.isfinite(output).all() and np.abs(output).max() <= 1
+
+
+def test_generator_changes_channels_and_may_have_a_fixed_size():
+    generator = networks.resnet_generator((16, 24, 2), output_channels=5, filters=4, residual_blocks=2)
+    assert generator.input_shape == (None, 16, 24, 2)
+    assert generator.output_shape == (None, 16, 24, 5)
+
+
+def test_parts_are_visible_in_code_and_summary():
+    generator = small_generator(residual_blocks=3)
+    lines = []
+    generator.summary(print_fn=lines.append)
+    for part in ("encoder", "transformer", "decoder"):
+        assert isinstance(generator.get_layer(part), keras.Model)
+        assert part in "".join(lines)
+    assert sum(layer.name.endswith("_add") for layer in generator.get_layer("transformer").layers) == 3
+
+
+def test_dropout_acts_in_training_only():
+    generator = small_generator(dropout=0.5)
+    x = random_images()
+    np.testing.assert_array_equal(generator(x), generator(x))
+    assert not np.array_equal(generator(x, training=True), generator(x, training=True))
+
+
+@pytest.mark.parametrize("layers, size, output", [(1, 64, 30), (3, 256, 30), (3, 70, 6), (4, 256, 14), (2, 32, 6)])
+def test_patchgan_sizes_are_the_references(layers, size, output):
+    discriminator = networks.patchgan_discriminator((size, size, 3), filters=1, layers=layers)
+    assert discriminator.output_shape == (None, output, output, 1)
+
+
+def test_patchgan_sees_70_pixels():
+    discriminator = networks.patchgan_discriminator(
+        (256, 256, 3), filters=2, normalization="none", initializer="kaiming"
+    )
+    image = np.zeros((1, 256, 256, 3), "float32")
+    changed = [_changes(discriminator, image, column) for column in range(256)]
+    seen = [column for column, change in enumerate(changed) if change]
+    # Output 15 of 30 begins at pixel 15 * 8 - 23 with the padding of every layer.
+    assert (seen[0], seen[-1]) == (15 * 8 - 23, 15 * 8 - 23 + 69)
+
+
+def _changes(discriminator, image, column):
+    other = image.copy()
+    other[:, :, column] = 1
+    difference = np.abs(np.asarray(discriminator(other)) - np.asarray(discriminator(image)))
+    return difference[0, 15, 15, 0] > 0
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_networks_answer_in_at_least_float32(name, policy):
+    network = BUILDERS[name](dtype=policy)
+    output = network(random_images())
+    assert output.dtype == ("float64" if policy == "float64" else "float32")
+    assert {w.dtype for w in network.weights} == {"float64" if policy == "float64" else "float32"}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_networks_take_the_ambient_policy_and_come_back(name, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    network = BUILDERS[name]()
+    keras.config.set_dtype_policy("float32")
+    network.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(again(random_images()), network(random_images()))
+
+
+DEVIATIONS = {
+    "normal": 0.02,
+    "xavier": 0.02 * (2 / (9 * 512)) ** 0.5,
+    "kaiming": (2 / (9 * 256)) ** 0.5,
+    "orthogonal": 0.02 / (9 * 256) ** 0.5,
+}
+
+
+@pytest.mark.parametrize("initializer, deviation", DEVIATIONS.items())
+def test_initial_kernels(initializer, deviation):
+    generator = networks.resnet_generator(filters=64, residual_blocks=2, initializer=initializer)
+    kernels = [layer.kernel.numpy() for layer in _convolutions(generator.get_layer("transformer"))]
+    for kernel in kernels:
+        assert abs(kernel.mean()) < 0.02 * deviation
+        assert kernel.std() == pytest.approx(deviation, rel=0.05)
+    assert not np.array_equal(kernels[0], kernels[1]), "every layer draws its own numbers"
+
+
+def test_own_initializer():
+    generator = small_generator(initializer=keras.initializers.Constant(0.25))
+    assert set(_convolutions(generator)[0].kernel.numpy().ravel()) == {0.25}
+
+
+def test_batch_normalization_begins_as_the_reference():
+    generator = networks.resnet_generator(filters=64, residual_blocks=1, normalization="batch")
+    layer = generator.get_layer("transformer").get_layer("block1_1_normalization")
+    assert layer.gamma.numpy().mean() == pytest.approx(1, abs=0.01)
+    assert layer.gamma.numpy().std() == pytest.approx(0.02, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "builder, wrong",
+    [
+        ("resnet_generator", {"image_shape": (30, 32, 3)}),
+        ("resnet_generator", {"image_shape": (32, 32, None)}),
+        ("resnet_generator", {"filters": 0}),
+        ("resnet_generator", {"residual_blocks": -1}),
+        ("resnet_generator", {"residual_blocks": 2.5}),
+        ("resnet_generator", {"normalization": "layer"}),
+        ("resnet_generator", {"padding": "same"}),
+        ("resnet_generator", {"upsampling": "subpixel"}),
+        ("resnet_generator", {"dropout": 1.0}),
+        ("resnet_generator", {"initializer": "zeroes"}),
+        ("resnet_generator", {"output_channels": 0}),
+        ("patchgan_discriminator", {"layers": 0}),
+        ("patchgan_discriminator", {"image_shape": (16, 16, 3)}),
+        ("pixel_discriminator", {"filters": -4}),
+    ],
+)
+def test_wrong_settings_are_named(builder, wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"(?s)`{name}`.*") as error:
+        getattr(networks, builder)(**wrong)
+    assert str(value) in str(error.value)
+
+
+def test_impossible_sizes_name_the_multiple():
+    with pytest.raises(ValueError, match="multiples of 4"):
+        networks.resnet_generator((30, 32, 3))
+
+
+def test_no_residual_blocks():
+    assert small_generator(residual_blocks=0)(random_images()).shape == (1, 32, 32, 3)
