@@ -48,8 +48,10 @@ def _train(flags):
         )
     config = tyro.cli(TrainConfig, args=flags, prog="tf-cyclegan train")
     with _quiet_import():
-        from tf_cyclegan import training
+        from tf_cyclegan import devices, training
         from tf_cyclegan.callbacks import TrainingDiverged
+
+        devices.describe_device()  # the first look at the devices has notes of its own
     try:
         return training.dry_run(config, print) if config.dry_run else training.train(config, print)
     except TrainingDiverged as error:

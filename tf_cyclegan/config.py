@@ -180,7 +180,12 @@ class TrainConfig:
 
         Returns:
             `TrainConfig` without None where a default depends on others.
+
+        Raises:
+            ValueError: if only one of `data_a` and `data_b` is given, or `image_size` is no size.
         """
+        if (self.data_a is None) != (self.data_b is None):
+            raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
         recipe = dict(_EMOJI if self.is_emoji else _PAPER)
         if max(parse_size(self.image_size or recipe["image_size"], "image_size")) < 256:
             recipe["residual_blocks"] = 6
@@ -205,14 +210,14 @@ class TrainConfig:
         return json.dumps(dataclasses.asdict(self), indent=2, default=str)
 
 
-def parse_size(text, name):
-    """Pixels from `"256"` or `"HEIGHTxWIDTH"`.
+def parse_size(text, name, multiple=1):
+    """Pixels from `"256"` or `"HEIGHTxWIDTH"`, each side a multiple of `multiple`.
 
     Returns:
         `(height, width)`.
 
     Raises:
-        ValueError: if `text` is neither; it names the setting `name`.
+        ValueError: if `text` is neither, or a side is no multiple; it names the setting `name`.
     """
     try:
         sides = [int(side) for side in str(text).lower().split("x")]
@@ -221,4 +226,6 @@ def parse_size(text, name):
         height = width = 0
     if min(height, width) < 1:
         raise ValueError(f"`{name}` must be a number of pixels or HEIGHTxWIDTH, as 256 or 192x256. Received: {text!r}")
+    if height % multiple or width % multiple:
+        raise ValueError(f"`{name}` must be multiples of {multiple}. Received: {text!r}")
     return height, width

@@ -75,12 +75,13 @@ def train(config, report):
         report(f"Computing in {policy} on {devices.describe_device()}.")
         _warn_of_long_run(config, policy, report)
         keras.utils.set_random_seed(config.seed)
+        model = new_model(config, policy)  # first: impossible settings need no download to be found
         data = open_data(config)
         report(data.describe())
         data.load()
         for file, reason in data.skipped:
             report(f"skipped {file}: {reason}")
-        model = _resumed_or_new(config, policy, report)
+        model = _resumed(config, model, report) or model
         _compile(model, config, data.steps_per_epoch)
     return _fit(model, data, config, report)
 
@@ -107,8 +108,6 @@ def open_data(config, split="train"):
     Raises:
         ValueError: if there is none, or not as described.
     """
-    if (config.data_a is None) != (config.data_b is None):
-        raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
     return open_dataset(
         config.dataset,
         split=split,
@@ -160,8 +159,9 @@ def new_model(config, policy):
     if len(config.lambda_cycle) not in (1, 2):
         raise ValueError(f"`lambda_cycle` must be one weight or two. Received: lambda_cycle={config.lambda_cycle}")
     lambda_cycle = config.lambda_cycle if len(config.lambda_cycle) == 2 else config.lambda_cycle[0]
-    return MODELS[config.model](
-        image_shape=(*parse_size(config.image_size, "image_size"), config.channels),
+    model = MODELS[config.model]
+    return model(
+        image_shape=(*parse_size(config.image_size, "image_size", model.size_multiple), config.channels),
         lambda_cycle=lambda_cycle,
         dtype=policy,
         **{name: getattr(config, name) for name in _MODEL_SETTINGS},
@@ -181,7 +181,8 @@ def _compile(model, config, steps_per_epoch):
 # ---- the run folder ----
 
 
-def _resumed_or_new(config, policy, report):
+def _resumed(config, expected, report):
+    """The model of the newest checkpoint in the run folder, or None for a new run."""
     folder = Path(config.output_dir)
     if not config.resume and folder.exists():
         aside = _free_name(folder)
@@ -190,10 +191,8 @@ def _resumed_or_new(config, policy, report):
     model, path, skipped = callbacks.load_newest(folder / "checkpoints")
     for damaged, reason in skipped:
         report(f"Passed over the damaged checkpoint {damaged}: {reason}")
-    expected = new_model(config, policy)
     if model is None:
         report(f"A new run in {folder}.")
-        model = expected
     else:
         _check_same_settings(model, expected, folder)
         report(f"Resuming from {path} at step {int(model.step):,}.")
