@@ -54,6 +54,21 @@ def test_help_does_not_import_tensorflow():
     assert "--dataset" in text and "(default: emoji)" in text
 
 
+def registered_classes():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            decorators = [ast.unparse(decorator) for decorator in getattr(node, "decorator_list", [])]
+            if any("register_keras_serializable" in decorator for decorator in decorators):
+                yield f"tf_cyclegan>{node.name}"
+
+
+def test_importing_the_package_registers_every_class_of_a_saved_model():
+    names = sorted(registered_classes())
+    assert "tf_cyclegan>ConstantThenLinearDecay" in names and "tf_cyclegan>CycleGAN" in names
+    code = f"import tf_cyclegan, keras; assert set({names}) <= set(keras.saving.get_custom_objects())"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_public_names():
     import tf_cyclegan
 

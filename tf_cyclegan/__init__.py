@@ -23,3 +23,4 @@ def __dir__():
 # line alone waits (`-m` is what Python calls a program until it has found it): its --help must not take seconds.
 if sys.argv[0].rsplit("/")[-1] not in ("tf-cyclegan", "-m"):
     importlib.import_module("tf_cyclegan.models")
+    importlib.import_module("tf_cyclegan.schedules")
