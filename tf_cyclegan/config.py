@@ -67,7 +67,7 @@ _EMOJI = {
     "batch_size": 4,
     "learning_rate": 4e-4,
     "epochs": 6,
-    "decay_epochs": 10,
+    "decay_epochs": 18,
 }
 
 

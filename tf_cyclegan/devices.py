@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tf_cyclegan.networks.blocks import check_choice
+from tf_cyclegan.checks import check_choice
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_cyclegan.checks import check_integer
+
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class ImagePool(keras.layers.Layer):
@@ -29,8 +31,7 @@ class ImagePool(keras.layers.Layer):
 
     def __init__(self, size=50, seed=None, **kwargs):
         super().__init__(**{"trainable": False, **kwargs})
-        if not isinstance(size, int) or size < 0:
-            raise ValueError(f"`size` must be an integer of at least 0. Received: size={size}")
+        check_integer("size", size, 0)
         self.size = size
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)

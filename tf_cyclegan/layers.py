@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_cyclegan.checks import check_integer
+
 # One fused kernel an image beats moments arithmetic up to about this many images on CPUs.
 _LARGEST_FUSED_BATCH = 4
 
@@ -164,8 +166,7 @@ class _Padding2D(keras.layers.Layer):
 
     def __init__(self, padding=1, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(padding, int) or padding < 0:
-            raise ValueError(f"`padding` must be an integer of at least 0. Received: padding={padding}")
+        check_integer("padding", padding, 0)
         self.padding = padding
 
     def compute_output_shape(self, input_shape):

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tf_cyclegan.checks import check_choice
+
 GAN_MODES = ("lsgan", "vanilla", "hinge", "wgangp")
 
 
@@ -25,7 +27,7 @@ def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
         [Mao et al., 2016](https://arxiv.org/abs/1611.04076), [Goodfellow et al., 2014](https://arxiv.org/abs/1406.2661),
         [Lim and Ye, 2017](https://arxiv.org/abs/1705.02894), [Gulrajani et al., 2017](https://arxiv.org/abs/1704.00028)
     """
-    check_gan_mode(gan_mode)
+    check_choice("gan_mode", gan_mode, GAN_MODES)
     if gan_mode == "lsgan":
         return ops.mean(ops.square(fake_scores - 1))
     if gan_mode == "vanilla":
@@ -49,7 +51,7 @@ def discriminator_adversarial_loss(real_scores, fake_scores, gan_mode="lsgan"):
     Raises:
         ValueError: if `gan_mode` is unknown.
     """
-    check_gan_mode(gan_mode)
+    check_choice("gan_mode", gan_mode, GAN_MODES)
     if gan_mode == "lsgan":
         return 0.5 * (ops.mean(ops.square(real_scores - 1)) + ops.mean(ops.square(fake_scores)))
     if gan_mode == "vanilla":
@@ -97,9 +99,3 @@ def reconstruction_loss(images, reconstructed):
         Scalar `mean(|reconstructed - images|)`.
     """
     return ops.mean(ops.abs(reconstructed - images))
-
-
-def check_gan_mode(gan_mode):
-    """Raises `ValueError` unless `gan_mode` is one of `GAN_MODES`."""
-    if gan_mode not in GAN_MODES:
-        raise ValueError(f"`gan_mode` must be one of {', '.join(GAN_MODES)}. Received: gan_mode={gan_mode!r}")

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
+from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.data.cache import CACHES
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source, find_source
@@ -45,12 +45,12 @@ def open_dataset(
     Returns:
         `TranslationDataset`.
     """
-    _check_choice("split", split, ("train", "test"))
-    _check_choice("cache", cache, CACHES)
-    _check_choice("resize_mode", resize_mode, RESIZE_MODES)
-    _check_count("batch_size", batch_size, 1)
-    _check_count("seed", seed, None)
-    _check_count("start_epoch", start_epoch, 0)
+    check_choice("split", split, ("train", "test"))
+    check_choice("cache", cache, CACHES)
+    check_choice("resize_mode", resize_mode, RESIZE_MODES)
+    check_integer("batch_size", batch_size, 1)
+    check_integer("seed", seed)
+    check_integer("start_epoch", start_epoch, 0)
     source = find_source(
         name,
         split,
@@ -167,14 +167,3 @@ def _as_channels(channels):
     if len(pair) != 2 or not all(isinstance(count, int) and count >= 1 for count in pair):
         raise ValueError(f"`channels` must be a positive integer, or two for A and B. Received: channels={channels}")
     return pair
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}")
-
-
-def _check_count(name, value, minimum):
-    if not isinstance(value, (int, np.integer)) or (minimum is not None and value < minimum):
-        least = "" if minimum is None else f" of at least {minimum}"
-        raise ValueError(f"`{name}` must be an integer{least}. Received: {name}={value!r}")

@@ -3,6 +3,7 @@
 import keras
 
 from tf_cyclegan import losses
+from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.image_pool import ImagePool
 from tf_cyclegan.models.base import TranslationModel
 from tf_cyclegan.networks import (
@@ -11,7 +12,7 @@ from tf_cyclegan.networks import (
     pixel_discriminator,
     resnet_generator,
 )
-from tf_cyclegan.networks.blocks import check_choice, check_image_shape, check_integer
+from tf_cyclegan.networks.blocks import check_image_shape
 
 DISCRIMINATOR_TYPES = ("patch", "pixel", "four_stride")
 _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
@@ -130,7 +131,7 @@ class CycleGAN(TranslationModel):
         check_image_shape(self.image_shape, multiple=self.size_multiple)
         check_choice("discriminator_type", self.discriminator_type, DISCRIMINATOR_TYPES)
         check_integer("pool_size", self.pool_size, 0)
-        losses.check_gan_mode(self.gan_mode)
+        check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
         for name in ("lambda_cycle", "lambda_identity", "lambda_adversarial", "lambda_gradient_penalty"):
             _check_weight(name, getattr(self, name), pair=name == "lambda_cycle")
         if self.gan_mode == "wgangp" and self.normalization == "batch":

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 from keras import layers
 
+from tf_cyclegan.checks import check_choice
 from tf_cyclegan.layers import InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 
 NORMALIZATIONS = ("instance", "batch", "none")
@@ -126,18 +127,6 @@ def kernel_initializer(initializer):
     if initializer == "kaiming":
         return initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
     return initializers.Orthogonal(gain=0.02)
-
-
-def check_choice(name, value, choices):
-    """Raises `ValueError` unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {', '.join(map(str, choices))}. Received: {name}={value!r}")
-
-
-def check_integer(name, value, minimum):
-    """Raises `ValueError` unless `value` is an integer of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"`{name}` must be an integer of at least {minimum}. Received: {name}={value!r}")
 
 
 def check_image_shape(image_shape, multiple=1):

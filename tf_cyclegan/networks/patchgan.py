@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.networks.blocks import Blocks, check_image_shape, check_integer
+from tf_cyclegan.checks import check_integer
+from tf_cyclegan.networks.blocks import Blocks, check_image_shape
 
 
 def patchgan_discriminator(

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.networks.blocks import PADDINGS, Blocks, check_choice, check_image_shape, check_integer
+from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.networks.blocks import PADDINGS, Blocks, check_image_shape
 
 UPSAMPLINGS = ("deconvolution", "resize")
 _DOWNSAMPLINGS = 2

@@ -1,0 +1,17 @@
+"""Checks of settings, one wording for all."""
+
+import numbers
+
+
+def check_choice(name, value, choices):
+    """Raises `ValueError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(str, choices))}. Received: {name}={value!r}")
+
+
+def check_integer(name, value, minimum=None):
+    """Raises `ValueError` unless `value` is an integer, of at least `minimum` where that is given."""
+    integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not integer or (minimum is not None and value < minimum):
+        least = "" if minimum is None else f" of at least {minimum}"
+        raise ValueError(f"`{name}` must be an integer{least}. Received: {name}={value!r}")
