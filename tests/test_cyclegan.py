@@ -177,3 +177,49 @@ def test_unknown_sizes_without_a_pool():
     model.compile()
     for size in (32, 40):
         model.fit(random_batches(1, size=size), verbose=0, shuffle=False)
+
+
+@pytest.mark.parametrize("settings", [{"normalization": "batch"}, {"gan_mode": "wgangp"}])
+def test_evaluation_changes_nothing(settings):
+    model = small(**settings)
+    model.compile()
+    before = [variable.numpy() for variable in (*model.weights, model._penalty_seed.state)]
+    model.evaluate(random_batches(1), verbose=0)
+    after = [variable.numpy() for variable in (*model.weights, model._penalty_seed.state)]
+    for ours, theirs in zip(before, after, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_own_networks_in_half_precision_and_float32_batches_in_float64():
+    own = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(3, 3, padding="same", dtype="bfloat16")])
+    for model in (small(generator_ab=own, dtype="mixed_bfloat16"), small(dtype="float64")):
+        model.compile()
+        history = model.fit(random_batches(1), verbose=0, shuffle=False).history
+        assert np.isfinite(list(history.values())).all()
+
+
+def test_compile_names_what_it_does_not_take():
+    with pytest.raises(ValueError, match="`loss`"):
+        small().compile(loss="mse")
+    adam = keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="`discriminator_optimizer`"):
+        small().compile(adam, adam)
+
+
+def test_a_batch_of_one_domain_is_refused():
+    model = small()
+    model.compile()
+    with pytest.raises(ValueError, match="pair"):
+        model.train_on_batch(random_images())
+
+
+def test_more_settings_that_do_not_fit():
+    with pytest.raises(ValueError, match="`lambda_cycle` and `lambda_adversarial`"):
+        small(lambda_cycle=0, lambda_adversarial=0)
+    with pytest.raises(ValueError, match="`channels_b`.*0"):
+        small(channels_b=0)
+    judge = networks.patchgan_discriminator((32, 32, 3), filters=4, normalization="batch")
+    with pytest.raises(ValueError, match="`normalization`.*wgangp"):
+        small(gan_mode="wgangp", discriminator_a=judge)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope(), pytest.raises(ValueError, match="`pool_size`"):
+        small()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 from pathlib import Path
 
 import keras
@@ -208,3 +209,85 @@ def test_sizes():
     for wrong in ("", "0", "1x2x3", "-4", "x"):
         with pytest.raises(ValueError, match="`load_size`"):
             parse_size(wrong, "load_size")
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--steps=-5"], ["--steps", "-5"]),
+        (["--samples=0"], ["--samples", "0"]),
+        (["--keep-checkpoints=0"], ["--keep-checkpoints"]),
+        (["--epochs=0", "--decay-epochs=0"], ["--epochs", "--decay-epochs"]),
+        (["--schedule=step", "--decay-epochs=0"], ["--decay-epochs"]),
+        (["--learning-rate=-1"], ["--learning-rate", "-1"]),
+        (["--load-size=abc"], ["--load-size", "abc"]),
+        (["--batch-size=0"], ["--batch-size"]),
+        (["--lambda-cycle=0", "--lambda-adversarial=0"], ["--lambda-cycle", "--lambda-adversarial"]),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(flags, words, capfd):
+    assert main(["train", "--dry-run", *flags]) == 2
+    error = capfd.readouterr().err
+    assert all(word in error for word in words), error
+
+
+def test_a_run_with_two_cycle_weights_is_resumed(folder, tmp_path):
+    for steps in (1, 2):
+        assert run(folder, tmp_path / "run", "--lambda-cycle", "10", "5", f"--steps={steps}") == 0
+
+
+def test_another_schedule_may_go_on_but_other_data_may_not(folder, tmp_path, capfd):
+    assert run(folder, tmp_path / "run", "--steps=1") == 0
+    assert run(folder, tmp_path / "run", "--steps=2", "--schedule=constant") == 0
+    assert run(folder, tmp_path / "run", "--steps=3", "--batch-size=2") == 2
+    assert "--batch-size" in capfd.readouterr().err
+    assert main(["train", f"--output-dir={tmp_path / 'run'}", *SMALL]) == 2
+    assert "--output-dir" in capfd.readouterr().err
+
+
+def test_images_of_any_size_without_a_pool(folder, tmp_path, capfd):
+    images.save_png(folder / "trainA" / "tall.png", images.to_uint8(random_images(1, 60, 32)[0]))
+    flags = ["--resize-mode=none", "--steps=6"]
+    assert run(folder, tmp_path / "refused", *flags) == 2
+    assert "--pool-size" in capfd.readouterr().err
+    assert run(folder, tmp_path / "run", *flags, "--pool-size=0") == 0
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_unreadable_files_are_named_or_left_out(cache, folder, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    whole = (folder / "trainA" / "1.png").read_bytes()
+    (folder / "trainA" / "1.png").write_bytes(whole[: len(whole) // 2])
+    assert run(folder, tmp_path / "run", f"--cache={cache}", "--steps=1") == 2
+    assert "1.png" in capfd.readouterr().err
+    assert run(folder, tmp_path / "run", f"--cache={cache}", "--steps=1", "--skip-unreadable") == 0
+    assert "1.png" in capfd.readouterr().out
+
+
+def test_an_output_folder_that_cannot_be_is_a_short_block(folder, tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    assert run(folder, tmp_path / "file" / "run", "--steps=1") == 2
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_choices_of_the_flags_are_the_librarys():
+    from tf_cyclegan import losses
+    from tf_cyclegan.data.cache import CACHES
+    from tf_cyclegan.data.transforms import RESIZE_MODES
+    from tf_cyclegan.models import MODELS
+    from tf_cyclegan.models.cyclegan import DISCRIMINATOR_TYPES
+    from tf_cyclegan.networks import blocks
+
+    hints = typing.get_type_hints(TrainConfig)
+    choices = {
+        "gan_mode": losses.GAN_MODES,
+        "cache": CACHES,
+        "resize_mode": RESIZE_MODES,
+        "model": MODELS,
+        "discriminator_type": DISCRIMINATOR_TYPES,
+        "normalization": blocks.NORMALIZATIONS,
+        "initializer": blocks.INITIALIZERS,
+        "padding": blocks.PADDINGS,
+    }
+    for name, expected in choices.items():
+        assert set(typing.get_args(hints[name])) == set(expected), name

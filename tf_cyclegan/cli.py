@@ -6,7 +6,7 @@ import sys
 
 import tyro
 
-from tf_cyclegan.config import PYTORCH_FLAGS, TrainConfig
+from tf_cyclegan.config import PYTORCH_FLAGS, PYTORCH_MODELS, TrainConfig
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
 
@@ -25,7 +25,7 @@ def main(arguments=None):
         arguments: list of str. Defaults to those of the process.
 
     Returns:
-        Exit code: 0, 2 for wrong settings or data, 1 for a training that failed, 130 for one that was interrupted.
+        Exit code: 0, 2 for wrong settings, data or folders, 1 for a failed training, 130 for an interrupted one.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -46,6 +46,7 @@ def _train(flags):
         return _fail(
             "\n".join(["flags of the PyTorch implementation:", *answers, "tf-cyclegan train --help lists all"])
         )
+    flags = [_native_model(flag) for flag in flags]
     config = tyro.cli(TrainConfig, args=flags, prog="tf-cyclegan train")
     with _quiet_import():
         from tf_cyclegan import devices, training
@@ -56,8 +57,16 @@ def _train(flags):
         return training.dry_run(config, print) if config.dry_run else training.train(config, print)
     except TrainingDiverged as error:
         return _fail(str(error), code=1)
-    except training.SettingsError as error:
+    except (training.SettingsError, OSError) as error:
         return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from the newest checkpoint", code=130)
+
+
+def _native_model(flag):
+    """`--model=cycle_gan`, as the PyTorch implementation has it, in our words."""
+    name, _, value = flag.rpartition("=")
+    return f"{name}={PYTORCH_MODELS[value]}" if name == "--model" and value in PYTORCH_MODELS else flag
 
 
 @contextlib.contextmanager

@@ -7,8 +7,25 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tf_cyclegan.checks import check_integer
+
 # Flags of the PyTorch implementation and what they are called here.
 PYTORCH_FLAGS = {
+    "--batchSize": "--batch-size",
+    "--beta1": "nothing: Adam's beta 1 is 0.5; from Python, compile(Adam(beta_1=...))",
+    "--direction": "nothing: both directions are trained",
+    "--which_direction": "nothing: both directions are trained",
+    "--phase": "nothing: training takes the train split",
+    "--epoch": "--resume, which takes the newest checkpoint",
+    "--load_iter": "--resume, which takes the newest checkpoint",
+    "--init_gain": "nothing: it is 0.02",
+    "--lr_decay_iters": "--decay-epochs with --schedule=step",
+    "--serial_batches": "nothing: the order is random, and the same for the same --seed",
+    "--max_dataset_size": "nothing: all images are taken",
+    "--print_freq": "nothing: every step is counted",
+    "--display_freq": "nothing: every epoch has its sample grid",
+    "--save_latest_freq": "--checkpoint-steps",
+    "--use_wandb": "nothing: losses and pictures go to TensorBoard and the run folder",
     "--dataroot": "--dataset=FOLDER",
     "--name": "--output-dir=runs/NAME",
     "--checkpoints_dir": "--output-dir",
@@ -42,6 +59,10 @@ PYTORCH_FLAGS = {
     "--display_id": "nothing: losses and pictures go to TensorBoard and the run folder",
     "--no_html": "nothing: losses and pictures go to TensorBoard and the run folder",
     "--save_epoch_freq": "nothing: every epoch is saved; --keep-checkpoints says how many stay",
+}
+# Its names of models, and what --model calls them.
+PYTORCH_MODELS = {
+    "cycle_gan": "cyclegan",
 }
 
 _PAPER = {
@@ -106,7 +127,7 @@ class TrainConfig:
     channels_b: _derived(int, "--channels", "INT") = None
     """Channels of domain B."""
     value_range: _derived(tuple[float, float], "that of the integer type") = None
-    """Lowest and highest value in .npy files of floats."""
+    """Lowest and highest value in .npy and 16-bit files; floats need it."""
     skip_unreadable: bool = False
     """Go on without the files that cannot be read, and list them."""
     cache: Literal["memory", "disk", "none"] = "memory"
@@ -116,7 +137,7 @@ class TrainConfig:
     """What to train."""
     filters: _derived(int, "24 for emoji, else 64", "INT") = None
     """Filters of the generator's first convolution."""
-    residual_blocks: _derived(int, "6 below 256 pixels, else 9", "INT") = None
+    residual_blocks: _derived(int, "6 for emoji and below 256 pixels, else 9", "INT") = None
     """Residual blocks of the generator."""
     normalization: Literal["instance", "batch", "none"] = "instance"
     """Normalization of all networks."""
@@ -142,6 +163,8 @@ class TrainConfig:
     """Weight of the identity loss, relative to --lambda-cycle."""
     lambda_adversarial: float = 1.0
     """Weight of the adversarial loss."""
+    lambda_gradient_penalty: float = 10.0
+    """Weight of the gradient penalty of --gan-mode=wgangp."""
     pool_size: int = 50
     """Generated images in each discriminator's history; 0 for none."""
 
@@ -170,6 +193,8 @@ class TrainConfig:
     """Go on from the newest checkpoint in the run folder; --no-resume moves an earlier run aside and begins anew."""
     keep_checkpoints: int = 3
     """Newest checkpoints that are kept."""
+    checkpoint_steps: int = 500
+    """Steps from one checkpoint to the next within an epoch."""
     samples: int = 6
     """Images of each domain in the sample grid."""
     dry_run: bool = False
@@ -182,7 +207,7 @@ class TrainConfig:
             `TrainConfig` without None where a default depends on others.
 
         Raises:
-            ValueError: if only one of `data_a` and `data_b` is given, or `image_size` is no size.
+            ValueError: if a setting is out of its range, or only one of `data_a` and `data_b` is given.
         """
         if (self.data_a is None) != (self.data_b is None):
             raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
@@ -194,7 +219,31 @@ class TrainConfig:
         if self.channels_b not in (None, self.channels):
             recipe["lambda_identity"] = 0.0
         chosen = {name: value for name, value in recipe.items() if getattr(self, name) is None}
-        return dataclasses.replace(self, **chosen)
+        resolved = dataclasses.replace(self, **chosen)
+        resolved._check()
+        return resolved
+
+    def _check(self):
+        """What the model and the data do not check themselves."""
+        for name in ("samples", "keep_checkpoints", "checkpoint_steps", "batch_size"):
+            check_integer(name, getattr(self, name), 1)
+        for name in ("epochs", "decay_epochs"):
+            check_integer(name, getattr(self, name), 0)
+        if self.epochs + self.decay_epochs < 1:
+            raise ValueError("`epochs` and `decay_epochs` must not both be 0: a run has an epoch")
+        if self.schedule == "step" and self.decay_epochs < 1:
+            raise ValueError("`decay_epochs` must be at least 1 with `schedule` step. Received: decay_epochs=0")
+        if self.steps is not None:
+            check_integer("steps", self.steps, 1)
+        if not self.learning_rate > 0:
+            raise ValueError(f"`learning_rate` must be above 0. Received: learning_rate={self.learning_rate}")
+        if self.load_size is not None:
+            parse_size(self.load_size, "load_size")
+
+    @property
+    def fixed_size(self):
+        """Whether every training image comes to `image_size`: not where whole images are kept."""
+        return self.resize_mode not in ("scale_width", "none")
 
     @property
     def is_emoji(self):
@@ -203,11 +252,13 @@ class TrainConfig:
     def _run_name(self):
         if self.data_a is not None:
             return f"{Path(self.data_a).name}-{Path(self.data_b).name}"
-        return self.dataset.strip("/").replace("cycle_gan/", "").replace("emoji/", "emoji-").split("/")[-1]
+        if Path(self.dataset).is_dir():
+            return Path(self.dataset).resolve().name
+        return self.dataset.replace("cycle_gan/", "").replace("/", "-")
 
-    def to_json(self):
-        """The settings as JSON, one a line."""
-        return json.dumps(dataclasses.asdict(self), indent=2, default=str)
+    def to_dict(self):
+        """The settings as what JSON knows."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=str))
 
 
 def parse_size(text, name, multiple=1):

@@ -74,6 +74,8 @@ class InstanceNormalization(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
+        if self.axis % len(input_shape) == 0:
+            raise ValueError(f"`axis` must not be the batch axis. Received: axis={self.axis} for shape {input_shape}")
         channels = input_shape[self.axis]
         self.gamma = self._add_channel_weight("gamma", channels) if self.scale else None
         self.beta = self._add_channel_weight("beta", channels) if self.center else None

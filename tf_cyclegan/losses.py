@@ -28,6 +28,7 @@ def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
         [Lim and Ye, 2017](https://arxiv.org/abs/1705.02894), [Gulrajani et al., 2017](https://arxiv.org/abs/1704.00028)
     """
     check_choice("gan_mode", gan_mode, GAN_MODES)
+    fake_scores = _wide(fake_scores)
     if gan_mode == "lsgan":
         return ops.mean(ops.square(fake_scores - 1))
     if gan_mode == "vanilla":
@@ -52,6 +53,7 @@ def discriminator_adversarial_loss(real_scores, fake_scores, gan_mode="lsgan"):
         ValueError: if `gan_mode` is unknown.
     """
     check_choice("gan_mode", gan_mode, GAN_MODES)
+    real_scores, fake_scores = _wide(real_scores), _wide(fake_scores)
     if gan_mode == "lsgan":
         return 0.5 * (ops.mean(ops.square(real_scores - 1)) + ops.mean(ops.square(fake_scores)))
     if gan_mode == "vanilla":
@@ -82,7 +84,7 @@ def gradient_penalty(discriminator, real_images, fake_images, seed=None):
     points = epsilon * real_images + (1 - epsilon) * fake_images
     with tf.GradientTape() as tape:
         tape.watch(points)
-        scores = ops.sum(discriminator(points))
+        scores = ops.sum(_wide(discriminator(points)))
     gradient = ops.reshape(tape.gradient(scores, points), (batch, -1))
     # The square root has no slope at 0: a constant discriminator would make NaN of the whole step.
     norm = ops.sqrt(ops.sum(ops.square(gradient), axis=1) + 1e-16)
@@ -98,4 +100,10 @@ def reconstruction_loss(images, reconstructed):
     Returns:
         Scalar `mean(|reconstructed - images|)`.
     """
-    return ops.mean(ops.abs(reconstructed - images))
+    return ops.mean(ops.abs(_wide(reconstructed) - _wide(images)))
+
+
+def _wide(x):
+    """Half precision as float32: a mean over an image needs more than 8 bits."""
+    x = ops.convert_to_tensor(x)
+    return x if keras.backend.standardize_dtype(x.dtype) == "float64" else ops.cast(x, "float32")

@@ -17,6 +17,9 @@ _PARAMETERS = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+# PyTorch has no biases in the other convolutions when the normalization is not instance, nor in a pixel head.
+_ALWAYS_BIASED = ("patch1_conv", "pixel1_conv", "head_conv")
+_PIXEL_HEAD = "net.5.bias"
 _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
@@ -52,7 +55,7 @@ def _canonical_name(name):
 
 
 def _value_of(weight, key, state):
-    if key not in state and weight.name == "bias":
+    if key not in state and weight.name == "bias" and _may_be_left_out(weight, key):
         return np.zeros(weight.shape)
     if key not in state:
         raise ValueError(f"`state` must have {key!r} for the weight {weight.path!r}. It begins {sorted(state)[:3]}")
@@ -65,6 +68,10 @@ def _value_of(weight, key, state):
             f"(height, width and channels in Keras's order). Received: {value.shape}. {_explain_misfit(key)}"
         )
     return value
+
+
+def _may_be_left_out(weight, key):
+    return key == _PIXEL_HEAD or not weight.path.startswith(_ALWAYS_BIASED)
 
 
 def _explain_misfit(key):

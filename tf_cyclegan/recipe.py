@@ -10,7 +10,7 @@ _BASE_BYTES = 0.7e9
 
 
 def learning_rate(config, steps_per_epoch):
-    """The learning rate of a run: a schedule, or a float where it is constant.
+    """The learning rate of a run, a schedule even where it is constant: a resumed run can change to any other.
 
     Args:
         config: resolved `TrainConfig`.
@@ -22,17 +22,17 @@ def learning_rate(config, steps_per_epoch):
             config.learning_rate, steps_per_epoch, config.epochs, config.decay_epochs
         )
     if config.schedule == "step":
-        return schedules.StepDecay(config.learning_rate, steps_per_epoch, max(1, config.decay_epochs))
+        return schedules.StepDecay(config.learning_rate, steps_per_epoch, config.decay_epochs)
     if config.schedule == "cosine":
         return schedules.CosineDecay(config.learning_rate, steps_per_epoch, total_epochs)
-    return config.learning_rate
+    return schedules.ConstantThenLinearDecay(config.learning_rate, steps_per_epoch, total_epochs, decay_epochs=0)
 
 
 def learning_rate_table(config):
     """Lines of epochs and their learning rate, equal ones together, long decays at ten points."""
     total = config.epochs + config.decay_epochs
     rate = learning_rate(config, steps_per_epoch=1)
-    rates = [float(rate(epoch)) if callable(rate) else rate for epoch in range(total)]
+    rates = [float(rate(epoch)) for epoch in range(total)]
     starts = [0] + [epoch for epoch in range(1, total) if rates[epoch] != rates[epoch - 1]]
     shown = starts if len(starts) <= 12 else sorted({*starts[:2], *starts[:: len(starts) // 10], starts[-1]})
     lines = ["  epoch   learning rate"]
@@ -59,7 +59,7 @@ def describe_cost(model, config):
         f"  discriminator  {model.discriminators[0].count_params():>12,} parameters  "
         f"{discriminators[0][0] / 1e9:8.2f} G multiply-adds",
         f"  all networks   {parameters:>12,} parameters  {step_macs / 1e9:8.2f} G multiply-adds a training step",
-        f"  memory         about {memory / 1e9:.1f} GB, of which image pools {pools / 1e9:.2f} GB",
+        f"  memory         about {memory / 1e9:.1f} GB, {pools / 1e9:.2f} GB of it pools; the image cache is extra",
     ]
 
 

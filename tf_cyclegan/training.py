@@ -1,14 +1,18 @@
 """A training run: settings to data, model, callbacks, fit and resume. The only place that joins them."""
 
 import contextlib
+import dataclasses
+import json
 import os
+import re
 import time
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, recipe
-from tf_cyclegan.config import parse_size
+from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.optimizers import Adam
@@ -41,7 +45,7 @@ def dry_run(config, report):
         model = new_model(config, policy)
         lines = [
             "settings",
-            config.to_json(),
+            json.dumps(config.to_dict(), indent=2),
             f"precision: {policy} ({devices.describe_device()})",
             f"learning rate ({config.schedule}, {config.epochs} + {config.decay_epochs} epochs)",
             *recipe.learning_rate_table(config),
@@ -82,8 +86,10 @@ def train(config, report):
         for file, reason in data.skipped:
             report(f"skipped {file}: {reason}")
         model = _resumed(config, model, report) or model
+        _write_config(config, model)
         _compile(model, config, data.steps_per_epoch)
-    return _fit(model, data, config, report)
+        tools = _Tools(model, data, config)
+    return _fit(model, data, tools, report)
 
 
 @contextlib.contextmanager
@@ -91,14 +97,22 @@ def _settings_checked():
     try:
         yield
     except ValueError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(_with_flags(str(error))) from error
+
+
+def _with_flags(message):
+    """The library's errors name arguments in backticks; those of the command line are called by their flags."""
+    flags = {field.name: f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(TrainConfig)}
+    flags |= {"name": "--dataset", "image_shape": "--image-size"}
+    return re.sub(r"`(\w+)`", lambda match: flags.get(match[1], match[0]), message)
 
 
 def _warn_of_long_run(config, policy, report):
-    if config.dataset == "emoji" and config.data_a is None and policy == "float32" and config.steps is None:
+    slow = policy == "float32" and config.precision == "auto" and devices.describe_device().startswith("CPU")
+    if slow and config.is_emoji and config.steps is None:
         report(
             "bfloat16 is not fast here (CPUs with AMX are several times faster): the emoji run took "
-            f"{_SLOW_EMOJI_MINUTES} minutes on two cores like these. --steps={_SHORT_EMOJI_STEPS} is a shorter run that "
+            f"{_SLOW_EMOJI_MINUTES} minutes on two cores without. --steps={_SHORT_EMOJI_STEPS} is a shorter run that "
             "shows the shading, not its best."
         )
 
@@ -146,6 +160,7 @@ _MODEL_SETTINGS = (
     "gan_mode",
     "lambda_identity",
     "lambda_adversarial",
+    "lambda_gradient_penalty",
     "pool_size",
     "seed",
 )
@@ -161,8 +176,9 @@ def new_model(config, policy):
         raise ValueError(f"`lambda_cycle` must be one weight or two. Received: lambda_cycle={config.lambda_cycle}")
     lambda_cycle = config.lambda_cycle if len(config.lambda_cycle) == 2 else config.lambda_cycle[0]
     model = MODELS[config.model]
+    size = parse_size(config.image_size, "image_size", model.size_multiple) if config.fixed_size else (None, None)
     return model(
-        image_shape=(*parse_size(config.image_size, "image_size", model.size_multiple), config.channels),
+        image_shape=(*size, config.channels),
         lambda_cycle=lambda_cycle,
         dtype=policy,
         **{name: getattr(config, name) for name in _MODEL_SETTINGS},
@@ -173,6 +189,7 @@ def _compile(model, config, steps_per_epoch):
     """Gives both optimizers the run's learning rate; a resumed one keeps its moments."""
     rate = recipe.learning_rate(config, steps_per_epoch)
     if model.compiled:
+        model.jit_compile = config.jit_compile
         for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
             optimizer.learning_rate = rate
     else:
@@ -195,20 +212,51 @@ def _resumed(config, expected, report):
     if model is None:
         report(f"A new run in {folder}.")
     else:
-        _check_same_settings(model, expected, folder)
+        _check_same_model(model, expected, folder)
+        _check_same_data(config, folder)
         report(f"Resuming from {path} at step {int(model.step):,}.")
-    _write_config(folder, config)
     return model
 
 
-def _check_same_settings(model, expected, folder):
+def _check_same_model(model, expected, folder):
+    _check_same(folder, "precision", model.dtype_policy.name, expected.dtype_policy.name)
     ours, theirs = model.get_config(), expected.get_config()
     for name in theirs:
-        if name not in ("name", "seed") and ours.get(name) != theirs[name]:
-            raise ValueError(
-                f"`output_dir` {folder} holds a run with another `{name}`: expected {theirs[name]!r}, "
-                f"found {ours.get(name)!r}. Take another --output-dir, or --no-resume to begin anew"
-            )
+        if name not in ("name", "dtype"):
+            _check_same(folder, name, ours.get(name), theirs[name])
+
+
+# What the order and the look of every batch depend on: with another, a resumed run would be another run.
+_DATA_SETTINGS = (
+    "dataset",
+    "data_a",
+    "data_b",
+    "test_share",
+    "batch_size",
+    "image_size",
+    "load_size",
+    "resize_mode",
+    "flip",
+    "value_range",
+)
+
+
+def _check_same_data(config, folder):
+    try:
+        found = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):  # checkpoints from elsewhere: nothing to compare
+        return
+    for name in _DATA_SETTINGS:
+        if name in found:
+            _check_same(folder, name, found[name], config.to_dict()[name])
+
+
+def _check_same(folder, name, found, expected):
+    if found != expected:
+        raise ValueError(
+            f"`output_dir` {folder} holds a run with another `{name}`: expected {expected!r}, found {found!r}. "
+            "Take another --output-dir, or --no-resume to begin anew"
+        )
 
 
 def _free_name(folder):
@@ -218,23 +266,24 @@ def _free_name(folder):
     return aside
 
 
-def _write_config(folder, config):
+def _write_config(config, model):
+    folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    settings = {**config.to_dict(), "dtype_policy": model.dtype_policy.name, "versions": versions}
     temporary = folder / ".config.json.tmp"
-    temporary.write_text(config.to_json() + "\n")
+    temporary.write_text(json.dumps(settings, indent=2) + "\n")
     os.replace(temporary, folder / "config.json")
 
 
 # ---- fitting ----
 
 
-def _fit(model, data, config, report):
-    total = (config.epochs + config.decay_epochs) * data.steps_per_epoch
-    total = total if config.steps is None else min(total, config.steps)
+def _fit(model, data, tools, report):
+    total = tools.total_steps
     if int(model.step) >= total:
         report(f"The run is complete: {total:,} steps. More --epochs or --steps go on from here.")
         return 0
-    tools = _Tools(model, data, config, total)
     started = time.monotonic()
     with tools.interrupt:
         for first_step, last_step in _legs(int(model.step), total, data.steps_per_epoch):
@@ -278,20 +327,24 @@ def _fit_leg(model, data, tools, first_step, last_step):
 class _Tools:
     """The callbacks of a run, wired to its folder."""
 
-    def __init__(self, model, data, config, total):
+    def __init__(self, model, data, config):
+        epochs = config.epochs + config.decay_epochs
+        self.total_steps = min(epochs * data.steps_per_epoch, config.steps or epochs * data.steps_per_epoch)
         self.folder = Path(config.output_dir)
         images_a, images_b = data.samples(config.samples)
         log_dir = self.folder / "logs"
         self.input_wait = callbacks.InputWait()
         self.progress = callbacks.Progress(
-            total_steps=total,
+            total_steps=max(self.total_steps, int(model.step)),
             first_step=int(model.step),
             batch_size=config.batch_size,
             steps_per_epoch=data.steps_per_epoch,
-            epochs=-(-total // data.steps_per_epoch),
+            epochs=-(-self.total_steps // data.steps_per_epoch),
             input_wait=self.input_wait,
         )
-        self.checkpoints = callbacks.Checkpoints(self.folder / "checkpoints", keep=config.keep_checkpoints)
+        self.checkpoints = callbacks.Checkpoints(
+            self.folder / "checkpoints", keep=config.keep_checkpoints, frequency_steps=config.checkpoint_steps
+        )
         self.checkpoints.set_model(model)
         self.interrupt = callbacks.Interrupt(report=self.progress.write)
         self.callbacks = [

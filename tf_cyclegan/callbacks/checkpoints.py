@@ -63,7 +63,7 @@ class Checkpoints(keras.callbacks.Callback):
             OSError: if it cannot be written.
             TrainingDiverged: if weights are NaN or infinite.
         """
-        step = int(self.model.step)
+        step = int(self.model.step.numpy())
         path = os.path.join(self.directory, f"step_{step:08d}.keras")
         if step != self._saved_step:
             self._check_finite(step)
@@ -75,7 +75,7 @@ class Checkpoints(keras.callbacks.Callback):
         return path
 
     def on_train_begin(self, logs=None):
-        self._seen_step = int(self.model.step)
+        self._seen_step = int(self.model.step.numpy())
         os.makedirs(self.directory, exist_ok=True)
         for name in os.listdir(self.directory):
             if _TEMPORARY.fullmatch(name):
@@ -83,7 +83,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self.frequency_steps:
-            step, before = int(self.model.step), self._seen_step
+            step, before = int(self.model.step.numpy()), self._seen_step
             self._seen_step = step
             # A multiple was reached or, with `steps_per_execution`, passed.
             if step // self.frequency_steps > before // self.frequency_steps:

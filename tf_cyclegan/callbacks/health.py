@@ -67,7 +67,7 @@ class Health(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         broken = sorted(name for name, value in (logs or {}).items() if not math.isfinite(value))
         if broken:
-            step = int(self.model.step) - 1
+            step = int(self.model.step.numpy()) - 1
             raise TrainingDiverged(diverged_message(step, broken, self.names and self.names(step)))
 
     def on_epoch_end(self, epoch, logs=None):

@@ -48,7 +48,7 @@ class DecodedImages:
         lengths = [np.prod(self.targets.get(i, (0, 0))) * images.channels for i in range(len(images))]
         self._offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self._flat = None
-        self._loaded = cache == "none"
+        self._loaded = False
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -71,7 +71,9 @@ class DecodedImages:
         """Fills the cache; a second call does nothing."""
         if self._loaded:
             return
-        if self.cache == "disk":
+        if self.cache == "none":
+            self._check_all()
+        elif self.cache == "disk":
             self._load_disk()
         else:
             self._flat = self._fill(np.empty(self._offsets[-1], self.dtype))
@@ -93,6 +95,15 @@ class DecodedImages:
 
     def _decode(self, index):
         return resize(self.images.read(index), self.targets[index]).astype(self.dtype, copy=False)
+
+    def _check_all(self):
+        """Decodes each image once: a broken one is found now, not after hours of training."""
+
+        def check(index):
+            self._decode(index)
+            return index
+
+        self.usable = [index for index in self._attempt_all(check, self.usable) if index is not None]
 
     def _fill(self, flat):
         def fill(index):

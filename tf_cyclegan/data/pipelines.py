@@ -178,27 +178,28 @@ class TranslationDataset:
                 for i, domain in enumerate(self._domains)
             )
 
-    def samples(self, count: int) -> tuple:
+    def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Images to look at, not augmented: the first ones, for the bundled emoji ones spread over the split.
 
         Args:
             count: how many of each domain; no more than there are come.
 
         Returns:
-            `(images_a, images_b)`, float32 in [-1, 1], `(count, height, width, channels)`; lists of arrays where the
-            sizes differ.
+            `(images_a, images_b)`, float32 in [-1, 1], `(count, height, width, channels)`; where sizes differ, the
+            middle of each in the size of the smallest.
         """
         self.load()
         total = max(self.counts)
         count = min(count, total)
         places = [i * total // count for i in range(count)] if self._drawings else range(count)
-        return tuple(self._sample(domain, places) for domain in self._domains)
+        domains = [[self._sample(domain, place) for place in places] for domain in self._domains]
+        size = tuple(min(image.shape[axis] for images_ in domains for image in images_) for axis in (0, 1))
+        return tuple(np.stack([center_crop(image, size) for image in images_]) for images_ in domains)
 
-    def _sample(self, domain, places):
+    def _sample(self, domain, place):
         sizing = self._test_sizing
-        arrays = [domain.read(i % len(domain), sizing) for i in places]
-        arrays = [images.to_float(center_crop(array, sizing.output(array.shape[:2]))) for array in arrays]
-        return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else arrays
+        image = domain.read(place % len(domain), sizing)
+        return images.to_float(center_crop(image, sizing.output(image.shape[:2])))
 
     def _numbers(self, step):
         """The numbers, counted through all epochs, of the images in a batch."""

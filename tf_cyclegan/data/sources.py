@@ -52,11 +52,6 @@ class Images:
             return images.convert_channels(content, self.channels)
         return images.read_image(content, self.channels, self.value_range, self.names[index])
 
-    def only(self, indices: Sequence[int]) -> "Images":
-        """The chosen images."""
-        names, contents = [self.names[i] for i in indices], [self.contents[i] for i in indices]
-        return dataclasses.replace(self, names=names, contents=contents)
-
     def fingerprint(self) -> str:
         """A digest that changes with the files or with how they are read."""
         state = [_state(content) for content in self.contents]

@@ -78,6 +78,8 @@ def _prepare(builder, mirror):
     created = _missing_folders(target)
     try:
         os.makedirs(root, exist_ok=True)
+        for killed in root.glob(".download-*"):
+            shutil.rmtree(killed, ignore_errors=True)
         # The downloads lie on the disk of the data, and go in any case: the prepared files hold all of them.
         with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as downloads:
             if mirror:

@@ -18,8 +18,8 @@ class TranslationModel(keras.Model):
     - `generators` and `discriminators`, the lists of networks that the two optimizers train;
     - `loss_names`, the names of all its losses, as they stand in the logs;
     - `forward(batch, training)`, a dict of images;
-    - `generator_losses(batch, outputs)` and `discriminator_losses(batch, outputs)`, dicts of weighted scalars whose
-      sums are the objectives;
+    - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, dicts of
+      weighted scalars whose sums are the objectives;
     - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first` and `size_multiple`.
 
     Args:
@@ -61,7 +61,8 @@ class TranslationModel(keras.Model):
         """
         if direction not in self.directions:
             raise ValueError(f"`direction` must be one of {self.directions}. Received: direction={direction!r}")
-        return self._translated(tf.convert_to_tensor(images, "float32"), self.generator(direction), training=False)
+        images = tf.cast(tf.convert_to_tensor(images), "float32")
+        return self._translated(images, self.generator(direction), training=False)
 
     def _translated(self, images, network, training):
         height, width = tf.shape(images)[1], tf.shape(images)[2]
@@ -84,7 +85,11 @@ class TranslationModel(keras.Model):
                 `tf_cyclegan.optimizers.Adam(2e-4, beta_1=0.5)`.
             jit_compile: bool, whether to compile with XLA, which is slower on CPUs. Defaults to False.
             **kwargs: `steps_per_execution`, `run_eagerly` and `auto_scale_loss`, as in `keras.Model.compile`.
+
+        Raises:
+            ValueError: for any other argument, as `loss`, or one optimizer given twice.
         """
+        _check_compile_arguments(kwargs, generator_optimizer, discriminator_optimizer)
         auto_scale_loss = kwargs.get("auto_scale_loss", True)
         super().compile(
             optimizer=self._prepared(generator_optimizer, self.generator_variables, auto_scale_loss),
@@ -134,15 +139,15 @@ class TranslationModel(keras.Model):
         return outputs
 
     def train_step(self, data):
-        batch = _unpacked(data)
+        batch = self._unpacked(data)
         self._follow_rate()
         losses = {}
         with tf.GradientTape() as tape:
-            outputs = self.forward(batch, training=True)
+            outputs = self._forward(batch, training=True)
             if self.discriminator_first:
                 with tape.stop_recording():
                     losses |= self._update_discriminators(batch, outputs)
-            generator_losses = self.generator_losses(batch, outputs)
+            generator_losses = self.generator_losses(batch, outputs, training=True)
             objective = self._objective(generator_losses)
             scaled = self.optimizer.scale_loss(objective)
         self.optimizer.apply(tape.gradient(scaled, self.generator_variables), self.generator_variables)
@@ -154,7 +159,7 @@ class TranslationModel(keras.Model):
     def _update_discriminators(self, batch, outputs):
         inputs = {name: tf.stop_gradient(images) for name, images in self.discriminator_inputs(outputs).items()}
         with tf.GradientTape() as tape:
-            losses = self.discriminator_losses(batch, inputs)
+            losses = self.discriminator_losses(batch, inputs, training=True)
             scaled = self.discriminator_optimizer.scale_loss(self._objective(losses))
         if losses:
             gradients = tape.gradient(scaled, self.discriminator_variables)
@@ -162,20 +167,34 @@ class TranslationModel(keras.Model):
         return losses
 
     def test_step(self, data):
-        batch = _unpacked(data)
-        outputs = self.forward(batch, training=False)
-        losses = self.generator_losses(batch, outputs)
-        discriminator_losses = self.discriminator_losses(batch, outputs)
+        batch = self._unpacked(data)
+        outputs = self._forward(batch, training=False)
+        losses = self.generator_losses(batch, outputs, training=False)
+        discriminator_losses = self.discriminator_losses(batch, outputs, training=False)
         return self._logs({"loss": self._objective(losses), **losses, **discriminator_losses})
+
+    def _unpacked(self, data):
+        """The batch of `fit`'s pair, or of the triple with an empty third that `train_on_batch(a, b)` makes."""
+        images_a, images_b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if images_b is None:
+            raise ValueError("a batch must be a pair `(images_a, images_b)`. Received: images of one domain alone")
+        return self._wide(images_a), self._wide(images_b)
+
+    def _forward(self, batch, training):
+        """Own networks may answer in half precision; losses and pools are computed in full."""
+        return {name: self._wide(images) for name, images in self.forward(batch, training).items()}
+
+    def _wide(self, images):
+        return ops.cast(images, self.dtype_policy.variable_dtype)
 
     def _objective(self, losses):
         return ops.sum(ops.stack(list(losses.values()))) if losses else ops.zeros(())
 
     def _logs(self, losses):
-        for tracker in self.loss_trackers:
-            if tracker.name in losses:
-                tracker.update_state(losses[tracker.name])
-        return {tracker.name: tracker.result() for tracker in self.loss_trackers}
+        trackers = [tracker for tracker in self.loss_trackers if tracker.name in losses]
+        for tracker in trackers:
+            tracker.update_state(losses[tracker.name])
+        return {tracker.name: tracker.result() for tracker in trackers}
 
     # ---- one learning rate for callbacks to set, two optimizers that obey ----
 
@@ -215,7 +234,12 @@ class TranslationModel(keras.Model):
         return {"name": self.name, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
 
 
-def _unpacked(data):
-    """The batch of `fit`'s pair, or of the triple with an empty third that `train_on_batch(a, b)` makes."""
-    images_a, images_b, _ = keras.utils.unpack_x_y_sample_weight(data)
-    return images_a, images_b
+def _check_compile_arguments(kwargs, generator_optimizer, discriminator_optimizer):
+    unknown = set(kwargs) - {"steps_per_execution", "run_eagerly", "auto_scale_loss"}
+    if unknown:
+        raise ValueError(
+            f"`{min(unknown)}` is no argument of this model's `compile`: the losses are settings of the model, the "
+            "optimizers are `generator_optimizer` and `discriminator_optimizer`"
+        )
+    if generator_optimizer is not None and generator_optimizer is discriminator_optimizer:
+        raise ValueError("`discriminator_optimizer` must be another object than `generator_optimizer`")

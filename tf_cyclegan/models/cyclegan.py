@@ -1,6 +1,7 @@
 """CycleGAN: unpaired translation by cycle consistency."""
 
 import keras
+import tensorflow as tf
 
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer
@@ -95,7 +96,7 @@ class CycleGAN(TranslationModel):
     ):
         super().__init__(name=name, dtype=dtype)
         self.image_shape = tuple(image_shape)
-        self.channels_b = channels_b or self.image_shape[-1]
+        self.channels_b = self.image_shape[-1] if channels_b is None else channels_b
         self.filters = filters
         self.residual_blocks = residual_blocks
         self.normalization = normalization
@@ -106,7 +107,8 @@ class CycleGAN(TranslationModel):
         self.discriminator_type = discriminator_type
         self.discriminator_filters = discriminator_filters
         self.discriminator_layers = discriminator_layers
-        self.lambda_cycle = lambda_cycle
+        # A saved config comes back with a list.
+        self.lambda_cycle = tuple(lambda_cycle) if isinstance(lambda_cycle, list) else lambda_cycle
         self.lambda_identity = lambda_identity
         self.lambda_adversarial = lambda_adversarial
         self.lambda_gradient_penalty = lambda_gradient_penalty
@@ -122,22 +124,24 @@ class CycleGAN(TranslationModel):
         self.generator_ba = generator_ba or self._new_generator(self.channels_b, channels_a, "generator_ba")
         self.discriminator_a = discriminator_a or self._new_discriminator(channels_a, "discriminator_a")
         self.discriminator_b = discriminator_b or self._new_discriminator(self.channels_b, "discriminator_b")
+        self._check_penalized_discriminators()
         self.pool_a = self._new_pool(channels_a, "pool_a")
         self.pool_b = self._new_pool(self.channels_b, "pool_b")
         self._penalty_seed = keras.random.SeedGenerator(seed)
         self.build()
 
     def _check_settings(self):
-        check_image_shape(self.image_shape, multiple=self.size_multiple)
+        check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
         check_choice("discriminator_type", self.discriminator_type, DISCRIMINATOR_TYPES)
         check_integer("pool_size", self.pool_size, 0)
+        check_integer("channels_b", self.channels_b, 1)
         check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
         for name in ("lambda_cycle", "lambda_identity", "lambda_adversarial", "lambda_gradient_penalty"):
             _check_weight(name, getattr(self, name), pair=name == "lambda_cycle")
-        if self.gan_mode == "wgangp" and self.normalization == "batch":
+        if not any((*self.cycle_weights, self.lambda_adversarial)):
             raise ValueError(
-                "`normalization` must not be 'batch' with `gan_mode='wgangp'`: the gradient penalty is of each image "
-                "alone, which batch statistics mix. Received: normalization='batch'"
+                "`lambda_cycle` and `lambda_adversarial` must not both be 0: nothing is left to learn from. "
+                f"Received: lambda_cycle={self.lambda_cycle}, lambda_adversarial={self.lambda_adversarial}"
             )
         if self.lambda_identity and self.channels_b != self.image_shape[-1]:
             raise ValueError(
@@ -149,6 +153,21 @@ class CycleGAN(TranslationModel):
                 f"`pool_size` must be 0 unless the height and width of `image_shape` are known. "
                 f"Received: pool_size={self.pool_size}, image_shape={self.image_shape}"
             )
+
+        if self.pool_size and tf.distribute.has_strategy():
+            raise ValueError(
+                "`pool_size` must be 0 under a distribution strategy: a pool is not shared between replicas. "
+                f"Received: pool_size={self.pool_size}"
+            )
+
+    def _check_penalized_discriminators(self):
+        """The gradient penalty is of each image alone; batch statistics would mix them."""
+        for network in self.discriminators if self.gan_mode == "wgangp" else ():
+            if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network._flatten_layers()):
+                raise ValueError(
+                    "`normalization` must not be 'batch' in a discriminator with `gan_mode='wgangp'`. "
+                    f"Received: batch normalization in {network.name!r}"
+                )
 
     def _new_generator(self, channels_in, channels_out, name):
         return resnet_generator(
@@ -235,12 +254,12 @@ class CycleGAN(TranslationModel):
             outputs["identity_b"] = self.generator_ab(real_b, training=training)
         return outputs
 
-    def generator_losses(self, batch, outputs):
+    def generator_losses(self, batch, outputs, training=True):
         terms = {}
         if self.lambda_adversarial:
             for domain, direction in (("b", "ab"), ("a", "ba")):
                 discriminator = getattr(self, f"discriminator_{domain}")
-                scores = discriminator(outputs[f"fake_{domain}"], training=True)
+                scores = discriminator(outputs[f"fake_{domain}"], training=training)
                 adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
                 terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
         for domain, real, weight in zip("ab", batch, self.cycle_weights, strict=True):
@@ -255,16 +274,17 @@ class CycleGAN(TranslationModel):
     def discriminator_inputs(self, outputs):
         return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
 
-    def discriminator_losses(self, batch, outputs):
+    def discriminator_losses(self, batch, outputs, training=True):
         terms = {}
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
             fake = outputs[f"fake_{domain}"]
-            real_scores, fake_scores = discriminator(real, training=True), discriminator(fake, training=True)
+            real_scores, fake_scores = (discriminator(images, training=training) for images in (real, fake))
             terms[f"discriminator_{domain}"] = losses.discriminator_adversarial_loss(
                 real_scores, fake_scores, self.gan_mode
             )
-            if self.gan_mode == "wgangp":
+            # In a test it would move the random state, and with it the training that follows.
+            if self.gan_mode == "wgangp" and training:
                 penalty = losses.gradient_penalty(discriminator, real, fake, self._penalty_seed)
                 terms[f"gradient_penalty_{domain}"] = self.lambda_gradient_penalty * penalty
         return terms

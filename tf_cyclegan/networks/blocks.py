@@ -101,10 +101,6 @@ class Blocks:
     def dropout(self, x, rate, name):
         return layers.Dropout(rate, dtype=self.dtype, name=f"{name}_dropout")(x) if rate else x
 
-    def part(self, inputs, outputs, name):
-        """A named part of a network, one row of its summary."""
-        return keras.Model(inputs, outputs, name=name)
-
 
 def kernel_initializer(initializer):
     """A fresh initializer of convolution kernels, so that no two layers draw the same numbers.
@@ -129,15 +125,16 @@ def kernel_initializer(initializer):
     return initializers.Orthogonal(gain=0.02)
 
 
-def check_image_shape(image_shape, multiple=1):
-    """Raises `ValueError` unless `image_shape` is (height, width, channels) with sides of whole `multiple`s or None."""
+def check_image_shape(image_shape, multiple=1, smallest=1):
+    """Raises `ValueError` unless `image_shape` is (height, width, channels), its sides None or fit multiples."""
     if len(image_shape) != 3 or image_shape[2] is None or image_shape[2] < 1:
         raise ValueError(
             f"`image_shape` must be (height, width, channels) with known channels. Received: image_shape={image_shape}"
         )
     for side in image_shape[:2]:
-        if side is not None and (side < multiple or side % multiple):
+        if side is not None and (side < smallest or side % multiple):
             raise ValueError(
-                f"`image_shape` must have a height and width that are multiples of {multiple}, or None. "
+                f"`image_shape` must have a height and width that are multiples of {multiple}, at least {smallest}, or "
+                "None. "
                 f"Received: image_shape={tuple(image_shape)}"
             )

@@ -59,7 +59,8 @@ def resnet_generator(
     Reference:
         [Zhu et al., 2017](https://arxiv.org/abs/1703.10593), [Johnson et al., 2016](https://arxiv.org/abs/1603.08155)
     """
-    check_image_shape(image_shape, multiple=2**_DOWNSAMPLINGS)
+    # Two pixels must be left to mirror where the residual blocks pad.
+    check_image_shape(image_shape, multiple=2**_DOWNSAMPLINGS, smallest=2 * 2**_DOWNSAMPLINGS)
     check_integer("output_channels", output_channels, 1)
     check_integer("filters", filters, 1)
     check_integer("residual_blocks", residual_blocks, 0)
@@ -85,14 +86,14 @@ def _encoder(blocks, image_shape, filters):
         # Explicit zeros on all four sides, as PyTorch: Keras's "same" would shift the image by a pixel.
         x = blocks.pad(x, 1, "zero", f"down{level}_pad")
         x = _normalized_convolution(blocks, x, filters * 2**level, 3, f"down{level}", strides=2)
-    return blocks.part(image, x, "encoder")
+    return keras.Model(image, x, name="encoder")
 
 
 def _transformer(blocks, feature_shape, residual_blocks, padding, dropout):
     x = features = keras.Input(feature_shape)
     for index in range(1, residual_blocks + 1):
         x = residual_block(blocks, x, padding, dropout, f"block{index}")
-    return blocks.part(features, x, "transformer")
+    return keras.Model(features, x, name="transformer")
 
 
 def residual_block(blocks, x, padding, dropout, name):
@@ -114,7 +115,7 @@ def _decoder(blocks, feature_shape, filters, output_channels, upsampling):
     x = blocks.pad(x, 3, "reflect", "head_pad")
     x = blocks.convolution(x, output_channels, 7, "head")
     x = layers.Activation("tanh", dtype=blocks.output_dtype, name="head_tanh")(x)
-    return blocks.part(features, x, "decoder")
+    return keras.Model(features, x, name="decoder")
 
 
 def _upsampled(blocks, x, filters, upsampling, name):
