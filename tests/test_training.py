@@ -87,7 +87,7 @@ def test_other_settings_do_not_continue_a_run(folder, tmp_path, capfd):
     before = weights(tmp_path / "run")
     assert run(folder, tmp_path / "run", "--steps=2", "--lambda-cycle=5") == 2
     error = capfd.readouterr().err
-    assert "lambda_cycle" in error and "10.0" in error and "--no-resume" in error
+    assert "--lambda-cycle" in error and "10.0" in error and "--no-resume" in error
     assert run(folder, tmp_path / "run", "--steps=1", "--lambda-cycle=5", "--no-resume") == 0
     for ours, kept in zip(weights(tmp_path / "run.1"), before, strict=True):
         np.testing.assert_array_equal(ours, kept)
@@ -133,13 +133,13 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder, tmp_path):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--image-size=33"], ["image_size", "multiples of 4", "33"]),
-        (["--image-size=tall"], ["image_size", "HEIGHTxWIDTH", "tall"]),
+        (["--image-size=33"], ["--image-size", "multiples of 4", "33"]),
+        (["--image-size=tall"], ["--image-size", "HEIGHTxWIDTH", "tall"]),
         (["--dataset=cycle_gan/horse2zebr"], ["horse2zebra"]),
         (["--dataset=no_such_folder"], ["no_such_folder", "emoji"]),
-        (["--data-a=somewhere"], ["data_b"]),
-        (["--lambda-cycle", "1", "2", "3"], ["lambda_cycle"]),
-        (["--gan-mode=wgangp", "--normalization=batch"], ["normalization", "wgangp"]),
+        (["--data-a=somewhere"], ["--data-b"]),
+        (["--lambda-cycle", "1", "2", "3"], ["--lambda-cycle"]),
+        (["--gan-mode=wgangp", "--normalization=batch"], ["--normalization", "wgangp"]),
     ],
 )
 def test_wrong_settings_end_with_a_short_block(flags, words, tmp_path, capfd):
