@@ -18,7 +18,7 @@ from tf_cyclegan.models import MODELS
 from tf_cyclegan.optimizers import Adam
 
 # The emoji default on two cores of an AMD EPYC (Zen 3), for the warning at the start.
-_SLOW_EMOJI_MINUTES = 50
+_SLOW_EMOJI_MINUTES = 55
 _SHORT_EMOJI_STEPS = 1000
 
 
