@@ -214,7 +214,7 @@ def test_crop_of_too_small_an_image(root):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"split": "val"}, "`split` must be one of 'train', 'test'"),
+        ({"split": "val"}, "`split` must be one of train, test"),
         ({"cache": "gpu"}, "`cache` must be one of"),
         ({"resize_mode": "zoom"}, "`resize_mode` must be one of"),
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1"),
