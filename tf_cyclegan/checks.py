@@ -1,6 +1,8 @@
 """Checks of settings, one wording for all."""
 
+import dataclasses
 import numbers
+import re
 
 
 def check_choice(name, value, choices):
@@ -15,3 +17,18 @@ def check_integer(name, value, minimum=None):
     if not integer or (minimum is not None and value < minimum):
         least = "" if minimum is None else f" of at least {minimum}"
         raise ValueError(f"`{name}` must be an integer{least}. Received: {name}={value!r}")
+
+
+def with_flags(message, settings, **flags):
+    """Calls the arguments that an error names in backticks by the flags of a command line.
+
+    Args:
+        message: str.
+        settings: dataclass from which the flags are made.
+        **flags: what other names are to be called.
+
+    Returns:
+        The message with `--batch-size` for `batch_size`.
+    """
+    names = {field.name: f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(settings)}
+    return re.sub(r"`(\w+)`", lambda match: (names | flags).get(match[1], match[0]), message)

@@ -3,10 +3,11 @@
 import io
 import os
 import struct
-import uuid
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from tf_cyclegan.files import write_whole
 
 # What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
@@ -183,17 +184,9 @@ def save_png(path, image):
             "`image` must be uint8 of shape (height, width, channels) with 1, 3 or 4 channels. "
             f"Received: shape={image.shape}, dtype={image.dtype}"
         )
-    folder, name = os.path.split(os.fspath(path))
-    aside = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")
-    try:
-        with open(aside, "wb") as file:
-            Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, format="PNG")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
+    stream = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stream, format="PNG")
+    write_whole(path, stream.getvalue())
 
 
 def _content(file):

@@ -1,10 +1,7 @@
 """A training run: settings to data, model, callbacks, fit and resume. The only place that joins them."""
 
 import contextlib
-import dataclasses
 import json
-import os
-import re
 import time
 from pathlib import Path
 
@@ -12,8 +9,10 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, recipe
+from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.data import open_dataset
+from tf_cyclegan.files import write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.optimizers import Adam
 
@@ -97,14 +96,8 @@ def _settings_checked():
     try:
         yield
     except ValueError as error:
-        raise SettingsError(_with_flags(str(error))) from error
-
-
-def _with_flags(message):
-    """The library's errors name arguments in backticks; those of the command line are called by their flags."""
-    flags = {field.name: f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(TrainConfig)}
-    flags |= {"name": "--dataset", "image_shape": "--image-size"}
-    return re.sub(r"`(\w+)`", lambda match: flags.get(match[1], match[0]), message)
+        message = with_flags(str(error), TrainConfig, name="--dataset", image_shape="--image-size")
+        raise SettingsError(message) from error
 
 
 def _warn_of_long_run(config, policy, report):
@@ -271,9 +264,7 @@ def _write_config(config, model):
     folder.mkdir(parents=True, exist_ok=True)
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     settings = {**config.to_dict(), "dtype_policy": model.dtype_policy.name, "versions": versions}
-    temporary = folder / ".config.json.tmp"
-    temporary.write_text(json.dumps(settings, indent=2) + "\n")
-    os.replace(temporary, folder / "config.json")
+    write_whole(folder / "config.json", f"{json.dumps(settings, indent=2)}\n".encode())
 
 
 # ---- fitting ----

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tf_cyclegan.callbacks.health import TrainingDiverged
+from tf_cyclegan.files import sync
 
 _NAME = re.compile(r"step_(\d+)\.keras")
 _TEMPORARY = re.compile(r"saving_step_\d+\.keras")
@@ -109,9 +110,9 @@ class Checkpoints(keras.callbacks.Callback):
         try:
             os.makedirs(self.directory, exist_ok=True)
             self.model.save(aside)
-            _sync(aside)
+            sync(aside)
             os.replace(aside, path)
-            _sync(self.directory)
+            sync(self.directory)
         except OSError as error:
             raise _cannot_save(self.directory, error) from error
         finally:
@@ -179,17 +180,6 @@ def _checkpoints(directory):
     names = os.listdir(directory) if os.path.isdir(directory) else []
     matches = [match for match in map(_NAME.fullmatch, names) if match]
     return sorted(((int(match[1]), os.path.join(directory, match[0])) for match in matches), reverse=True)
-
-
-def _sync(path):
-    """Waits until a file, or the names in a folder, are on the disk: a rename alone may outlive the contents."""
-    if os.name == "nt" and os.path.isdir(path):
-        return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cannot_save(directory, error):
