@@ -15,6 +15,11 @@ GOLDEN = Path(__file__).parent / "data" / "golden"
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "discriminator_filters": 4, "pool_size": 2}
 
 
+def pytest_addoption(parser):
+    parser.addoption("--base-url", help="server that test_serving_contract.py asks, in the place of one of its own")
+    parser.addoption("--hostile-requests", type=int, default=2000, help="requests of test_serving_hostile.py")
+
+
 @pytest.fixture(autouse=True)
 def fresh_keras():
     keras.utils.set_random_seed(0)

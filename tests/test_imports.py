@@ -10,12 +10,12 @@ PACKAGE = Path(__file__).parent.parent / "tf_cyclegan"
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["training"],
-    ["recipe"],
+    ["training", "translating", "export"],
+    ["recipe", "serving", "trained"],
     ["models", "data", "callbacks", "pytorch", "devices"],
     ["networks", "image_pool", "schedules", "optimizers"],
-    ["layers", "losses", "images", "config"],
-    ["checks"],
+    ["layers", "losses", "images", "config", "commands"],
+    ["checks", "files"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -1,11 +1,15 @@
 """The command line: flags to settings, errors to a short block. Only what runs imports TensorFlow."""
 
 import contextlib
+import dataclasses
+import importlib
 import os
 import sys
 
 import tyro
 
+from tf_cyclegan.checks import with_flags
+from tf_cyclegan.commands import ExportConfig, ServeConfig, TranslateConfig
 from tf_cyclegan.config import PYTORCH_FLAGS, PYTORCH_MODELS, TrainConfig
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
@@ -13,7 +17,10 @@ _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
 Image-to-image translation: CycleGAN in TensorFlow.
 
 commands:
-  train    train a model on a data set, a folder or the bundled emoji
+  train       train a model on a data set, a folder or the bundled emoji
+  translate   translate an image or a folder of images
+  export      write models for TensorFlow Serving, TFLite or ONNX
+  serve       answer TensorFlow Serving's REST requests, with a page to try them
 
 tf-cyclegan COMMAND --help lists the options of a command."""
 
@@ -25,7 +32,8 @@ def main(arguments=None):
         arguments: list of str. Defaults to those of the process.
 
     Returns:
-        Exit code: 0, 2 for wrong settings, data or folders, 1 for a failed training, 130 for an interrupted one.
+        Exit code: 0, 2 for wrong settings, data or folders, 1 for a failed training or work done in part, 130 after an
+        interruption.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -63,6 +71,29 @@ def _train(flags):
         return _fail("interrupted; the same command goes on from the newest checkpoint", code=130)
 
 
+def _runner(command, settings, module, function):
+    """A command whose settings are a dataclass and whose work is `function(settings, report)` of a module."""
+
+    def run(flags):
+        config = tyro.cli(settings, args=flags, prog=f"tf-cyclegan {command}")
+        with _quiet_import():
+            work = getattr(importlib.import_module(module), function)
+        try:
+            return work(config, print)
+        except (ValueError, OSError) as error:
+            return _fail(with_flags(str(error), settings, **_positional(settings)))
+        except KeyboardInterrupt:
+            return _fail("interrupted", code=130)
+
+    return run
+
+
+def _positional(settings):
+    """Arguments that have no flag, by the names that the help gives them."""
+    fields = (f for f in dataclasses.fields(settings) if tyro.conf.Positional in getattr(f.type, "__metadata__", ()))
+    return {field.name: field.name.upper() for field in fields}
+
+
 def _native_model(flag):
     """`--model=cycle_gan`, as the PyTorch implementation has it, in our words."""
     name, _, value = flag.rpartition("=")
@@ -98,4 +129,9 @@ def _fail(message, code=2):
     return code
 
 
-_COMMANDS = {"train": _train}
+_COMMANDS = {
+    "train": _train,
+    "translate": _runner("translate", TranslateConfig, "tf_cyclegan.translating", "run_translate"),
+    "export": _runner("export", ExportConfig, "tf_cyclegan.export", "run_export"),
+    "serve": _runner("serve", ServeConfig, "tf_cyclegan.serving.server", "run_serve"),
+}

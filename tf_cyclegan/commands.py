@@ -1,0 +1,82 @@
+"""The settings of the commands beside `train`, as dataclasses from which the flags are made. Imports no TensorFlow."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+def _positional(kind, metavar):
+    return Annotated[kind, tyro.conf.Positional, tyro.conf.arg(metavar=metavar)]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """Exports the generators of a trained model for TensorFlow Serving, each direction as a model of its own."""
+
+    model: _positional(Path, "MODEL")
+    """Run folder (its newest checkpoint) or .keras file."""
+    output: _positional(Path, "OUTPUT")
+    """Folder that gets NAME_ab/VERSION and NAME_ba/VERSION."""
+    name: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: that of the run folder or file)")] = None
+    """Name of the served models, before _ab and _ba."""
+    direction: Literal["ab", "ba", "both"] = "both"
+    """What to export."""
+    formats: str = "saved_model"
+    """Formats with commas between: saved_model, tflite, tflite_float16, tflite_int8, onnx."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 is for TPUs, GPUs and CPUs with AMX, float32 at both ends. float32, the exact one, is fast everywhere
+    else: CPUs without AMX are many times slower in bfloat16."""
+    static_sizes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="HEIGHTxWIDTH ...")] = ()
+    """Sizes that get a signature static_HEIGHTxWIDTH of fixed shape, for TPUs and server-side batching."""
+    keep: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all)", metavar="INT")] = None
+    """Newest versions of each model that stay; older ones are removed after the new one is in place."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslateConfig:
+    """Translates an image, the images of a folder tree, or those that a pattern matches."""
+
+    model: _positional(Path, "MODEL")
+    """Run folder (its newest checkpoint), .keras file, or an exported model (NAME_ab, or one of its versions)."""
+    input: _positional(str, "INPUT")
+    """Image, folder (with all folders inside), or quoted pattern as 'photos/**/*.jpg'."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """File for one image, else folder; it gets the tree of the input."""
+    direction: Annotated[
+        Literal["ab", "ba"] | None, tyro.conf.arg(help_behavior_hint="(default: ab, or that of an exported model)")
+    ] = None
+    """Direction to translate; an exported model has only its own."""
+    overwrite: bool = False
+    """Replace files that are there; without it they are an error before anything is translated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ServeConfig:
+    """Serves exported models by TensorFlow Serving's REST interface, with a page to try them at /."""
+
+    directory: _positional(Path, "DIRECTORY")
+    """Folder with models, NAME/VERSION/saved_model.pb; new versions are found while it runs."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 is every interface, for use behind a proxy."""
+    port: int = 8501
+    """Port; 0 takes a free one."""
+    labels: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME:LABEL=VERSION ...")] = ()
+    """Labels of versions, as horse2zebra_ab:stable=1; a labeled version is served beside the newest."""
+    poll_seconds: float = 1.0
+    """Seconds between looks for new versions."""
+    timeout_seconds: float = 30.0
+    """Deadline of a request from its arrival, waiting included; then 504."""
+    max_body_bytes: int = 16 * 2**20
+    """Largest request, also after decompression; then 413."""
+    max_pixels: int = 2**24
+    """Most pixels of an encoded image; then 400."""
+    max_instances: int = 32
+    """Most instances in a request; then 400."""
+    max_running: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: CPU cores)", metavar="INT")] = None
+    """Requests computed at the same time."""
+    max_queued: int = 16
+    """Requests that wait beyond those; then 503."""
+    cors: bool = False
+    """Let pages of other origins call the server."""
