@@ -1,0 +1,120 @@
+"""The check of what was exported: loaded as other programs load it, and compared with the network it came from."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_cyclegan import images
+from tf_cyclegan.export import c_api
+from tf_cyclegan.export.signatures import smallest_side
+from tf_cyclegan.serving.engine import Engine
+from tf_cyclegan.serving.errors import ServingError
+
+# Largest difference of a pixel, in [-1, 1]. Trained networks are off by 1e-6 in float32, by up to 0.08 in bfloat16.
+TOLERANCES = {"float32": 1e-3, "bfloat16": 0.25}
+_HALF_LEVEL = 0.5 / 127.5
+
+
+def check_saved_model(path, network, functions, size_multiple, tolerance):
+    """Runs every signature of a SavedModel as TensorFlow Serving would, its warmup first.
+
+    Args:
+        path: folder of the SavedModel.
+        network: `keras.Model` in float32 that tells what is right.
+        functions: dict, names of signatures to `tf.function`s with an input signature.
+        size_multiple: int, the multiple that height and width must be of for `network`.
+        tolerance: float, largest difference of a pixel in [-1, 1] that is right.
+
+    Returns:
+        float, the largest difference found. Half a level that 8 bits take off is not counted.
+
+    Raises:
+        ValueError: if the model cannot be loaded or run, or a difference is larger.
+    """
+    try:
+        differences = dict(_differences(path, network, functions, size_multiple))
+    except (ServingError, RuntimeError, tf.errors.OpError) as error:
+        raise ValueError(f"the exported model does not run and was not published: {error}") from error
+    name = list(differences)[np.argmax(list(differences.values()))]  # NaN counts as the largest
+    largest = differences[name]
+    if not largest <= tolerance:
+        raise ValueError(
+            f"the exported model answers otherwise than the Keras model and was not published: the signature {name} "
+            f"differs by {largest:.3g}, expected at most {tolerance:g}"
+        )
+    return largest
+
+
+def probe_image(height, width, channels):
+    """An image with a flat ground, a gradient and noise: what networks and their normalization do differs on each.
+
+    Args:
+        height, width, channels: its size.
+
+    Returns:
+        uint8 array `(1, height, width, channels)`, always the same.
+    """
+    image = np.full((1, height, width, channels), 255, np.uint8)
+    image[:, : height // 2, : width // 2] = np.linspace(0, 255, width // 2)[:, None]
+    noise = image[:, height // 2 :, width // 4 :]
+    noise[:] = np.random.default_rng(0).integers(0, 256, noise.shape)
+    return image
+
+
+def expected_translation(network, pixels, size_multiple):
+    """What a network makes of images of any size, computed by other means than the exported graph.
+
+    Args:
+        network: `keras.Model`.
+        pixels: uint8 array `(batch, height, width, channels)`.
+        size_multiple: int, the multiple that height and width must be of for `network`.
+
+    Returns:
+        float32 array `(batch, height, width, channels)`.
+    """
+    height, width = pixels.shape[1:3]
+    paddings = [(0, 0), (0, -height % size_multiple), (0, -width % size_multiple), (0, 0)]
+    padded = np.pad(images.to_float(pixels), paddings, mode="symmetric")
+    return np.asarray(network(padded, training=False), np.float32)[:, :height, :width]
+
+
+def _differences(path, network, functions, size_multiple):
+    """Names of signatures and their largest differences."""
+    engine = Engine(path)
+    try:
+        engine.replay_warmup()
+        for name, function in functions.items():
+            spec = function.input_signature[0]
+            pixels = probe_image(*_probe_size(spec, network, size_multiple))
+            expected = expected_translation(network, pixels, size_multiple)
+            inputs = {spec.name: _encoded(pixels, spec.dtype)}
+            yield name, _difference(engine.run(name, inputs), expected)
+            if spec.dtype == tf.float32 and c_api.is_available():
+                yield f"{name} by the C API", _difference(c_api.run_by_c_api(path, name, inputs), expected)
+    finally:
+        engine.close()
+
+
+def _probe_size(spec, network, size_multiple):
+    """The fixed size of a signature, or one that is no multiple."""
+    if spec.shape.rank == 4 and spec.shape[1] is not None:
+        return tuple(spec.shape)[1:]
+    side = max(48, smallest_side(size_multiple))
+    return side + 17, side + 3, network.input_shape[-1]
+
+
+def _encoded(pixels, dtype):
+    if dtype == tf.string:
+        return np.array([tf.io.encode_png(image).numpy() for image in pixels], object)
+    return pixels if dtype == tf.uint8 else images.to_float(pixels)
+
+
+def _difference(outputs, expected):
+    (answer,) = outputs.values()
+    if answer.dtype == object:
+        answer = np.stack([images.read_image(file, channels=expected.shape[-1]) for file in answer])
+    if answer.shape != expected.shape:
+        return np.inf
+    if answer.dtype == np.uint8:
+        difference = np.abs(images.to_float(answer) - np.clip(expected, -1, 1))
+        return float(np.maximum(difference - _HALF_LEVEL, 0).max())
+    return float(np.abs(answer - expected).max())

@@ -1,0 +1,103 @@
+"""The command `tf-cyclegan export`: from a run folder to models that can be served."""
+
+import os
+import re
+
+from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.config import parse_size
+from tf_cyclegan.export.deployment import write_deployment
+from tf_cyclegan.export.formats import FORMATS, FormatRefused, check_packages, export_format
+from tf_cyclegan.export.saved_model import export_saved_model
+from tf_cyclegan.trained import load_trained
+
+_SAVED_MODEL = "saved_model"
+# TensorFlow Serving takes no other characters in the label of a model.
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
+
+
+def run_export(config, report):
+    """Exports the generators of a trained model in the formats asked for.
+
+    Args:
+        config: `ExportConfig`.
+        report: callable, takes lines of text.
+
+    Returns:
+        0, or 1 if a format was refused.
+
+    Raises:
+        ValueError: if a setting is out of its range, or the model cannot be read.
+        OSError: if a file cannot be written.
+    """
+    formats = _formats(config.formats)
+    sizes = [parse_size(size, "static_sizes") for size in config.static_sizes]
+    if config.keep is not None:
+        check_integer("keep", config.keep, 1)
+    name = _name(config)
+    model = _load(config.model, report)
+    stems = {direction: config.output / f"{name}_{direction}" for direction in _directions(model, config.direction)}
+    refused = 0
+    os.makedirs(config.output, exist_ok=True)
+    for direction, stem in stems.items():
+        generator = model.generator(direction)
+        if _SAVED_MODEL in formats:
+            export_saved_model(generator, stem, model.size_multiple, sizes, config.precision, config.keep, report)
+        for file_format in (name for name in formats if name != _SAVED_MODEL):
+            refused += not _export_format(generator, stem, file_format, model.size_multiple, report)
+    if _SAVED_MODEL in formats:
+        _write_deployment(config.output, report)
+    return 1 if refused else 0
+
+
+def _formats(text):
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        check_choice("formats", name, (_SAVED_MODEL, *FORMATS))
+        if name != _SAVED_MODEL:
+            check_packages(name)
+    return list(dict.fromkeys(names))
+
+
+def _name(config):
+    if config.name is None:
+        return _NOT_IN_NAMES.sub("_", config.model.resolve().name.removesuffix(".keras"))
+    if not config.name or _NOT_IN_NAMES.search(config.name):
+        raise ValueError(f"`name` must be of letters, digits and underscores. Received: name={config.name!r}")
+    return config.name
+
+
+def _directions(model, direction):
+    directions = model.directions if direction == "both" else (direction,)
+    for name in directions:
+        check_choice("direction", name, model.directions)
+    return directions
+
+
+def _export_format(generator, stem, name, size_multiple, report):
+    """Returns whether the file was written."""
+    try:
+        path, difference = export_format(generator, stem, name, size_multiple)
+    except FormatRefused as error:
+        report(f"{stem.name}: {error}")
+        return False
+    report(
+        f"{path}: differs from the Keras model by at most {difference:.2g} in [-1, 1]; takes images whose sides are "
+        f"multiples of {size_multiple}."
+    )
+    return True
+
+
+def _write_deployment(directory, report):
+    kept = write_deployment(directory)
+    report(f"How to run them in TensorFlow Serving is in {directory / 'README.md'}.")
+    if kept:
+        report(f"Left as they are, because they were changed: {', '.join(kept)}.")
+
+
+def _load(path, report):
+    if next(path.glob("saved_model.pb"), None) or next(path.glob("*/saved_model.pb"), None):
+        raise ValueError(
+            f"`model` must be a run folder or a .keras file. Received: {path}, a SavedModel, which is exported "
+            "already: tf-cyclegan serve takes it"
+        )
+    return load_trained(path, report)

@@ -1,0 +1,110 @@
+"""Encoded images in the graph: PNG and JPEG to the pixels that training read, and pixels back to PNG.
+
+`images.read_image` is the measure, number by number, but for the EXIF orientation, which TensorFlow does not see.
+"""
+
+import tensorflow as tf
+
+# What is looked at before anything is decoded: a file of 20 kB can hold an image that fills the memory.
+MAX_SIDE = 8192
+MAX_PIXELS = 2**24
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_PNG_HEADER = 26  # bytes to the end of the color type
+_DEPTH, _COLOR_TYPE = 24, 25  # where they are
+_GRAY, _PALETTE = 0, 3  # color types
+
+
+def decode_image(data, channels, min_side):
+    """Decodes a PNG or JPEG; transparency is laid on white.
+
+    Args:
+        data: scalar string tensor, the file.
+        channels: int, 1 (luma gray) or 3 (color).
+        min_side: int, pixels that height and width must have at least.
+
+    Returns:
+        float32 tensor `(height, width, channels)` in [0, 255].
+
+    Raises:
+        tf.errors.InvalidArgumentError: when it runs, if the file is neither, is broken, or has too few or too many
+            pixels; the message names what was found and what was expected.
+    """
+    header = tf.io.decode_raw(tf.strings.substr(data + b"\0" * _PNG_HEADER, 0, _PNG_HEADER), tf.uint8)
+    is_png = _starts_with(header, _PNG)
+    with tf.control_dependencies([_check_kind(is_png | _starts_with(header, _JPEG), data)]):
+        size = tf.cond(is_png, lambda: _png_size(header), lambda: tf.io.extract_jpeg_shape(data, tf.int64)[:2])
+    with tf.control_dependencies([_check_size(size[0], size[1], min_side)]):
+        data = tf.identity(data)
+    pixels = tf.cond(is_png, lambda: _decode_png(data, header, channels), lambda: _decode_jpeg(data, channels))
+    return tf.ensure_shape(pixels, [None, None, channels])
+
+
+def encode_png(pixels):
+    """The PNG file, a scalar string tensor, of uint8 pixels `(height, width, channels)`."""
+    return tf.io.encode_png(pixels)
+
+
+def _starts_with(header, magic):
+    return tf.reduce_all(header[: len(magic)] == list(magic))
+
+
+def _check_kind(known, data):
+    found = tf.strings.as_string(tf.strings.length(data))
+    return tf.debugging.Assert(
+        known, [tf.strings.join(["Expected a PNG or JPEG image. Found: neither, in ", found, " bytes"])]
+    )
+
+
+def _check_size(height, width, min_side):
+    fits = (tf.minimum(height, width) >= min_side) & (tf.maximum(height, width) <= MAX_SIDE)
+    found = [tf.strings.as_string(height), "x", tf.strings.as_string(width)]
+    expected = f"Expected an image with sides of {min_side} to {MAX_SIDE} and at most {MAX_PIXELS} pixels. Found: "
+    return tf.debugging.Assert(fits & (height * width <= MAX_PIXELS), [tf.strings.join([expected, *found])])
+
+
+def _png_size(header):
+    """Height and width; in the file they are big-endian, the width first."""
+    sides = tf.reshape(tf.cast(header[16:24], tf.int64), [2, 4])
+    return tf.reverse(tf.reduce_sum(sides * [2**24, 2**16, 2**8, 1], axis=1), [0])
+
+
+def _decode_png(data, header, channels):
+    """Gray of 16 bits keeps them all; color of 16 bits is cut to 8, as PIL does."""
+    deep = (header[_DEPTH] == 16) & (header[_COLOR_TYPE] == _GRAY)
+    return tf.cond(deep, lambda: _decode_deep_gray(data, channels), lambda: _decode_8_bit_png(data, header, channels))
+
+
+def _decode_deep_gray(data, channels):
+    gray = tf.cast(tf.io.decode_png(data, channels=1, dtype=tf.uint16), tf.float32)
+    return tf.repeat(gray * (255.0 / 65535.0), channels, axis=2)
+
+
+def _decode_8_bit_png(data, header, channels):
+    # TensorFlow garbles palettes and fine gray when it is asked for four channels, and single transparent colors when
+    # it is not.
+    packed = (header[_COLOR_TYPE] == _PALETTE) | (header[_DEPTH] < 8)
+    pixels = tf.cond(packed, lambda: tf.io.decode_png(data), lambda: tf.io.decode_png(data, channels=4))
+    pixels = tf.cast(pixels, tf.int32)
+    has_alpha = tf.shape(pixels)[2] % 2 == 0
+    color = tf.cond(has_alpha, lambda: _on_white(pixels[..., :-1], pixels[..., -1:]), lambda: pixels)
+    return _with_channels(tf.broadcast_to(color, [*tf.unstack(tf.shape(color)[:2]), 3]), channels)
+
+
+def _decode_jpeg(data, channels):
+    # Always in color and with the exact transform: TensorFlow's defaults differ from PIL by a few levels.
+    pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    return _with_channels(tf.cast(pixels, tf.int32), channels)
+
+
+def _on_white(color, alpha):
+    """`(alpha * color + (255 - alpha) * 255) / 255` in PIL's fixed-point arithmetic of 7 bits."""
+    scaled = (alpha * color + (255 - alpha) * 255) * 128 + 128 * 128
+    return tf.bitwise.right_shift(tf.bitwise.right_shift(scaled, 8) + scaled, 15)
+
+
+def _with_channels(color, channels):
+    """Luma is that of ITU-R 601 in fixed point of 16 bits, PIL's "L"."""
+    if channels == 1:
+        luma = tf.reduce_sum(color * [19595, 38470, 7471], axis=2, keepdims=True)
+        color = tf.bitwise.right_shift(luma + 2**15, 16)
+    return tf.cast(color, tf.float32)

@@ -1,0 +1,97 @@
+"""What TensorFlow Serving needs beside the models: configuration files, and the command that uses them."""
+
+import os
+import re
+
+from tf_cyclegan.export.publish import versions
+from tf_cyclegan.files import write_whole
+
+_WRITTEN = "# Written by tf-cyclegan export, and again by the next one. Remove this line to keep your changes."
+_MODEL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+_MODEL = """
+  config {{
+    name: "{name}"
+    base_path: "/models/{name}"
+    model_platform: "tensorflow"
+    # Serves the newest version alone. For more, and for names of versions as in /labels/stable:
+    # model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
+    # version_labels {{ key: "stable" value: 1 }}
+  }}"""
+
+_BATCHING = """
+# For the signatures serving_default and static_HEIGHTxWIDTH, with --enable_batching: requests are joined only where all
+# images have one size, which strings always have.
+max_batch_size { value: 8 }
+batch_timeout_micros { value: 2000 }
+# A full queue is answered with 503.
+max_enqueued_batches { value: 16 }
+num_batch_threads { value: 2 }
+allowed_batch_sizes: 1
+allowed_batch_sizes: 2
+allowed_batch_sizes: 4
+allowed_batch_sizes: 8
+"""
+
+_MONITORING = """
+prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
+"""
+
+_README = """
+# The models in TensorFlow Serving
+
+    docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD:/models:ro" tensorflow/serving \\
+        --model_config_file=/models/models.config --monitoring_config_file=/models/monitoring.config
+
+On a GPU: `--gpus all` and the image `tensorflow/serving:latest-gpu`. To batch requests, where clients are many, add
+`--enable_batching --batching_parameters_file=/models/batching.config`. Labels of versions are set in `models.config`
+and need `--allow_version_labels_for_unavailable_models`. A new version is found within seconds.
+
+    curl -s -d "{{\\"instances\\":[{{\\"b64\\":\\"$(base64 -w0 in.jpg)\\"}}]}}" \\
+        http://localhost:8501/v1/models/{name}:predict |
+        python3 -c "import json; print(json.load(open(0))['predictions'][0]['b64'])" | base64 -d > out.png
+
+Models: {names}. Images are PNG or JPEG with sides up to 8192 and at most 16,777,216 pixels; a turn that only
+the EXIF data ask for is ignored. TensorFlow Serving limits neither the size nor the number of requests: for the open
+internet put a proxy in front that does.
+"""
+
+
+def write_deployment(directory):
+    """Writes `models.config`, `batching.config`, `monitoring.config` and `README.md` for the models in a folder.
+
+    Args:
+        directory: folder with `NAME/VERSION` of one model or more.
+
+    Returns:
+        list of str, the files that were left alone because somebody has changed them.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    names = served_models(directory)
+    models = "".join(_MODEL.format(name=name) for name in names)
+    files = {
+        "models.config": f"\nmodel_config_list {{{models}\n}}\n",
+        "batching.config": _BATCHING,
+        "monitoring.config": _MONITORING,
+        "README.md": _README.format(name=names[0], names=", ".join(names)),
+    }
+    return [name for name, text in files.items() if not _write(os.path.join(directory, name), text)]
+
+
+def served_models(directory):
+    """The names of the models in a folder, those that have versions."""
+    names = filter(_MODEL_NAME.fullmatch, os.listdir(directory))
+    return sorted(name for name in names if versions(os.path.join(directory, name)))
+
+
+def _write(path, text):
+    """Writes a file unless it is somebody else's. Returns whether it did."""
+    header = f"<!-- {_WRITTEN[2:]} -->" if path.endswith(".md") else _WRITTEN
+    if os.path.exists(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            if file.readline().rstrip("\n") != header:
+                return False
+    write_whole(path, (header + "\n" + text.removeprefix("\n")).encode())
+    return True

@@ -1,0 +1,106 @@
+"""A generator as a SavedModel that TensorFlow Serving runs, published as a version."""
+
+import os
+
+import keras
+import tensorflow as tf
+
+from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.export.check import TOLERANCES, check_saved_model
+from tf_cyclegan.export.cloning import PRECISIONS, with_precision
+from tf_cyclegan.export.publish import publish_version
+from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
+from tf_cyclegan.export.warmup import write_warmup
+
+# The name by which tools that move a model to TPUs find the function to move.
+_ACCELERATED = "tpu_func"
+
+
+def export_saved_model(
+    generator, directory, size_multiple=None, static_sizes=(), precision="float32", keep=None, report=None
+):
+    """Exports a generator as the next version of a served model, `directory/VERSION`.
+
+    Before it is published it is loaded as TensorFlow Serving loads it, and every signature (see `build_signatures`)
+    is run and compared with the generator. A version that exists is never touched, and a check that fails leaves
+    nothing behind.
+
+    Args:
+        generator: `keras.Model`, images `(batch, height, width, channels)` in [-1, 1] of any size to the same.
+        directory: folder of the model's versions; its name is the name the model is served by.
+        size_multiple: optional int, the multiple that height and width must be of for `generator`: images of any
+            size are mirrored to it and cropped back. Defaults to the product of the strides of its convolutions.
+        static_sizes: pairs `(height, width)` in pixels that get a signature `static_HEIGHTxWIDTH`. Defaults to none.
+        precision: `"float32"`, or `"bfloat16"` for TPUs, GPUs and CPUs with AMX: float32 at both ends and in the
+            weights. Other CPUs are many times slower with it. Defaults to `"float32"`.
+        keep: optional int, newest versions that stay. Defaults to None, all.
+        report: optional callable that gets lines on what was done. Defaults to None.
+
+    Returns:
+        str, the path of the new version.
+
+    Raises:
+        ValueError: if an argument is out of its range, or the exported model answers otherwise than `generator`.
+        OSError: if it cannot be written.
+
+    Example:
+        >>> export_saved_model(model.generator("ab"), "exported/horse2zebra_ab")  # doctest: +SKIP
+        'exported/horse2zebra_ab/1'
+    """
+    check_generator(generator)
+    check_choice("precision", precision, PRECISIONS)
+    if keep is not None:
+        check_integer("keep", keep, 1)
+    size_multiple = stride_product(generator) if size_multiple is None else size_multiple
+    check_integer("size_multiple", size_multiple, 1)
+    _check_static_sizes(static_sizes, smallest_side(size_multiple))
+    report = report or (lambda line: None)
+    reference = with_precision(generator, "float32")
+    network = reference if precision == "float32" else with_precision(generator, precision)
+    signatures = build_signatures(network, size_multiple, static_sizes)
+    name = os.path.basename(os.path.abspath(directory))
+    differences = []
+
+    def write(path):
+        _write(path, network, signatures)
+        if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple)):
+            report('No warmup requests were written: they need pip install "tf_cyclegan[export]".')
+        tolerance = TOLERANCES[precision]
+        differences.append(check_saved_model(path, reference, signatures.functions, size_multiple, tolerance))
+
+    path = publish_version(directory, write, keep)
+    report(f"{path}: differs from the Keras model by at most {differences[0]:.2g} in [-1, 1].")
+    return path
+
+
+def check_generator(generator):
+    """Raises `ValueError` unless `generator` is a network from one image of any size to one image."""
+    shapes = [getattr(generator, f"{end}_shape", None) for end in ("input", "output")]
+    if not all(isinstance(shape, tuple) and len(shape) == 4 and shape[3] for shape in shapes):
+        raise ValueError(
+            "`generator` must be a network from one image to one image, (batch, height, width, channels) with known "
+            f"channels. Received: input_shape={shapes[0]}, output_shape={shapes[1]}"
+        )
+    if shapes[0][1:3] != (None, None):
+        raise ValueError(
+            "`generator` must take images of any size: build it with the image shape (None, None, channels) and load "
+            f"the weights. Received: input_shape={shapes[0]}"
+        )
+
+
+def _check_static_sizes(static_sizes, min_side):
+    for size in static_sizes:
+        if len(size) != 2 or not all(isinstance(side, int) and side >= min_side for side in size):
+            raise ValueError(
+                f"`static_sizes` must be pairs (height, width) of at least {min_side} pixels. "
+                f"Received: static_sizes={static_sizes}"
+            )
+
+
+def _write(path, network, signatures):
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    for name, function in signatures.functions.items():
+        archive.add_endpoint(name, function)
+    options = tf.saved_model.SaveOptions(function_aliases={_ACCELERATED: signatures.accelerated})
+    archive.write_out(path, options=options, verbose=False)

@@ -1,0 +1,150 @@
+"""The functions of an exported generator, as TensorFlow Serving calls them."""
+
+import dataclasses
+import math
+
+import keras
+import tensorflow as tf
+
+from tf_cyclegan.export.decoding import decode_image, encode_png
+
+# The networks' mirrored borders need some pixels to mirror.
+_MIN_SIDE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Signatures:
+    """What a generator is exported as.
+
+    Args:
+        functions: dict, names of signatures to `tf.function`s with an input signature.
+        accelerated: `tf.function` that a TPU can take over: it decodes nothing and knows no strings.
+    """
+
+    functions: dict
+    accelerated: object
+
+
+def build_signatures(network, size_multiple, static_sizes=()):
+    """Makes the signatures of a generator.
+
+    All but the static ones take images of any height and width of at least `smallest_side(size_multiple)`, which are
+    mirrored to a multiple of `size_multiple` and cropped back.
+
+    - `serving_default`: `image_bytes`, strings `(batch,)`, PNG or JPEG files of any sizes, to `translated_bytes`, PNG
+      files. Only for 1 or 3 channels; otherwise `serving_default` is `tensor`.
+    - `tensor`: `image`, float32 `(batch, height, width, channels)` in [-1, 1], to `translated`, the same.
+    - `uint8`: `image`, uint8 `(batch, height, width, channels)`, to `translated`, the same.
+    - `static_HEIGHTxWIDTH`: `image`, float32 `(1, height, width, channels)` in [-1, 1], to `translated`, the same.
+
+    Args:
+        network: `keras.Model`, images of any size to images of the same size.
+        size_multiple: int, the multiple that height and width must be of for `network`.
+        static_sizes: pairs `(height, width)`. Defaults to none.
+
+    Returns:
+        `Signatures`.
+
+    Example:
+        >>> signatures = build_signatures(generator, 4, static_sizes=[(256, 256)])  # doctest: +SKIP
+        >>> signatures.functions["uint8"](images)["translated"]  # doctest: +SKIP
+    """
+    channels = (network.input_shape[-1], network.output_shape[-1])
+    translate = _translation(network, size_multiple)
+    min_side = smallest_side(size_multiple)
+    tensor = _tensor_signature(translate, channels[0], min_side)
+    encodable = set(channels) <= {1, 3}
+    functions = {
+        "serving_default": _bytes_signature(translate, channels[0], min_side) if encodable else tensor,
+        "tensor": tensor,
+        "uint8": _uint8_signature(translate, channels[0], min_side),
+    }
+    static = {
+        f"static_{height}x{width}": _static_signature(network, size_multiple, (height, width, channels[0]))
+        for height, width in static_sizes
+    }
+    return Signatures({**functions, **static}, next(iter(static.values()), translate))
+
+
+def smallest_side(size_multiple):
+    """Pixels that an image must have at least: an image can be mirrored once, to twice its size."""
+    return max(_MIN_SIDE, -(-size_multiple // 2))
+
+
+def stride_product(network):
+    """The product of the strides of a network's convolutions: the multiple its images must be of, 4 for ResNet's."""
+    layers = network._flatten_layers(include_self=False)
+    return math.prod(max(layer.strides) for layer in layers if isinstance(layer, keras.layers.Conv2D))
+
+
+def _translation(network, size_multiple):
+    @tf.function
+    def translate(images):
+        return _translated(network, size_multiple, images)
+
+    return translate
+
+
+def _translated(network, size_multiple, images):
+    """Sides that are known stay numbers, so that static signatures have no dynamic shapes inside."""
+    height, width = (images.shape[axis] or tf.shape(images)[axis] for axis in (1, 2))
+    paddings = [[0, 0], [0, -height % size_multiple], [0, -width % size_multiple], [0, 0]]
+    padded = tf.pad(images, paddings, mode="SYMMETRIC")
+    return tf.cast(network(padded, training=False)[:, :height, :width], tf.float32)
+
+
+def _bytes_signature(translate, channels, min_side):
+    def translate_file(data):
+        image = _to_float(decode_image(data, channels, min_side))
+        return encode_png(_to_uint8(translate(image[tf.newaxis]))[0])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def serve_bytes(image_bytes):
+        # One after the other: ten at a time, the default, would take ten times the memory.
+        files = tf.map_fn(translate_file, image_bytes, fn_output_signature=tf.string, parallel_iterations=1)
+        return {"translated_bytes": files}
+
+    return serve_bytes
+
+
+def _tensor_signature(translate, channels, min_side):
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.float32, "image")])
+    def serve_tensor(image):
+        return {"translated": translate(_checked(image, min_side))}
+
+    return serve_tensor
+
+
+def _uint8_signature(translate, channels, min_side):
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.uint8, "image")])
+    def serve_uint8(image):
+        return {"translated": _to_uint8(translate(_to_float(_checked(image, min_side))))}
+
+    return serve_uint8
+
+
+def _static_signature(network, size_multiple, shape):
+    @tf.function(input_signature=[tf.TensorSpec([1, *shape], tf.float32, "image")])
+    def serve_static(image):
+        return {"translated": _translated(network, size_multiple, image)}
+
+    return serve_static
+
+
+def _checked(images, min_side):
+    """The same images, if they are large enough: what is too small to mirror ends in an error nobody understands."""
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    found = [tf.strings.as_string(height), "x", tf.strings.as_string(width)]
+    message = tf.strings.join([f"Expected images with sides of at least {min_side} pixels. Found: ", *found])
+    with tf.control_dependencies([tf.debugging.Assert(tf.minimum(height, width) >= min_side, [message])]):
+        return tf.identity(images)
+
+
+def _to_float(images):
+    """`images.to_float` in the graph."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def _to_uint8(images):
+    """`images.to_uint8` in the graph."""
+    return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0), tf.uint8)

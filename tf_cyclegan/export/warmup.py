@@ -1,0 +1,48 @@
+"""Requests that TensorFlow Serving runs before it lets a version answer: the first ones are slow."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+# The size most networks are trained for.
+_SIDE = 256
+_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
+
+
+def write_warmup(path, name, functions, min_side):
+    """Writes a request for each signature into a SavedModel.
+
+    Args:
+        path: folder of the SavedModel.
+        name: str, the name that the model is served by.
+        functions: dict, names of signatures to `tf.function`s with an input signature.
+        min_side: int, pixels that an image must have at least.
+
+    Returns:
+        Whether it was written: it takes the package tensorflow-serving-api, of the extra `export`.
+    """
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError:
+        return False
+    file = os.path.join(path, _FILE)
+    os.makedirs(os.path.dirname(file), exist_ok=True)
+    with tf.io.TFRecordWriter(file) as writer:
+        for signature_name, function in functions.items():
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name, request.model_spec.signature_name = name, signature_name
+            spec = function.input_signature[0]
+            request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(_example(spec, max(_SIDE, min_side))))
+            writer.write(log.SerializeToString())
+    return True
+
+
+def _example(spec, side):
+    """A batch of one mid-gray image that fits an input's specification."""
+    if spec.dtype == tf.string:
+        return [tf.io.encode_png(np.full((side, side, 1), 128, np.uint8)).numpy()]
+    batch, height, width, channels = spec.shape
+    value = 128 if spec.dtype == tf.uint8 else 0
+    return np.full((batch or 1, height or side, width or side, channels), value, spec.dtype.as_numpy_dtype)

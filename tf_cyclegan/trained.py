@@ -1,0 +1,66 @@
+"""Trained models from where runs and users keep them: a run folder or a `.keras` file."""
+
+import functools
+import zipfile
+from pathlib import Path
+
+import keras
+
+from tf_cyclegan import callbacks
+from tf_cyclegan.models import TranslationModel
+
+_load_file = functools.partial(keras.models.load_model, compile=False)  # no optimizers: nothing is trained on
+
+
+def load_trained(path, report=lambda line: None):
+    """Loads a trained model, without its optimizers.
+
+    Args:
+        path: run folder (its newest checkpoint that can be read) or `.keras` file.
+        report: callable that gets a line of text for the checkpoint taken and each damaged one passed over. Defaults to
+            nothing.
+
+    Returns:
+        `TranslationModel`.
+
+    Raises:
+        ValueError: if there is no model of this package that can be read.
+
+    Example:
+        >>> generator = load_trained("runs/horse2zebra").generator("ab")  # doctest: +SKIP
+    """
+    path = Path(path)
+    if (path / "checkpoints").is_dir():
+        model = _load_run(path, report)
+    elif path.is_file() and path.suffix == ".keras":
+        model = _load_keras(path)
+    else:
+        missing = "" if path.exists() else ", there is no such file or folder"
+        raise ValueError(f"`model` must be a run folder or a .keras file. Received: model={str(path)!r}{missing}")
+    if not isinstance(model, TranslationModel):
+        raise ValueError(
+            "`model` must hold a whole model, as CycleGAN, not a network of one. "
+            f"Received: model={str(path)!r} with {model.name!r}, a {type(model).__name__}"
+        )
+    return model
+
+
+def _load_run(folder, report):
+    model, path, skipped = callbacks.load_newest(folder / "checkpoints", _load_file)
+    for damaged, reason in skipped:
+        report(f"Passed over the damaged checkpoint {damaged}: {reason}")
+    if model is None:
+        raise ValueError(f"`model` must be a run with a checkpoint; there is none yet. Received: model={str(folder)!r}")
+    report(f"Taking {path}.")
+    return model
+
+
+def _load_keras(path):
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"`model` cannot be read: it is not a whole .keras file. Received: model={str(path)!r}")
+    try:
+        return _load_file(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file fails in any of the readers' ways
+        raise ValueError(f"`model` cannot be read: {' '.join(str(error).split())}. Received: {path}") from error
