@@ -1,0 +1,85 @@
+"""The command `translate`: every image of the input through the model, one at a time."""
+
+import numpy as np
+from tqdm import tqdm
+
+from tf_cyclegan.images import UNREADABLE, read_image, to_float
+from tf_cyclegan.translating.files import ARRAY, plan, save
+from tf_cyclegan.translating.translators import open_translator
+
+SMALLEST_SIDE = 16  # as exported models have it: below, too little is left to mirror
+
+
+def run_translate(config, report):
+    """Translates an image, the images of a folder tree, or those that a pattern matches.
+
+    Translations have the size, the name, the folder and the format of their images, upright as the EXIF orientation
+    has it, 8 bits deep and without transparency; of several frames or pages the first is translated. `.npy` files hold
+    float32 in [-1, 1]. Floating-point `.npy` inputs are in [-1, 1] too, unless the run was trained with another
+    `value_range`.
+
+    Args:
+        config: `TranslateConfig`.
+        report: callable, takes lines of text.
+
+    Returns:
+        0, or 1 if images could not be translated; they are reported after the others are done.
+
+    Raises:
+        ValueError: if there are no images, files would be replaced, or the model cannot be read.
+        OSError: if a translation cannot be written; those before it are whole.
+    """
+    pairs = plan(config.input, config.output, config.overwrite)
+    with open_translator(config.model, config.direction, report) as translator:
+        _check_formats(translator, pairs)
+        failures = _translate_all(translator, pairs)
+    done = len(pairs) - len(failures)
+    report(f"Translated {done:,} image{'s' * (done != 1)} to {config.output}.")
+    if failures:
+        report("\n  ".join([f"{len(failures):,} of {len(pairs):,} images could not be translated:", *failures]))
+    return 1 if failures else 0
+
+
+def _check_formats(translator, pairs):
+    if translator.output_channels not in (1, 3):
+        for _, target in pairs:
+            if target.suffix.lower() != ARRAY:
+                raise ValueError(
+                    f"`output` must be .npy: the model gives images of {translator.output_channels} channels. "
+                    f"Received: {str(target)!r}"
+                )
+
+
+def _translate_all(translator, pairs):
+    """Returns what went wrong, a line an image."""
+    failures = []
+    for source, target in tqdm(pairs, unit="image", disable=None):  # None: a bar on terminals alone
+        try:
+            _translate(translator, source, target)
+        except ValueError as error:
+            failures.append(str(error))
+    return failures
+
+
+def _translate(translator, source, target):
+    image = read_image(source, translator.channels, translator.value_range or _own_range(source))
+    try:
+        _check_size(*image.shape[:2])
+        save(target, translator(to_float(image)))
+    except ValueError as error:
+        raise ValueError(f"Cannot translate the image {source}: {error}") from error
+
+
+def _own_range(path):
+    """Floating-point arrays hold what translations hold; the types of all other files have a range of their own."""
+    if path.suffix.lower() != ARRAY:
+        return None
+    try:
+        return (-1, 1) if np.load(path, mmap_mode="r").dtype.kind == "f" else None
+    except UNREADABLE:  # reading it says why
+        return None
+
+
+def _check_size(height, width):
+    if min(height, width) < SMALLEST_SIDE:
+        raise ValueError(f"{width}x{height} pixels, at least {SMALLEST_SIDE}x{SMALLEST_SIDE} are needed")

@@ -1,0 +1,162 @@
+"""Which image files are translated, where each translation goes, and how it is written."""
+
+import collections
+import glob
+import io
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tf_cyclegan.data.folders import list_images
+from tf_cyclegan.files import write_whole
+from tf_cyclegan.images import EXTENSIONS, to_uint8
+
+ARRAY = ".npy"
+_SHOWN = 5
+_JPEG, _TIFF = {"format": "JPEG", "quality": 95}, {"format": "TIFF"}
+_ENCODINGS = {
+    ".png": {"format": "PNG"},
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".jpe": _JPEG,
+    ".webp": {"format": "WEBP", "lossless": True},
+    ".bmp": {"format": "BMP"},
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+}
+
+
+def plan(source, output, overwrite=False):
+    """Pairs every image with the file its translation goes to, and changes nothing.
+
+    A folder, or the part of a pattern before its first wildcard, is laid out again below `output`: same folders, same
+    names, same formats. What lies in an `output` inside that folder is no input, so that a second run does not
+    translate the translations of the first. Hidden files are left out.
+
+    Args:
+        source: str, an image, a folder (with all folders inside) or a pattern as `"photos/**/*.jpg"`.
+        output: path. For one image a file, whose suffix decides the format, or a folder: one that exists, or a path
+            without a suffix. Otherwise a folder.
+        overwrite: whether files that exist may be replaced; inputs never are. Defaults to False.
+
+    Returns:
+        List of `(image, translation)` paths.
+
+    Raises:
+        ValueError: if there are no images, files would be replaced, or two translations would be one file.
+
+    Example:
+        >>> plan("photos/trainA/1.jpg", "translated.png")  # doctest: +SKIP
+        [(PosixPath('photos/trainA/1.jpg'), PosixPath('translated.png'))]
+    """
+    output = Path(output)
+    pairs = _pair_one(Path(source), output) if os.path.isfile(source) else _pair_many(source, output)
+    _check_suffixes(pairs)
+    _check_distinct(pairs)
+    if not overwrite:
+        _check_absent(pairs)
+    return pairs
+
+
+def save(path, image):
+    """Writes a translation in the format of its suffix, whole or not at all; missing folders are made.
+
+    Args:
+        path: where to write, with one of the suffixes of `tf_cyclegan.images.EXTENSIONS`. JPEG has quality 95, WebP is
+            lossless, `.npy` holds the float32 values.
+        image: float32 array `(height, width, channels)` in [-1, 1], for image files with 1 or 3 channels.
+
+    Raises:
+        ValueError: if the format cannot hold the image.
+        OSError: if it cannot be written.
+    """
+    data = _encode(image, path.suffix.lower())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, data)
+
+
+def _encode(image, suffix):
+    stream = io.BytesIO()
+    if suffix == ARRAY:
+        np.save(stream, image)
+    else:
+        pixels = to_uint8(image)
+        Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(stream, **_ENCODINGS[suffix])
+    return stream.getvalue()
+
+
+# ---- pairs of inputs and outputs ----
+
+
+def _pair_one(image, output):
+    is_folder = output.is_dir() or not output.suffix
+    return [(image, output / image.name if is_folder else output)]
+
+
+def _pair_many(source, output):
+    if output.is_file() or (output.suffix.lower() in EXTENSIONS and not output.is_dir()):
+        raise ValueError(f"`output` must be a folder when `input` is no single image. Received: output={str(output)!r}")
+    root, images = _find(source)
+    own = output.resolve()
+    if root.resolve() in own.parents:
+        images = [image for image in images if own not in image.resolve().parents]
+    if not images:
+        kinds = ", ".join(extension[1:] for extension in EXTENSIONS)
+        raise ValueError(f"`input` has no images ({kinds}). Received: input={source!r}")
+    return [(image, output / image.relative_to(root)) for image in images]
+
+
+def _find(source):
+    """The folder that names are relative to, and the images below it."""
+    if os.path.isdir(source):
+        return Path(source), list_images(source)
+    parts = Path(source).parts
+    root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+    wild = parts[len(root.parts) :]
+    if not wild:
+        raise ValueError(
+            "`input` must be an image, a folder, or a pattern as 'photos/**/*.jpg'. "
+            f"Received: input={source!r}, there is no such file or folder"
+        )
+    if ".." in wild:
+        raise ValueError(f"`input` must have no '..' after a wildcard. Received: input={source!r}")
+    found = {Path(name) for name in glob.iglob(str(Path(source)), recursive=True)}
+    return root, sorted(path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file())
+
+
+def _check_suffixes(pairs):
+    for _, target in pairs:
+        if target.suffix.lower() not in EXTENSIONS:
+            raise ValueError(
+                f"`output` must be a folder that exists, or a file with one of the suffixes {', '.join(EXTENSIONS)}. "
+                f"Received: {str(target)!r}"
+            )
+
+
+def _check_distinct(pairs):
+    """Links in the output folder can make one file of two, or of a translation and an input."""
+    inputs = {_place(image) for image, _ in pairs} | {image.resolve() for image, _ in pairs}
+    counts = collections.Counter(_place(target) for _, target in pairs)
+    for image, target in pairs:
+        if _place(target) in inputs:
+            raise ValueError(f"`output` must not replace an input: the translation of {image} would be {target}")
+        if counts[_place(target)] > 1:
+            raise ValueError(f"`output` must have a file for each image. Two of them would be {_place(target)}")
+
+
+def _place(path):
+    """The entry in a folder that writing to `path` replaces: links are followed to the folder, not from the file."""
+    return path.parent.resolve() / path.name
+
+
+def _check_absent(pairs):
+    present = [str(target) for _, target in pairs if os.path.lexists(target)]
+    if present:
+        more = f" and {len(present) - _SHOWN:,} more" if len(present) > _SHOWN else ""
+        raise ValueError(
+            f"`output` has {len(present):,} of {len(pairs):,} translations already, and `overwrite` is not set: "
+            f"{', '.join(present[:_SHOWN])}{more}"
+        )

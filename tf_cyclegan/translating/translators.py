@@ -1,0 +1,155 @@
+"""Trained generators as functions of one image, wherever they are kept: a run, a .keras file, an exported model."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tf_cyclegan.checks import check_choice
+from tf_cyclegan.serving.engine import Engine
+from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.trained import load_trained
+
+
+@dataclasses.dataclass(frozen=True)
+class Translator:
+    """A trained generator as a function of one image.
+
+    Args:
+        function: callable, a float32 batch `(1, height, width, channels)` in [-1, 1] to its translation.
+        channels: int, channels of the images it takes.
+        output_channels: int, channels of the images it gives.
+        value_range: optional `(low, high)` that the training read as -1 and 1, see `images.read_image`. Defaults to
+            None.
+    """
+
+    function: Callable
+    channels: int
+    output_channels: int
+    value_range: tuple | None = None
+
+    def __call__(self, image):
+        """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size.
+
+        Raises:
+            ValueError: if the model cannot compute it.
+        """
+        try:
+            return np.asarray(self.function(image[None]), np.float32)[0]
+        except (tf.errors.OpError, ServingError) as error:
+            raise ValueError(f"the model cannot translate it: {_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def open_translator(path, direction=None, report=lambda line: None):
+    """Loads a trained model for the time of a `with` block.
+
+    Args:
+        path: run folder (its newest checkpoint that can be read), `.keras` file, or exported model: the folder with
+            its versions, of which the newest is taken, or one version.
+        direction: `"ab"` or `"ba"`. Defaults to the only one of an exported model, else the model's first.
+        report: callable that gets a line of text for each damaged checkpoint passed over. Defaults to nothing.
+
+    Yields:
+        A `Translator`.
+
+    Raises:
+        ValueError: if there is no model that can be read, or it does not translate in `direction`.
+
+    Example:
+        >>> with open_translator("runs/horse2zebra", "ba") as translator:  # doctest: +SKIP
+        ...     horse = translator(zebra)
+    """
+    path = Path(path)
+    if version := _exported_version(path):
+        _check_exported_direction(version, direction)
+        with contextlib.closing(_read(Engine, version)) as engine:
+            yield _from_engine(engine, path)
+    else:
+        model, value_range = _load(path, report)
+        direction = direction or model.directions[0]
+        check_choice("direction", direction, model.directions)
+        yield _from_model(model, direction, value_range)
+
+
+# ---- exported models ----
+
+
+def _exported_version(path):
+    """The folder of a SavedModel: the given one or its newest version; None if it is no exported model."""
+    children = path.iterdir() if path.is_dir() else ()
+    versions = sorted((child for child in children if child.name.isdecimal()), key=lambda child: -int(child.name))
+    return next((folder for folder in (path, *versions) if (folder / "saved_model.pb").is_file()), None)
+
+
+def _check_exported_direction(version, direction):
+    folder = version.resolve()
+    name = folder.parent.name if folder.name.isdecimal() else folder.name
+    for own in ("ab", "ba"):
+        if name.endswith(f"_{own}") and direction not in (own, None):
+            raise ValueError(
+                f"`direction` must be {own!r}, the only one of the exported model {name}. "
+                f"Received: direction={direction!r}"
+            )
+
+
+def _from_engine(engine, path):
+    try:
+        signature = engine.signatures["tensor"]
+        shapes = signature.inputs["image"].shape, signature.outputs["translated"].shape
+    except KeyError as error:
+        raise ValueError(
+            "`model` must have the signature 'tensor', from 'image' to 'translated', as `tf-cyclegan export` gives it. "
+            f"Received: model={str(path)!r} with the signatures {', '.join(engine.signatures)}"
+        ) from error
+    channels, output_channels = (shape[-1] for shape in shapes)
+    return Translator(lambda images: engine.run("tensor", {"image": images})["translated"], channels, output_channels)
+
+
+# ---- trained models ----
+
+
+def _from_model(model, direction, value_range):
+    generator = model.generator(direction)
+    channels = generator.input_shape[-1]
+    # One trace for all sizes: retracing for each would cost seconds and memory every time.
+    image = tf.TensorSpec((1, None, None, channels), tf.float32)
+    function = tf.function(lambda images: model.translate(images, direction), input_signature=[image])
+    return Translator(function, channels, generator.output_shape[-1], value_range)
+
+
+def _load(path, report):
+    """The model of a run folder or a file, and the range of values that it was trained with."""
+    if not path.is_dir() and path.suffix != ".keras":
+        missing = "" if path.exists() else ", there is no such file or folder"
+        raise ValueError(
+            "`model` must be a run folder, a .keras file, or an exported model (the folder with its versions, or one "
+            f"of them). Received: model={str(path)!r}{missing}"
+        )
+    return load_trained(path, report), _value_range(path / "config.json")
+
+
+def _value_range(config):
+    """The run's own, as far as its settings are there: checkpoints may have been copied without."""
+    try:
+        found = json.loads(config.read_text()).get("value_range")
+    except (OSError, ValueError):
+        return None
+    return found and tuple(found)
+
+
+def _read(reader, path):
+    try:
+        return reader(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file fails in any of the readers' ways
+        raise ValueError(f"`model` cannot be read: {_one_line(error)}. Received: model={str(path)!r}") from error
+
+
+def _one_line(error):
+    return " ".join(str(error).split()) or type(error).__name__
