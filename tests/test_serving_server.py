@@ -1,0 +1,384 @@
+"""The application and the process: limits, order under load, health, and a clean end. TensorFlow is a stand-in here."""
+
+import asyncio
+import base64
+import gzip
+import json
+import logging
+import re
+import socket
+import struct
+import threading
+import time
+
+import numpy as np
+import pytest
+import serving_models
+from serving_asgi import ask, ask_all, ask_now
+from serving_process import Server, call, predict
+
+from tf_cyclegan.commands import ServeConfig
+from tf_cyclegan.serving import protocol, server
+from tf_cyclegan.serving import repository as repositories
+from tf_cyclegan.serving.codec import Signature, TensorInfo
+from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving.image_size import image_size
+from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.repository import Repository
+from tf_cyclegan.serving.server import create_app, run_serve
+
+PREDICT = "/v1/models/emoji_ab:predict"
+GOOD = b'{"instances": [1.0]}'
+BYTES = Signature(
+    {"image_bytes": TensorInfo("string", (None,))}, {"translated_bytes": TensorInfo("string", (None,))}, ""
+)
+NUMBERS = Signature({"x": TensorInfo("float32", (None,))}, {"y": TensorInfo("float32", (None,))}, "")
+
+
+class FakeEngine:
+    """Adds 1. A negative number is that many seconds of work, which a timeout cuts off."""
+
+    def __init__(self, path):
+        self.signatures = {"serving_default": BYTES if path.parts[-2] == "bytes_ab" else NUMBERS}
+        self.runs = 0
+
+    def run(self, name, inputs, timeout_seconds=None):
+        self.runs += 1
+        (values,) = inputs.values()
+        if values.dtype == object:
+            return {"translated_bytes": values}
+        seconds = max(0.0, -float(values.min()))
+        time.sleep(min(seconds, timeout_seconds))
+        if seconds > timeout_seconds:
+            raise ServingError("DEADLINE_EXCEEDED", "Timed out")
+        if values.max() == 404:
+            raise KeyError("a secret place")
+        return {"y": values + np.float32(1)}
+
+    def metadata(self):
+        return {}
+
+    def replay_warmup(self):
+        return 0
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    monkeypatch.setattr(repositories, "Engine", FakeEngine)
+    for name in ("emoji_ab", "emoji_ba", "bytes_ab"):
+        (tmp_path / name / "1").mkdir(parents=True)
+    repository = Repository(tmp_path)
+    repository.scan()
+    return repository
+
+
+def new_app(repository, **limits):
+    return create_app(repository, Limits(**limits))
+
+
+def work(seconds):
+    return ("POST", PREDICT, json.dumps({"instances": [-seconds]}).encode())
+
+
+def metrics(app):
+    text = ask_now(app, "GET", "/monitoring/prometheus/metrics").body.decode()
+    return {name: float(value) for name, value in re.findall(r"^([^#\s]+) (\S+)$", text, re.M)}
+
+
+# ---- bodies ----
+
+
+def test_a_body_that_stops_gets_408_and_the_connection_is_closed(repository):
+    app = new_app(repository, body_seconds=0.1)
+    answer = ask_now(app, "POST", PREDICT, GOOD[:5], ends=False)
+    assert answer.status == 408 and answer.headers["connection"] == "close" and "0.1 seconds" in answer.json()["error"]
+
+
+def test_a_client_that_leaves_gets_nothing_and_leaves_nothing(repository):
+    app = new_app(repository)
+    assert ask_now(app, "POST", PREDICT, GOOD[:5], ends=False, leaves_after=0.01).status is None
+    assert metrics(app)[':tensorflow:serving:request_count{model_name="emoji_ab",status="CANCELLED"}'] == 1
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "101"}, {"Content-Length": "9" * 30}])
+def test_a_body_beyond_the_limit(repository, headers):
+    app = new_app(repository, max_body_bytes=100)
+    answer = ask_now(app, "POST", PREDICT, b" " * 60, b" " * 60, headers=headers)
+    assert answer.status == 413 and "at most: 100 bytes" in answer.json()["error"]
+    assert ask_now(app, "POST", PREDICT, b" " * (100 - len(GOOD)), GOOD).status == 200
+
+
+def test_bodies_have_a_limit_together(repository):
+    app = new_app(repository, max_body_bytes=100, max_running=1, max_queued=0, body_seconds=0.5)
+    half = ("POST", PREDICT, b" " * 90)
+
+    async def crowd():
+        slow = [asyncio.ensure_future(ask(app, *half, ends=False)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        return [answer.status for answer in await asyncio.gather(*slow)]
+
+    assert sorted(asyncio.run(crowd())) == [408, 408, 503]
+    assert ask_now(app, "POST", PREDICT, GOOD).status == 200  # and give back what they held
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("gzip", gzip.compress(GOOD), 200),
+        ("GZIP", gzip.compress(GOOD), 200),
+        ("identity", GOOD, 200),
+        ("gzip", gzip.compress(GOOD)[:-9], 400),
+        ("gzip", GOOD, 400),
+        ("gzip", gzip.compress(b" " * 2000), 413),
+        ("br", GOOD, 415),
+        ("gzip, gzip", GOOD, 415),
+    ],
+)
+def test_encodings(repository, encoding, body, status):
+    app = new_app(repository, max_body_bytes=1000)
+    assert ask_now(app, "POST", PREDICT, body, headers={"Content-Encoding": encoding}).status == status
+
+
+# ---- limits ----
+
+
+def png(width, height):
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
+
+
+def jpeg(width, height, before=b"", marker=0xC2):
+    return b"\xff\xd8" + before + struct.pack(">BBHBHH", 0xFF, marker, 17, 8, height, width)
+
+
+def test_sizes_of_images():
+    segment = b"\xff\xe1\x00\x06\xff\xc0ab"  # what looks like a size inside a segment is none
+    assert image_size(png(300, 200)) == image_size(jpeg(300, 200)) == (200, 300)
+    assert image_size(jpeg(300, 200, before=segment + b"\xff\xff\xff")) == (200, 300)
+    assert image_size(jpeg(300, 200, before=b"\xff\x01" + segment * 900)) == (200, 300)
+    for other in (b"", b"GIF89a", png(3, 2)[:20], jpeg(3, 2)[:-1], jpeg(3, 2, marker=0xC4), b"\xff\xd8" + b"\xff" * 99):
+        assert image_size(other) is None
+    with pytest.raises(ValueError, match="more than 1000 segments"):
+        image_size(jpeg(3, 2, before=segment * 1001))
+
+
+@pytest.mark.parametrize(
+    ("images", "rejected"),
+    [
+        ([png(100, 100)], False),
+        ([png(101, 100)], True),
+        ([jpeg(101, 100)], True),
+        ([png(1, 8193)], True),
+        ([jpeg(9000, 1)], True),
+        ([png(60, 100), jpeg(50, 100)], True),
+        ([b"no image", b""], False),
+    ],
+)
+def test_images_are_measured_before_they_are_decoded(repository, images, rejected):
+    app = new_app(repository, max_pixels=10_000)
+    instances = [{"b64": base64.b64encode(image).decode()} for image in images]
+    answer = ask_now(app, "POST", "/v1/models/bytes_ab:predict", json.dumps({"instances": instances}).encode())
+    assert answer.status == (400 if rejected else 200)
+    assert metrics(app)["serving_rejected_images_total"] == rejected
+
+
+def test_instances_in_rows_and_columns(repository):
+    app = new_app(repository, max_instances=2)
+    for key in ("instances", "inputs"):
+        assert ask_now(app, "POST", PREDICT, json.dumps({key: [1, 2]}).encode()).status == 200
+        answer = ask_now(app, "POST", PREDICT, json.dumps({key: [1, 2, 3]}).encode())
+        assert answer.status == 400 and "at most: 2" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["max_body_bytes", "max_pixels", "max_instances", "max_running", "timeout_seconds"])
+def test_limits_that_are_none(name):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        Limits(**{name: 0})
+    with pytest.raises(ValueError, match="`max_queued`"):
+        Limits(max_queued=-1)
+
+
+# ---- order ----
+
+
+def test_what_is_too_much_is_refused_at_once_and_the_rest_answered(repository):
+    app = new_app(repository, max_running=2, max_queued=3)
+    started = time.monotonic()
+    answers = ask_all(app, [work(0.2)] * 9)
+    assert sorted(answer.status for answer in answers) == [200] * 5 + [503] * 4
+    assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status == 503)
+    assert time.monotonic() - started > 0.5  # three rounds of two, two and one
+    assert metrics(app)["serving_shed_total"] == 4
+    assert [answer.status for answer in ask_all(app, [work(0)] * 5)] == [200] * 5
+
+
+def test_the_deadline_counts_the_time_in_the_queue(repository):
+    app = new_app(repository, max_running=1, timeout_seconds=0.5)
+    answers = ask_all(app, [work(0.3), work(0.3), work(0.3)])
+    assert sorted(answer.status for answer in answers) == [200, 504, 504]
+    engine = repository.newest()[1].engine
+    assert engine.runs <= 2  # what is late before it begins is not begun
+    assert ask_now(app, "POST", PREDICT, GOOD).status == 200
+
+
+def test_what_a_client_no_longer_waits_for_is_not_computed(repository):
+    app = new_app(repository, max_running=1)
+
+    async def leave_the_queue():
+        first = asyncio.ensure_future(ask(app, *work(0.5)))
+        await asyncio.sleep(0.1)
+        second = await ask(app, *work(0), leaves_after=0.05)
+        return (await first).status, second.status
+
+    assert asyncio.run(leave_the_queue()) == (200, None)
+    engine = next(version.engine for version in repository.newest() if version.name == "emoji_ab")
+    assert engine.runs == 1
+
+
+def test_no_traceback_leaves_the_server(repository, caplog):
+    answer = ask_now(new_app(repository), "POST", PREDICT, b'{"instances": [404]}')
+    assert answer.status == 500 and answer.json() == {"error": "The server failed; its log says why."}
+    assert any(record.exc_info and record.levelno == logging.ERROR for record in caplog.records)
+
+
+# ---- health, figures and the page ----
+
+
+def test_health(repository, tmp_path):
+    app = new_app(repository)
+    assert ask_now(app, "GET", "/healthz").status == ask_now(app, "GET", "/readyz").status == 200
+    app.state.stopping = True
+    assert (ask_now(app, "GET", "/healthz").status, ask_now(app, "GET", "/readyz").status) == (200, 503)
+    answer = ask_now(app, "POST", PREDICT, GOOD)
+    assert answer.status == 200 and answer.headers["connection"] == "close"
+    (tmp_path / "empty").mkdir()
+    empty = Repository(tmp_path / "empty")
+    assert ask_now(new_app(empty), "GET", "/readyz").status == 503
+
+
+def test_figures_have_no_names_that_clients_invent(repository):
+    app = new_app(repository)
+    for name in ("emoji_ab", "x1", "x2"):
+        ask_now(app, "POST", f"/v1/models/{name}:predict", GOOD)
+    found = metrics(app)
+    assert found[':tensorflow:serving:request_count{model_name="emoji_ab",status="OK"}'] == 1
+    assert found[':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"}'] == 2
+    latency = ':tensorflow:serving:request_latency_count{API="predict",entrypoint="REST",model_name="emoji_ab"}'
+    assert found[latency] == 1 and not any("x1" in name for name in found)
+
+
+def test_the_page_and_its_policy(repository):
+    app = new_app(repository, max_pixels=77)
+    page = ask_now(app, "GET", "/")
+    assert page.status == 200 and page.headers["content-type"].startswith("text/html") and b"<html" in page.body
+    linked = re.findall(rb'(?:src|href)="(demo/[^"]+)"', page.body)
+    assert linked
+    for path in linked:
+        assert ask_now(app, "GET", "/" + path.decode()).status == 200
+    config = ask_now(app, "GET", "/demo/config.json")
+    assert config.json()["models"] == [
+        {"name": "bytes_ab", "pair": None, "version": 1, "bytes": True},
+        {"name": "emoji_ab", "pair": "emoji_ba", "version": 1, "bytes": False},
+        {"name": "emoji_ba", "pair": "emoji_ab", "version": 1, "bytes": False},
+    ]
+    assert config.json()["max_pixels"] == 77 and config.json()["samples"]
+    for path in config.json()["samples"]:
+        assert ask_now(app, "GET", path).headers["content-type"] == "image/png"
+    for answer in (page, config):
+        policy = answer.headers["content-security-policy"]
+        assert policy == "default-src 'self'; img-src 'self' blob: data:"
+
+
+@pytest.mark.parametrize(
+    "path", ["/demo/", "/demo/../server.py", "/demo/%2e%2e/server.py", "/demo/samples", "/x", "/v1"]
+)
+def test_no_other_file_can_be_had(repository, path):
+    answer = ask_now(new_app(repository), "GET", path)
+    assert answer.status == 404 and list(answer.json()) == ["error"]
+
+
+# ---- connections ----
+
+
+@pytest.fixture
+def address(repository, monkeypatch):
+    """A server on a free port, with little patience."""
+    monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.5)
+    running = protocol.make_server(new_app(repository))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=running.run, args=([listener],))
+    thread.start()
+    yield listener.getsockname()
+    running.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"])
+def test_a_head_that_does_not_come_is_not_waited_for(address, head):
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(head)
+        assert client.recv(100) == b""
+
+
+def test_a_slow_request_is_not_taken_for_a_slow_head(address):
+    body = json.dumps({"instances": [-1]}).encode()
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        time.sleep(0.7)
+        client.sendall(body)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+# ---- the command ----
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"labels": ("stable=1",)}, "`labels` must be NAME:LABEL=VERSION"),
+        ({"labels": ("a:b=x",)}, "`labels` must be NAME:LABEL=VERSION"),
+        ({"max_running": 0}, "`max_running` must be an integer of at least 1"),
+        ({"timeout_seconds": 0.0}, "`timeout_seconds` must be above 0"),
+        ({"poll_seconds": -1.0}, "`poll_seconds` must be above 0"),
+    ],
+)
+def test_settings_that_make_no_server(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        run_serve(ServeConfig(directory=tmp_path, **settings), print)
+
+
+def test_addresses_that_cannot_be_had(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for settings in ({"port": port}, {"port": 99999}, {"host": "203.0.113.1"}):
+            with pytest.raises(OSError, match="^Cannot listen on "):
+                run_serve(ServeConfig(directory=tmp_path, **settings), print)
+
+
+def test_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "_MISSING", "starlette")
+    with pytest.raises(ValueError, match=r'serving needs starlette: pip install "tf_cyclegan\[serve\]"'):
+        run_serve(ServeConfig(directory=tmp_path), print)
+
+
+def test_a_process_takes_new_versions_and_finishes_what_it_accepted(tmp_path):
+    serving_models.write(tmp_path / "half" / "1", serving_models.half_plus(2))
+    serving_models.write(tmp_path / "busy" / "1", serving_models.busy())
+    answers = []
+    with Server(tmp_path, "--timeout-seconds=3", "--poll-seconds=0.2") as running:
+        assert predict(running.url, "half", {"instances": [1.0]}).json() == {"predictions": [2.5]}
+        serving_models.write(tmp_path / "half" / "2", serving_models.half_plus(3))
+        while predict(running.url, "half", {"instances": [1.0]}).json() != {"predictions": [3.5]}:
+            time.sleep(0.1)
+        last = threading.Thread(
+            target=lambda: answers.append(predict(running.url, "busy", {"instances": [1_000_000_000]}))
+        )
+        last.start()
+        while b"serving_running 1.0" not in call(running.url, "GET", "/monitoring/prometheus/metrics").body:
+            time.sleep(0.05)
+        assert running.stop() == 0
+        last.join()
+        assert "Traceback" not in running.errors()
+    assert [answer.status for answer in answers] == [504]

@@ -1,0 +1,168 @@
+"""A SavedModel in a session, loaded and run as TensorFlow Serving does. The only file that needs TensorFlow."""
+
+import contextlib
+import logging
+import os
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+
+from tf_cyclegan.serving.codec import Signature, TensorInfo
+from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
+
+_log = logging.getLogger(__name__)
+_WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+class Engine:
+    """A version of a model, ready to run; safe to call from several threads.
+
+    Args:
+        path: folder with a `saved_model.pb` that has a graph tagged "serve".
+
+    Raises:
+        OSError: if there is no SavedModel.
+        ValueError: if its variables are missing, as while it is being copied.
+        Exception: TensorFlow's own, where the model cannot be restored.
+
+    Example:
+        >>> engine = Engine("exported/horse2zebra_ab/1")  # doctest: +SKIP
+        >>> engine.run("uint8", {"image": images})["translated"]  # doctest: +SKIP
+    """
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            with _quiet():
+                meta_graph = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], self.path)
+        except BaseException:
+            self._session.close()
+            raise
+        self._protos = {  # "__saved_model_init_op" and its like are of the loader, nobody calls them
+            name: proto for name, proto in meta_graph.signature_def.items() if not name.startswith("__")
+        }
+        self.signatures = {name: _signature(proto) for name, proto in sorted(self._protos.items())}
+
+    def run(self, signature_name, inputs, timeout_seconds=None):
+        """Computes a signature.
+
+        Args:
+            signature_name: str, a key of `signatures`.
+            inputs: dict, name of an input to its array; strings are object arrays of bytes.
+            timeout_seconds: optional float, after which the computation is given up. Defaults to None.
+
+        Returns:
+            dict, name of an output to its array.
+
+        Raises:
+            ServingError: if the inputs do not fit or the computation fails, with TensorFlow's code.
+        """
+        proto = self._protos.get(signature_name)
+        if proto is None:
+            raise invalid(f'Serving signature name: "{signature_name}" not found in signature def')
+        _check_inputs(self.signatures[signature_name].inputs, inputs)
+        fetches = {name: info.name for name, info in proto.outputs.items()}
+        feeds = {proto.inputs[name].name: value for name, value in inputs.items()}
+        options = None
+        if timeout_seconds is not None:
+            options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, round(timeout_seconds * 1000)))
+        try:
+            outputs = self._session.run(fetches, feeds, options=options)
+        except tf.errors.OpError as error:
+            raise _serving_error(error) from error
+        except (TypeError, ValueError) as error:  # of the session itself: what was fed does not fit
+            raise invalid(str(error)) from error
+        return {name: _array(value) for name, value in outputs.items()}
+
+    def metadata(self):
+        """The signatures as TensorFlow Serving's metadata reply has them.
+
+        Returns:
+            dict of the proto's fields by name, to be written as JSON.
+        """
+        return {name: _json(proto) for name, proto in sorted(self._protos.items())}
+
+    def replay_warmup(self):
+        """Runs the requests in assets.extra, so that no client waits for what a first run sets up.
+
+        Returns:
+            int, the requests that were run.
+
+        Raises:
+            ServingError: if one fails; TensorFlow Serving would not load such a version.
+        """
+        path = os.path.join(self.path, _WARMUP)
+        if not os.path.exists(path):
+            return 0
+        try:
+            from tensorflow_serving.apis import prediction_log_pb2
+        except ImportError:
+            _log.warning("The warmup of %s is skipped: reading it needs tensorflow-serving-api.", self.path)
+            return 0
+        count = 0
+        for data in tf.compat.v1.io.tf_record_iterator(path):
+            log = prediction_log_pb2.PredictionLog.FromString(data)
+            if log.WhichOneof("log_type") == "predict_log":
+                request = log.predict_log.request
+                inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+                self.run(request.model_spec.signature_name or "serving_default", inputs)
+                count += 1
+        return count
+
+    def close(self):
+        """Frees the model. A computation that still runs is given up."""
+        self._session.close()
+
+
+def _signature(proto):
+    return Signature(_tensors(proto.inputs), _tensors(proto.outputs), proto.method_name)
+
+
+def _tensors(protos):
+    return {name: _tensor_info(proto) for name, proto in sorted(protos.items())}
+
+
+def _tensor_info(proto):
+    shape = tf.TensorShape(proto.tensor_shape)
+    return TensorInfo(tf.as_dtype(proto.dtype).name, None if shape.rank is None else tuple(shape.as_list()))
+
+
+def _check_inputs(expected, inputs):
+    if set(expected) != set(inputs):
+        raise invalid(f"Expected inputs {sorted(expected)} but got: {sorted(inputs)}")
+    for name, info in expected.items():
+        shape = np.shape(inputs[name])
+        if not tf.TensorShape(info.shape).is_compatible_with(shape):
+            wanted = ",".join("?" if size is None else str(size) for size in info.shape)
+            found = ",".join(map(str, shape))
+            raise invalid(f"Input {name} must have shape [{wanted}] but got: [{found}]")
+
+
+def _serving_error(error):
+    """The session retells the runtime's error with stack traces of the server; the one below has the bare text."""
+    bare = error.__context__ if isinstance(error.__context__, tf.errors.OpError) else error
+    codes = list(HTTP_STATUS)
+    code = codes[error.error_code - 1] if 1 <= error.error_code <= len(codes) else "UNKNOWN"
+    return ServingError(code, bare.message)
+
+
+def _json(proto):
+    return json_format.MessageToDict(proto, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
+
+
+def _array(value):
+    """A scalar string comes as bytes, which NumPy would cut at trailing zeros."""
+    return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Holds back the note that the version 1 loader is deprecated: it is TensorFlow Serving's own."""
+    level = tf.get_logger().level
+    tf.get_logger().setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        tf.get_logger().setLevel(level)

@@ -1,0 +1,82 @@
+"""How much a request may ask for."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from tf_cyclegan.checks import check_integer
+from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.image_size import image_size
+
+MAX_SIDE = 8192
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Limits of a server; what goes beyond gets an answer that says so.
+
+    Args:
+        timeout_seconds: float, from when a request is there, waiting included; then 504. Defaults to 30.
+        body_seconds: float, for the body to arrive, and one more for each 64 KiB of it; then 408. Defaults to 10.
+        max_body_bytes: int, also after decompression; then 413. Defaults to 16 MiB.
+        max_pixels: int, of the PNG and JPEG images of a request together; then 400. Defaults to 2^24.
+        max_instances: int; then 400. Defaults to 32.
+        max_running: int, requests computed at the same time. Defaults to the number of CPU cores.
+        max_queued: int, requests that wait beyond those; then 503. Defaults to 16.
+
+    Raises:
+        ValueError: if a limit is below 1 (`max_queued`: below 0).
+    """
+
+    timeout_seconds: float = 30.0
+    body_seconds: float = 10.0
+    max_body_bytes: int = 16 * 2**20
+    max_pixels: int = 2**24
+    max_instances: int = 32
+    max_running: int | None = None
+    max_queued: int = 16
+
+    def __post_init__(self):
+        if self.max_running is None:
+            object.__setattr__(self, "max_running", os.cpu_count() or 1)
+        for name in ("max_body_bytes", "max_pixels", "max_instances", "max_running"):
+            check_integer(name, getattr(self, name), minimum=1)
+        check_integer("max_queued", self.max_queued, minimum=0)
+        for name in ("timeout_seconds", "body_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be above 0. Received: {name}={getattr(self, name)}")
+
+
+class ImageRejected(ServingError):
+    """An encoded image that is too large to be decoded."""
+
+    def __init__(self, message):
+        super().__init__("INVALID_ARGUMENT", message)
+
+
+def check_inputs(inputs, limits):
+    """Checks what a request would have computed, before TensorFlow sees it.
+
+    Args:
+        inputs: dict, name to array; strings are object arrays of bytes.
+        limits: `Limits`.
+
+    Raises:
+        ServingError: if there are too many instances.
+        ImageRejected: if encoded images have too many pixels or too long a side.
+    """
+    for name, array in inputs.items():
+        if array.ndim and len(array) > limits.max_instances:
+            raise invalid(f"Input {name} has {len(array)} instances. Expected at most: {limits.max_instances}")
+    strings = (value for array in inputs.values() if array.dtype == object for value in np.ravel(array))
+    try:
+        sizes = [size for size in map(image_size, strings) if size]
+    except ValueError as error:
+        raise ImageRejected(str(error)) from error
+    for height, width in sizes:
+        if max(height, width) > MAX_SIDE:
+            raise ImageRejected(f"An image has {width} x {height} pixels. Expected sides of at most: {MAX_SIDE}")
+    pixels = sum(height * width for height, width in sizes)
+    if pixels > limits.max_pixels:
+        raise ImageRejected(f"The request has images of {pixels} pixels. Expected at most: {limits.max_pixels}")

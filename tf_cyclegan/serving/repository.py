@@ -1,0 +1,291 @@
+"""The models of a folder, version by version: found, loaded beside the old ones, swapped, drained and closed."""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import re
+import threading
+from pathlib import Path
+
+from tf_cyclegan.serving.engine import Engine
+from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.versions import file_marks, versions
+
+_log = logging.getLogger(__name__)
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_KEPT = 20  # versions of a model that are gone and whose end is still told
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """What a request names: a model, and the version or label if it is not the newest."""
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class _Version:
+    """A version on its way from LOADING over AVAILABLE and UNLOADING to END, or from LOADING to END with an error."""
+
+    name: str
+    number: int
+    state: str = "LOADING"
+    error: ServingError | None = None
+    engine: Engine | None = None
+    users: int = 0
+    marks: tuple = ()  # the files' sizes and times; a version that failed is tried again when they change
+
+
+class Repository:
+    """Serves the newest version of every model in a folder that can be loaded, and those with a label.
+
+    A folder `NAME/VERSION` with a SavedModel is a version of a model. A version that does not load stays out, and the
+    one before it goes on; one that is still being copied is left alone until its files rest.
+
+    Args:
+        directory: folder of the models.
+        labels: optional dict, model name to a dict of label to version. Defaults to none.
+        poll_seconds: float, from one look at the folder to the next. Defaults to 1.
+        report: callable, gets a line for each version that comes, goes or fails. Defaults to the log.
+
+    Raises:
+        ValueError: if the folder does not exist, or is itself a model.
+
+    Example:
+        >>> repository = Repository("exported")  # doctest: +SKIP
+        >>> repository.scan()  # doctest: +SKIP
+        >>> with repository.use(ModelSpec("horse2zebra_ab")) as servable:  # doctest: +SKIP
+        ...     servable.engine.run("uint8", {"image": images})
+    """
+
+    def __init__(self, directory, labels=None, poll_seconds=1.0, report=_log.info):
+        self._directory = Path(directory).resolve()
+        if not self._directory.is_dir():
+            raise ValueError(f"`directory` must be a folder of models. Received: directory={directory}")
+        if versions(self._directory):
+            raise ValueError(
+                f"`directory` is itself a model; give the folder above it. Received: directory={directory}"
+            )
+        if not poll_seconds > 0:
+            raise ValueError(f"`poll_seconds` must be above 0. Received: poll_seconds={poll_seconds}")
+        self._labels = labels or {}
+        self._poll_seconds = poll_seconds
+        self._report = report
+        self._models = {}
+        self._seen = {}
+        self._warned = {}
+        self._scanned = False
+        self._lock = threading.Lock()  # of the states; never held while a model loads, runs or closes
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="repository", daemon=True)
+
+    # ---- for requests ----
+
+    @contextlib.contextmanager
+    def use(self, spec):
+        """Holds a version, which is not closed before it is given back.
+
+        Args:
+            spec: `ModelSpec`.
+
+        Returns:
+            Context manager of an object with `name`, `number` and `engine`.
+
+        Raises:
+            ServingError: if there is no such model, version or label.
+        """
+        with self._lock:
+            version = self._find(spec)
+            version.users += 1
+        try:
+            yield version
+        finally:
+            with self._lock:
+                version.users -= 1
+            self._close_if_idle(version)
+
+    def status(self, spec):
+        """The state of a model's versions, the newest first.
+
+        Args:
+            spec: `ModelSpec`.
+
+        Returns:
+            list of `(version, state, error)`; error is a `ServingError` or None.
+
+        Raises:
+            ServingError: if there is no such model, version or label.
+        """
+        number = self._number(spec)
+        with self._lock:
+            model = sorted(self._models.get(spec.name, {}).values(), key=lambda version: -version.number)
+            found = [(v.number, v.state, v.error) for v in model if number in (None, v.number)]
+        if not found:
+            which = "any versions" if number is None else f"version {number}"
+            raise ServingError("NOT_FOUND", f"Could not find {which} of model {spec.name}")
+        return found
+
+    def newest(self):
+        """The newest available version of every model.
+
+        Returns:
+            list of objects with `name`, `number` and `engine`, in the order of their names.
+        """
+        with self._lock:
+            return [
+                max(found, key=lambda v: v.number) for name in sorted(self._models) if (found := self._served(name))
+            ]
+
+    def knows(self, name):
+        """Whether there is, or was, a model of this name."""
+        return name in self._models
+
+    @property
+    def ready(self):
+        """Whether the folder has been looked at and something is served."""
+        return self._scanned and bool(self.newest())
+
+    def _find(self, spec):
+        number = self._number(spec)
+        found = {version.number: version for version in self._served(spec.name)}
+        if number is None and found:
+            return found[max(found)]
+        if number not in found:
+            which = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
+            raise ServingError("NOT_FOUND", f"Servable not found for request: {which}")
+        return found[number]
+
+    def _number(self, spec):
+        if spec.label is None:
+            return spec.version
+        number = self._labels.get(spec.name, {}).get(spec.label)
+        if number is None:
+            raise invalid(f"Unrecognized servable version label: {spec.label}")
+        return number
+
+    def _served(self, name):
+        return [version for version in self._models.get(name, {}).values() if version.state == "AVAILABLE"]
+
+    # ---- the folder ----
+
+    def start(self):
+        """Begins to look for changes, in a thread of its own."""
+        self._thread.start()
+
+    def close(self):
+        """Ends that, and unloads every model as its last request is done."""
+        self._report = _log.info
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for name in list(self._models):
+            self._retire(name, keep=())
+
+    def scan(self):
+        """Looks at the folder once: loads what is new, retires what is superseded or gone."""
+        entries = {entry.name: entry for entry in self._directory.iterdir() if _NAME.fullmatch(entry.name)}
+        for name in sorted({*entries, *self._models}):
+            try:
+                self._update(name, versions(entries[name]) if name in entries else {})
+            except OSError as error:  # what is loaded serves on
+                self._warn(name, error)
+        self._seen = {path: marks for path, marks in self._seen.items() if path.exists()}
+        self._scanned = True
+
+    def _poll(self):
+        while not self._stop.wait(self._poll_seconds):
+            try:
+                self.scan()
+            except OSError as error:  # a disk that is away for a moment must not end the watch
+                self._warn(str(self._directory), error)
+            except Exception:
+                _log.exception("Cannot look for models in %s", self._directory)
+
+    def _warn(self, place, error):
+        """Logs a trouble once, not at every look."""
+        if self._warned.get(place) != str(error):
+            self._warned[place] = str(error)
+            _log.warning("Cannot look for models in %s: %s", place, error)
+
+    def _update(self, name, paths):
+        if not paths and name not in self._models:
+            return
+        newest = next(
+            (number for number in sorted(paths, reverse=True) if self._has(name, number, paths[number])), None
+        )
+        labeled = [n for n in set(self._labels.get(name, {}).values()) if n in paths and self._has(name, n, paths[n])]
+        self._retire(name, keep={newest, *labeled})
+        self._forget(name, paths)
+
+    def _has(self, name, number, path):
+        """Whether a version is available, after an attempt to load it where that is due."""
+        version = self._models.get(name, {}).get(number)
+        if version and version.state == "AVAILABLE":
+            return True
+        marks = file_marks(path)
+        if version and version.error and version.marks == marks:
+            return False
+        resting = self._seen.get(path) == marks
+        self._seen[path] = marks
+        return (resting or not self._scanned) and self._load(name, number, path, marks)
+
+    def _load(self, name, number, path, marks):
+        version = _Version(name, number, marks=marks)
+        with self._lock:
+            self._models.setdefault(name, {})[number] = version
+        try:
+            engine = self._opened(path)
+        except Exception as error:  # a damaged model fails in any of TensorFlow's ways
+            with self._lock:
+                version.state, version.error = "END", _failure(error, self._directory)
+            self._report(f"Cannot serve {name} version {number}: {version.error.message}")
+            return False
+        with self._lock:
+            version.state, version.engine = "AVAILABLE", engine
+        if self._scanned:  # what is there at the start is one line's matter, and the caller's
+            self._report(f"Serving {name} version {number}.")
+        return True
+
+    def _opened(self, path):
+        if not path.resolve().is_relative_to(self._directory):
+            raise ValueError("It links to a place outside the served folder")
+        engine = Engine(path)
+        try:
+            engine.replay_warmup()
+        except BaseException:
+            engine.close()
+            raise
+        return engine
+
+    def _retire(self, name, keep):
+        for version in self._served(name):
+            if version.number not in keep:
+                with self._lock:
+                    version.state = "UNLOADING"
+                self._close_if_idle(version)
+
+    def _close_if_idle(self, version):
+        with self._lock:
+            if version.state != "UNLOADING" or version.users:
+                return
+            version.state, engine, version.engine = "END", version.engine, None
+        engine.close()
+        self._report(f"Unloaded {version.name} version {version.number}.")
+
+    def _forget(self, name, paths):
+        """Drops the oldest of what has ended and is gone, so that a server that runs for long does not grow."""
+        model = self._models.get(name, {})
+        ended = sorted(number for number, version in model.items() if version.state == "END" and number not in paths)
+        with self._lock:
+            for number in ended[:-_KEPT]:
+                del model[number]
+
+
+def _failure(error, directory):
+    """What the status says of a version that did not load: no places of the server's disk."""
+    code = error.code if isinstance(error, ServingError) else "UNKNOWN"
+    message = getattr(error, "message", None) or str(error) or type(error).__name__
+    return ServingError(code, " ".join(message.replace(f"{directory}{os.sep}", "").split()))

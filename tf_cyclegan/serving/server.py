@@ -1,0 +1,89 @@
+"""`tf-cyclegan serve`: a folder of models, an address, and a clean end."""
+
+import socket
+import sys
+
+from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.repository import Repository
+
+try:
+    from tf_cyclegan.serving.app import create_app
+    from tf_cyclegan.serving.protocol import run_app
+except ModuleNotFoundError as error:
+    if (error.name or "").split(".")[0] not in ("prometheus_client", "starlette", "uvicorn", "h11"):
+        raise
+    _MISSING = error.name
+else:
+    _MISSING = None
+
+__all__ = ["create_app", "run_serve"]
+
+
+def run_serve(config, report):
+    """Serves until SIGTERM or Ctrl-C, then finishes what it has accepted.
+
+    Args:
+        config: `ServeConfig`.
+        report: callable, takes lines of text; one has the address, with the real port.
+
+    Returns:
+        0.
+
+    Raises:
+        ValueError: for settings that make no server, or without the extra [serve].
+        OSError: if the address cannot be listened on.
+    """
+    if _MISSING:
+        raise ValueError(f'serving needs {_MISSING}: pip install "tf_cyclegan[serve]"')
+
+    def tell(line):
+        report(line)
+        sys.stdout.flush()  # whoever waits for the address may read from a pipe
+
+    limits = _limits(config)
+    repository = Repository(config.directory, _labels(config.labels), config.poll_seconds, tell)
+    listener = _listen(config.host, config.port)
+    repository.scan()
+    repository.start()
+    try:
+        tell(_greeting(repository, listener))
+        app = create_app(repository, limits, config.cors)
+        run_app(app, listener)
+        app.state.admission.close()
+    finally:
+        listener.close()
+        repository.close()
+    return 0
+
+
+def _limits(config):
+    names = ("timeout_seconds", "max_body_bytes", "max_pixels", "max_instances", "max_running", "max_queued")
+    return Limits(**{name: getattr(config, name) for name in names})
+
+
+def _labels(settings):
+    """`NAME:LABEL=VERSION` as a dict of dicts."""
+    labels = {}
+    for setting in settings:
+        place, _, version = setting.rpartition("=")
+        name, _, label = place.partition(":")
+        if not (name and label and version.isascii() and version.isdecimal()):
+            raise ValueError(f"`labels` must be NAME:LABEL=VERSION, as emoji_ab:stable=1. Received: {setting}")
+        labels.setdefault(name, {})[label] = int(version)
+    return labels
+
+
+def _listen(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"Cannot listen on {host}:{port}: {reason}") from error
+
+
+def _greeting(repository, listener):
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    models = ", ".join(f"{version.name} (version {version.number})" for version in repository.newest())
+    return f"Serving {models or 'no models yet'} at {address}"

@@ -1,0 +1,59 @@
+"""Figures for Prometheus, under TensorFlow Serving's names where it has them."""
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_COUNT = ":tensorflow:serving:request_count"
+_MICROSECONDS = tuple(10 * 1.8**power for power in range(33))
+
+
+class Telemetry:
+    """Counts requests.
+
+    Args:
+        admission: `Admission`, asked for what runs and waits.
+    """
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self, admission):
+        self._registry = CollectorRegistry()
+        # A Counter would call it request_count_total.
+        self._requests = self._add(Gauge, _COUNT, "Requests by model and outcome.", ["model_name", "status"])
+        self._latency = self._add(
+            Histogram,
+            ":tensorflow:serving:request_latency",
+            "Microseconds from a request's arrival to its reply.",
+            ["model_name", "API", "entrypoint"],
+            buckets=_MICROSECONDS,
+        )
+        self._shed = self._add(Counter, "serving_shed", "Requests refused because too many waited.")
+        self._rejected = self._add(Counter, "serving_rejected_images", "Images refused for their size.")
+        self._add(Gauge, "serving_running", "Requests computed now.").set_function(lambda: admission.running)
+        self._add(Gauge, "serving_queued", "Requests waiting now.").set_function(lambda: admission.queued)
+
+    def count(self, model, status, seconds):
+        """Counts a request.
+
+        Args:
+            model: str; "" for one that is not served: names that clients invent must not fill the memory.
+            status: str, "OK" or TensorFlow's name of an error.
+            seconds: float, how long it took.
+        """
+        self._requests.labels(model, status).inc()
+        self._latency.labels(model, "predict", "REST").observe(seconds * 1e6)
+
+    def count_shed(self):
+        """Counts a request that was refused because too many waited."""
+        self._shed.inc()
+
+    def count_rejected_image(self):
+        """Counts a request that was refused for the size of its images."""
+        self._rejected.inc()
+
+    def exposition(self):
+        """The figures in Prometheus's text format, as bytes."""
+        text = generate_latest(self._registry)
+        return text.replace(f"# TYPE {_COUNT} gauge".encode(), f"# TYPE {_COUNT} counter".encode())
+
+    def _add(self, kind, name, text, labels=(), **options):
+        return kind(name, text, labels, registry=self._registry, **options)

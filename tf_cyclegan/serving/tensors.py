@@ -1,0 +1,218 @@
+"""JSON values to arrays: numbers, strings and base64 in nested lists, as TensorFlow Serving takes them."""
+
+import base64
+import binascii
+import itertools
+import math
+import sys
+
+import numpy as np
+
+from tf_cyclegan.serving.document import ParseError, Token
+from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.reply import TYPE_NAMES, show
+
+_INTEGERS = {
+    name: (np.iinfo(name).min, np.iinfo(name).max)
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint32", "uint64")
+}
+_FLOATS = ("float32", "float64")
+_TYPES = {"string", "bool", *_FLOATS, *_INTEGERS}
+_MAX_RANK = 32  # NumPy 1's
+
+
+def read_tensor(value, dtype):
+    """A value, or lists of values that all have one shape.
+
+    Args:
+        value: what `json` made of it.
+        dtype: str, as in `TensorInfo`.
+
+    Returns:
+        Array of that type; strings are an object array of bytes.
+
+    Raises:
+        ServingError: if a value is not of the type, or the lists have no one shape.
+    """
+    array = _plain_array(value, dtype) if isinstance(value, list) else None
+    if array is not None:
+        return array
+    leaves, shape = [], _shape(value)
+    _collect(value, shape, dtype, 0, leaves)
+    return _array(leaves, shape, dtype)
+
+
+def stack_tensors(values, dtype, key=""):
+    """One tensor of the instances of an input, which must all have one shape.
+
+    Args:
+        values: list of the instances' values.
+        dtype: str, as in `TensorInfo`.
+        key: str, what an error says of the input. Defaults to "".
+
+    Returns:
+        Array as of `read_tensor`, with one dimension more.
+
+    Raises:
+        ServingError: if an instance is wrong or differs in shape from the first.
+    """
+    array = _plain_array(values, dtype)
+    if array is not None:
+        return array
+    leaves, first = [], None
+    for index, value in enumerate(values):
+        try:
+            shape, before = _shape(value), len(leaves)
+            _collect(value, shape, dtype, 0, leaves)
+            first = first or (shape, len(leaves))
+            _check_same(first, (shape, len(leaves) - before))
+        except ParseError:  # of the document, not of an element
+            raise
+        except ServingError as error:
+            reason = f"{error.code}: {error.message}"
+            raise invalid(f"Failed to process element: {index}{key} of 'instances' list. Error: {reason}") from error
+    return _array(leaves, (len(values), *first[0]), dtype)
+
+
+def _check_same(expected, found):
+    (shape, size), (found_shape, found_size) = expected, found
+    if found_size != size:
+        raise invalid(f"Expecting tensor size: {size} but got: {found_size}")
+    if found_shape != shape:
+        raise invalid(f"Expecting shape {_written(shape)} but got: {_written(found_shape)}")
+
+
+def _written(shape):
+    return f"[{','.join(map(str, shape))}]"
+
+
+def _array(leaves, shape, dtype):
+    if not leaves and dtype not in _TYPES:
+        raise _unimplemented([], dtype)
+    return np.array(leaves, object if dtype == "string" else dtype).reshape(shape)
+
+
+# ---- the fast way: lists of numbers that are beyond doubt; everything else is looked at value by value ----
+
+
+def _plain_array(values, dtype):
+    """An array, or None where a closer look is needed."""
+    shape = [len(values)]
+    while values and type(values[0]) is list:
+        size = len(values[0])
+        if set(map(type, values)) != {list} or set(map(len, values)) != {size} or len(shape) == _MAX_RANK:
+            return None
+        shape.append(size)
+        values = list(itertools.chain.from_iterable(values))
+    numbers = _plain_numbers(values, set(map(type, values)), dtype)
+    return None if numbers is None else numbers.reshape(shape)
+
+
+def _plain_numbers(values, types, dtype):
+    try:
+        if dtype in _FLOATS and types <= {int, float}:
+            numbers = np.array(values, np.float64)
+            limit = _largest_integer(dtype) if int in types else np.finfo(dtype).max
+            return numbers.astype(dtype) if np.all(np.abs(numbers) <= limit) else None
+        if dtype in _INTEGERS and types <= {int}:
+            numbers = np.array(values, np.int64)
+            low, high = _INTEGERS[dtype]
+            return numbers.astype(dtype) if np.all((numbers >= low) & (numbers <= high)) else None
+    except OverflowError:
+        return None
+    return np.array(values, bool) if dtype == "bool" and types <= {bool} else None
+
+
+def _largest_integer(dtype):
+    """The whole numbers up to here keep their value in a floating-point type."""
+    return 2 ** (np.finfo(dtype).nmant + 1) - 1
+
+
+# ---- the exact way, which finds the first thing that is wrong ----
+
+
+def _shape(value):
+    """The shape that the first elements promise."""
+    shape = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        value = value[0] if value else None
+    if len(shape) > _MAX_RANK:
+        raise invalid(f"Lists are nested {len(shape)} deep. Expected at most: {_MAX_RANK}")
+    return tuple(shape)
+
+
+def _collect(value, shape, dtype, level, leaves):
+    """Appends the values of nested lists of this shape."""
+    if not isinstance(value, list):
+        if level != len(shape):
+            where = f"incorrect level: {level + 1} in the JSON DOM. Expected at level: {len(shape)}"
+            raise invalid(f"JSON Value: {show(value)} found at {where}")
+        leaves.append(_leaf(value, dtype))
+        return
+    if level >= len(shape):
+        raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+    if len(value) != shape[level]:
+        raise invalid(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
+        )
+    for item in value:
+        _collect(item, shape, dtype, level + 1, leaves)
+
+
+def _leaf(value, dtype):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if dtype == "string" and isinstance(value, dict):
+        return _from_base64(value)
+    if dtype == "string" and isinstance(value, str):
+        return value.encode()
+    if dtype == "bool" and isinstance(value, bool):
+        return value
+    if dtype in _FLOATS and number:
+        return _to_float(value, dtype)
+    if dtype in _INTEGERS and type(value) is int and _INTEGERS[dtype][0] <= value <= _INTEGERS[dtype][1]:
+        return value
+    if dtype not in _TYPES:
+        raise _unimplemented(value, dtype)
+    wanted = TYPE_NAMES.get(dtype, dtype)
+    raise invalid(f"JSON Value: {show(value)} Type: {_json_type(value)} is not of expected type: {wanted}")
+
+
+def _unimplemented(value, dtype):
+    wanted = TYPE_NAMES.get(dtype, dtype)
+    return ServingError("UNIMPLEMENTED", f"Conversion of JSON Value: {show(value)} to type: {wanted}")
+
+
+def _to_float(value, dtype):
+    if type(value) is float and math.isinf(value) or type(value) is int and abs(value) > sys.float_info.max:
+        raise ParseError("Number too big to be stored in double.")
+    # Integers of 64 bits must keep their value; longer ones are decimals to TensorFlow Serving.
+    whole = type(value) is int and -(2**63) <= value < 2**64
+    limit = _largest_integer(dtype) if whole else float(np.finfo(dtype).max)
+    if not isinstance(value, Token) and abs(value) > limit:
+        lossy = f"to {TYPE_NAMES[dtype]} without loss of precision."
+        raise invalid(f"Cannot convert JSON value: {show(value)} {lossy}")
+    return float(value)
+
+
+def _from_base64(value):
+    if not is_base64(value):
+        raise invalid(f"JSON Value: {show(value)} not formatted correctly for base64 data")
+    text = "".join(value["b64"].split())
+    if not text.endswith("="):
+        text += "=" * (-len(text) % 4)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise invalid("Unable to base64 decode") from error
+
+
+def is_base64(value):
+    """Whether a value is `{"b64": "..."}`."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def _json_type(value):
+    if value is None or isinstance(value, bool):
+        return {None: "Null", True: "True", False: "False"}[value]
+    return {dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
