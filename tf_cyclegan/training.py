@@ -16,8 +16,8 @@ from tf_cyclegan.files import write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.optimizers import Adam
 
-# The emoji default on two cores of an AMD EPYC (Zen 3), for the warning at the start.
-_SLOW_EMOJI_MINUTES = 55
+# The emoji default on two cores of an AMD EPYC (Zen 3), alone and beside other work, for the warning at the start.
+_SLOW_EMOJI_MINUTES = "40 to 65"
 _SHORT_EMOJI_STEPS = 1000
 
 
@@ -104,7 +104,7 @@ def _warn_of_long_run(config, policy, report):
     slow = policy == "float32" and config.precision == "auto" and devices.describe_device().startswith("CPU")
     if slow and config.is_emoji and config.steps is None:
         report(
-            "bfloat16 is not fast here (CPUs with AMX are several times faster): the emoji run took "
+            "bfloat16 is not fast here (CPUs with AMX are several times faster): the emoji run takes "
             f"{_SLOW_EMOJI_MINUTES} minutes on two cores without. --steps={_SHORT_EMOJI_STEPS} is a shorter run that "
             "shows the shading, not its best."
         )
