@@ -57,10 +57,10 @@ def _train(flags):
     flags = [_native_model(flag) for flag in flags]
     config = tyro.cli(TrainConfig, args=flags, prog="tf-cyclegan train")
     with _quiet_import():
-        from tf_cyclegan import devices, training
+        from tf_cyclegan import training
         from tf_cyclegan.callbacks import TrainingDiverged
 
-        devices.describe_device()  # the first look at the devices has notes of its own
+        _look_at_devices()
     try:
         return training.dry_run(config, print) if config.dry_run else training.train(config, print)
     except TrainingDiverged as error:
@@ -78,6 +78,7 @@ def _runner(command, settings, module, function):
         config = tyro.cli(settings, args=flags, prog=f"tf-cyclegan {command}")
         with _quiet_import():
             work = getattr(importlib.import_module(module), function)
+            _look_at_devices()
         try:
             return work(config, print)
         except (ValueError, OSError) as error:
@@ -98,6 +99,11 @@ def _native_model(flag):
     """`--model=cycle_gan`, as the PyTorch implementation has it, in our words."""
     name, _, value = flag.rpartition("=")
     return f"{name}={PYTORCH_MODELS[value]}" if name == "--model" and value in PYTORCH_MODELS else flag
+
+
+def _look_at_devices():
+    """TensorFlow's first look has notes of its own."""
+    importlib.import_module("tf_cyclegan.devices").describe_device()
 
 
 @contextlib.contextmanager
