@@ -12,7 +12,21 @@ import threading
 import numpy as np
 import pytest
 import serving_models
-import tensorflow as tf
+from page_driver import (
+    PREDICT,
+    assert_seen,
+    choose,
+    drop,
+    encode,
+    halves,
+    hold,
+    paste,
+    pixels,
+    swapped,
+    transfer,
+    upload,
+    wait,
+)
 from PIL import Image
 from serving_process import Server
 
@@ -23,26 +37,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the pat
 PAGE = importlib.resources.files("tf_cyclegan.serving") / "page"
 POLICY = "default-src 'self'; img-src 'self' blob: data:"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-color-profile=srgb"]
-PREDICT = "**/v1/models/*:predict"
 # An error status is itself a line in the console; whatever else is there is a fault.
 EXPECTED_CONSOLE = ("Failed to load resource: the server responded with a status of", "Failed to load resource: net::")
-
-
-def swapped():
-    """Encoded image to the PNG with red and blue exchanged; refuses less than 16 pixels, as exported models do."""
-
-    def one(encoded):
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        image.set_shape([None, None, 3])
-        large = tf.debugging.Assert(tf.reduce_min(tf.shape(image)[:2]) >= 16, ["a side below 16 pixels"])
-        with tf.control_dependencies([large]):
-            return tf.io.encode_png(image[..., ::-1])
-
-    def many(image_bytes):
-        return {"translated_bytes": tf.map_fn(one, image_bytes, fn_output_signature=tf.string)}
-
-    specification = serving_models.tensor("string", "image_bytes")
-    return tf.Module(), {"serving_default": serving_models.signature(many, specification)}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +76,7 @@ def visit(browser):
         page.on("pageerror", lambda error: faults.append(str(error)))
         allowed = (*(origins or [address]), "blob:", "data:")
         page.on("request", lambda request: request.url.startswith(allowed) or faults.append(request.url))
+        page.on("response", lambda reply: is_missing(reply) and faults.append(f"{reply.status} {reply.url}"))
         page.goto(address)
         return page
 
@@ -89,6 +86,11 @@ def visit(browser):
     assert faults == []
 
 
+def is_missing(reply):
+    """Whether a file of the page is not there; config.json and models fail on purpose in some tests."""
+    return reply.status >= 400 and not reply.url.endswith((":predict", "/config.json"))
+
+
 @pytest.fixture
 def page(visit, url):
     page = visit(url)
@@ -96,82 +98,7 @@ def page(visit, url):
     return page
 
 
-def wait(page, state):
-    page.wait_for_selector(f"#stage[data-state={state}]")
-
-
-def halves(height=40, width=64):
-    """Left reddish, right bluish, and no color its own negative."""
-    image = np.zeros((height, width, 3), np.uint8)
-    image[:, : width // 2], image[:, width // 2 :] = (200, 40, 10), (10, 60, 220)
-    image[:, :, 1] += np.arange(height, dtype=np.uint8)[:, None]
-    return image
-
-
-def encode(image, kind="PNG", **options):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, kind, **options)
-    return file.getvalue()
-
-
-def upload(data, name="photo.png"):
-    return {"name": name, "mimeType": "image/png", "buffer": data}
-
-
-def choose(page, data, name="photo.png"):
-    page.set_input_files("#file", upload(data, name))
-
-
-def pixels(page, name):
-    """What the browser has decoded for `original` or `translated`."""
-    script = """(name) => {
-        const image = document.getElementById(name);
-        const canvas = document.createElement("canvas");
-        [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-        canvas.getContext("2d").drawImage(image, 0, 0);
-        return canvas.toDataURL();
-    }"""
-    data = base64.b64decode(page.evaluate(script, name).split(",")[1])
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-def seen(page, x):
-    """The color on the screen at a share of the picture's width, a quarter down, where nothing lies over it."""
-    screen = np.asarray(Image.open(io.BytesIO(page.locator("#picture").screenshot())).convert("RGB"))
-    return screen[screen.shape[0] // 4, int(x * screen.shape[1])].astype(int)
-
-
-def assert_seen(page, x, color):
-    np.testing.assert_allclose(seen(page, x), color, atol=12)
-
-
-def transfer(page, data):
-    """A DataTransfer with a PNG file, as a drop or a paste brings it."""
-    script = """(numbers) => {
-        const transfer = new DataTransfer();
-        transfer.items.add(new File([new Uint8Array(numbers)], "photo.png", { type: "image/png" }));
-        return transfer;
-    }"""
-    return page.evaluate_handle(script, list(data))
-
-
-def hold(page):
-    """Lets the next request to a model wait without end, as for a slow server; returns where it will be."""
-    held = []
-    page.route(PREDICT, lambda route: held.append(route), times=1)
-    return held
-
-
 # ---- From a picture to its translation ------------------------------------------------------------------------------
-
-
-def drop(page, data):
-    page.dispatch_event("#panel", "drop", {"dataTransfer": transfer(page, data)})
-
-
-def paste(page, data):
-    script = "clipboardData => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData }))"
-    page.evaluate(script, transfer(page, data))
 
 
 @pytest.mark.parametrize("bring", [choose, drop, paste])
@@ -357,8 +284,8 @@ def test_a_refusal_is_shown_in_the_words_of_the_server(page):
     page.get_by_role("radio", name="B to A").check()
     choose(page, encode(halves(9, 9)))
     wait(page, "notice")
-    text = page.get_by_role("alert").inner_text()
-    assert text.startswith("The server refused this image") and "a side below 16 pixels" in text
+    title, text = page.locator("#notice-title").inner_text(), page.locator("#notice-detail").inner_text()
+    assert (title, text) == ("The server refused this image", "a side below 16 pixels")
     assert not page.locator("#retry").is_visible()  # it would only be refused again
 
 
@@ -471,7 +398,7 @@ def luminance(color):
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-@pytest.mark.parametrize("path", ["/", "/demo/page.js", "/demo/style.css"])
+@pytest.mark.parametrize("path", ["/", "/demo/page.js", "/demo/style.css", "/demo/samples/owl_a.png"])
 def test_the_policy_of_the_page_is_strict(browser, url, path):
     context = browser.new_context()
     reply = context.request.get(url + path)
@@ -483,7 +410,7 @@ def test_the_page_works_from_elsewhere_with_a_server_that_allows_it(visit, url, 
     """As beside TensorFlow Serving: a static copy of the page, with a config.json that says where the server is."""
     shutil.copytree(PAGE, tmp_path / "demo")
     shutil.copy(PAGE / "index.html", tmp_path)
-    config = {"server": f"{url}/", "models": [{"name": "picture_ab", "bytes": True}]}
+    config = {"server": url, "models": [{"name": "picture_ab", "bytes": True}]}
     (tmp_path / "demo" / "config.json").write_text(json.dumps(config))
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
@@ -491,6 +418,7 @@ def test_the_page_works_from_elsewhere_with_a_server_that_allows_it(visit, url, 
         here = f"http://127.0.0.1:{files.server_port}"
         page = visit(here, origins=[here, url])
         wait(page, "empty")
+        assert page.inner_text("#status") == f"Images go to {url.removeprefix('http://')} and nowhere else."
         choose(page, encode(halves()))
         wait(page, "done")
         np.testing.assert_array_equal(pixels(page, "translated"), 255 - halves())

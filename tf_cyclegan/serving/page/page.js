@@ -21,7 +21,8 @@ async function start() {
     }
     listen();
     fillModels();
-    show("empty", "Images go to this server and nowhere else.");
+    const where = config.server ? new URL(config.server).host : "this server";
+    show("empty", `Images go to ${where} and nowhere else.`);
   } catch (error) {
     notice(error);
   }
@@ -70,7 +71,7 @@ function changeDirection() {
 }
 
 function exampleCode() {
-  const server = new URL(config.server ?? "", document.baseURI).href.replace(/\/$/, "");
+  const server = new URL(config.server, document.baseURI).href.replace(/\/$/, "");
   return [
     "from tf_cyclegan.serving.client import Client",
     "",

@@ -25,11 +25,11 @@ export async function readConfig() {
   const response = await reach("demo/config.json", { cache: "no-cache" });
   const config = response.ok ? await readJson(response) : null;
   if (!Array.isArray(config?.models)) throw new Trouble("The page cannot read demo/config.json", statusText(response));
-  return config;
+  return { ...config, server: config.server ? config.server.replace(/\/*$/, "/") : "" };
 }
 
 /** Sends an image (a Blob) to a model and returns the PNG (a Blob) that it answers. */
-export async function translate(image, model, { server = "", signal }) {
+export async function translate(image, model, { server, signal }) {
   // A body that is plain text needs no CORS preflight; TensorFlow Serving reads JSON whatever its type is said to be.
   const body = JSON.stringify({ instances: [{ b64: await toBase64(image) }] });
   const url = `${server}v1/models/${encodeURIComponent(model)}:predict`;
@@ -64,8 +64,13 @@ function explain(response, text) {
   const [title, advice = ""] = EXPLANATIONS[response.status] ?? ["The server failed"];
   const seconds = Number(response.headers.get("Retry-After"));
   const next = response.status === 503 && seconds ? `Try again in ${seconds} s.` : advice;
-  const detail = [text ?? statusText(response), next].filter(Boolean).join("\n");
+  const detail = [text ? plain(text) : statusText(response), next].filter(Boolean).join("\n");
   return new Trouble(title, detail, [400, 404, 413].includes(response.status));
+}
+
+/** What a check within a model says, without TensorFlow's frame: "assertion failed: [...]\n\t [[{{node ...}}]]". */
+function plain(text) {
+  return text.replace(/\s*\[\[\{\{.*$/s, "").replace(/^assertion failed: \[([^[\]]*)\]$/, "$1");
 }
 
 function statusText(response) {
