@@ -92,11 +92,30 @@ def jpeg_header(width, height):
     return b"\xff\xd8\xff\xc0" + frame + bytes([1, 0x11, 0, 2, 0x11, 1, 3, 0x11, 1]) + b"\xff\xd9"
 
 
-def flat_png(width, height):
-    """A whole PNG of one color: a thousand times as large when decoded."""
+def flat_image(form, width, height):
+    """A whole image of one color: a thousand times as large when decoded."""
     stream = io.BytesIO()
-    Image.new("1", (width, height)).save(stream, "PNG")
+    Image.new("L", (width, height)).save(stream, form)
     return stream.getvalue()
+
+
+def hidden_png(width, height):
+    """A PNG whose size is not where it must be: decoders pass over the chunk before it, which claims 32 x 32."""
+    name, claim = b"abCd", struct.pack(">IIBB", 32, 32, 8, 2)
+    chunk = struct.pack(">I", len(claim)) + name + claim + struct.pack(">I", zlib.crc32(name + claim))
+    image = flat_image("PNG", width, height)
+    return image[:8] + chunk + image[8:]
+
+
+def hidden_jpeg(width, height):
+    """A JPEG whose size is in what looks like a segment: decoders pass over FF 00, and its length with it."""
+    image = flat_image("JPEG", width, height)
+    frame = image.index(b"\xff\xc0")
+    end = frame + 2 + int.from_bytes(image[frame + 2 : frame + 4], "big")
+    claim = jpeg_header(32, 32)[2:-2]
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + len(claim))
+    skipped = image[2:end] + comment
+    return b"\xff\xd8\xff\x00" + struct.pack(">H", 2 + len(skipped)) + skipped + claim + image[end:]
 
 
 def images_body(*images):

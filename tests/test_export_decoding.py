@@ -114,7 +114,7 @@ def test_the_orientation_of_exif_data_is_ignored():
         (encode(color(NOISE), "BMP"), "neither"),
         (encode(color(NOISE), "GIF"), "neither"),
         (encode(color(NOISE), "WEBP"), "neither"),
-        (b"\x89PNG\r\n\x1a\n", "Found: 0x0"),
+        (b"\x89PNG\r\n\x1a\n", "neither, in 8 bytes"),
         (encode(color(NOISE), "PNG")[:900], "Invalid PNG data"),
         (encode(color(NOISE), "JPEG")[:700], "Invalid JPEG data"),
         (b"\xff\xd8\xff" + b"\0" * 30, "JPEG"),
@@ -142,6 +142,14 @@ def test_a_side_too_large_for_32_bits_is_refused():
     header = struct.pack(">IIBBBBB", 2**32 - 1, 2**32 - 1, 8, 2, 0, 0, 0)
     with pytest.raises(tf.errors.InvalidArgumentError, match="Found: 4294967295x4294967295"):
         decode(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header))
+
+
+def test_a_header_that_is_not_in_its_place_is_no_header():
+    """TensorFlow's decoder passes over a chunk before it, which could tell a size that is not the image's."""
+    data = encode(Image.new("L", (9000, 9000)), "PNG")
+    small = chunk(b"teXt", struct.pack(">IIBBBBB", 32, 32, 8, 0, 0, 0, 0))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Found: neither"):
+        decode(data[:8] + small + data[8:])
 
 
 def test_the_largest_image_is_taken():

@@ -149,12 +149,30 @@ def test_the_generator_repeats_itself():
 
 
 def test_images_at_the_limit_do_not_add_up(server):
-    image = serving_hostile.flat_png(4096, 4096)  # as many pixels as one image may have
+    image = serving_hostile.flat_image("PNG", 4096, 4096)  # as many pixels as one image may have
     body = serving_hostile.images_body(*[image] * 32)
     with ThreadPoolExecutor(CLIENTS) as clients:
         path = serving_hostile.PREDICT.format("negative")
         replies = list(clients.map(lambda _: call(server.url, "POST", path, body), range(CLIENTS)))
     assert {reply.status for reply in replies} <= {400, 413, 503, 504}
+    answers_right(server)
+    stays_small(server)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        serving_hostile.hidden_png(6000, 6000),
+        serving_hostile.hidden_jpeg(6000, 6000),
+        serving_hostile.flat_image("GIF", 6000, 6000),
+        serving_hostile.flat_image("WEBP", 6000, 6000),
+    ],
+    ids=["PNG with a chunk before", "JPEG with a false segment", "GIF", "WebP"],
+)
+def test_sizes_that_are_not_where_they_are_looked_for(server, image):
+    body = serving_hostile.images_body(image)
+    reply = call(server.url, "POST", serving_hostile.PREDICT.format("negative"), body, timeout=120)
+    assert reply.status == 400
     answers_right(server)
     stays_small(server)
 

@@ -71,7 +71,7 @@ class ServeConfig:
     max_body_bytes: int = 16 * 2**20
     """Largest request, also after decompression; then 413."""
     max_pixels: int = 2**24
-    """Most pixels of an encoded image; then 400."""
+    """Most pixels of the encoded images of a request together; then 400."""
     max_instances: int = 32
     """Most instances in a request; then 400."""
     max_running: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: CPU cores)", metavar="INT")] = None

@@ -30,7 +30,7 @@ def decode_image(data, channels, min_side):
             pixels; the message names what was found and what was expected.
     """
     header = tf.io.decode_raw(tf.strings.substr(data + b"\0" * _PNG_HEADER, 0, _PNG_HEADER), tf.uint8)
-    is_png = _starts_with(header, _PNG)
+    is_png = _starts_with(header, _PNG) & tf.reduce_all(header[12:16] == list(b"IHDR"))  # or its size is elsewhere
     with tf.control_dependencies([_check_kind(is_png | _starts_with(header, _JPEG), data)]):
         size = tf.cond(is_png, lambda: _png_size(header), lambda: tf.io.extract_jpeg_shape(data, tf.int64)[:2])
     with tf.control_dependencies([_check_size(size[0], size[1], min_side)]):

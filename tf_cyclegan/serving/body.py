@@ -13,6 +13,8 @@ _SLOWEST = 64 * 1024  # bytes a second that earn a body more time
 class Disconnected(Exception):
     """The client is gone; nobody reads a reply."""
 
+    code = "CANCELLED"
+
 
 class BodyReader:
     """Reads bodies; those that are in memory at the same time have a limit together.
@@ -52,9 +54,9 @@ class BodyReader:
     async def _chunks(self, receive):
         started, received, more = time.monotonic(), 0, True
         while more:
-            seconds = started + self._limits.body_seconds + received / _SLOWEST - time.monotonic()
+            left = started + self._limits.body_seconds + received / _SLOWEST - time.monotonic()
             try:
-                message = await asyncio.wait_for(receive(), max(0, seconds))
+                message = await asyncio.wait_for(receive(), max(0, min(left, self._limits.body_seconds)))
             except TimeoutError:
                 text = f"The body did not arrive within {self._limits.body_seconds:g} seconds"
                 raise ServingError("DEADLINE_EXCEEDED", text, http_status=408) from None

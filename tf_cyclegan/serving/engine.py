@@ -102,7 +102,9 @@ class Engine:
             _log.warning("The warmup of %s is skipped: reading it needs tensorflow-serving-api.", self.path)
             return 0
         count = 0
-        for data in tf.compat.v1.io.tf_record_iterator(path):
+        with _quiet():
+            records = list(tf.compat.v1.io.tf_record_iterator(path))
+        for data in records:
             log = prediction_log_pb2.PredictionLog.FromString(data)
             if log.WhichOneof("log_type") == "predict_log":
                 request = log.predict_log.request
@@ -159,7 +161,7 @@ def _array(value):
 
 @contextlib.contextmanager
 def _quiet():
-    """Holds back the note that the version 1 loader is deprecated: it is TensorFlow Serving's own."""
+    """Holds back the notes that what TensorFlow Serving itself uses is deprecated."""
     level = tf.get_logger().level
     tf.get_logger().setLevel(logging.ERROR)
     try:

@@ -18,9 +18,10 @@ class Limits:
 
     Args:
         timeout_seconds: float, from when a request is there, waiting included; then 504. Defaults to 30.
-        body_seconds: float, for the body to arrive, and one more for each 64 KiB of it; then 408. Defaults to 10.
+        body_seconds: float, for the body to arrive, and one more for each 64 KiB of it, but never longer without a
+            byte; then 408. Defaults to 10.
         max_body_bytes: int, also after decompression; then 413. Defaults to 16 MiB.
-        max_pixels: int, of the PNG and JPEG images of a request together; then 400. Defaults to 2^24.
+        max_pixels: int, of the encoded images of a request together; then 400. Defaults to 2^24.
         max_instances: int; then 400. Defaults to 32.
         max_running: int, requests computed at the same time. Defaults to the number of CPU cores.
         max_queued: int, requests that wait beyond those; then 503. Defaults to 16.
@@ -74,9 +75,11 @@ def check_inputs(inputs, limits):
         sizes = [size for size in map(image_size, strings) if size]
     except ValueError as error:
         raise ImageRejected(str(error)) from error
-    for height, width in sizes:
-        if max(height, width) > MAX_SIDE:
-            raise ImageRejected(f"An image has {width} x {height} pixels. Expected sides of at most: {MAX_SIDE}")
-    pixels = sum(height * width for height, width in sizes)
+    for size in sizes:
+        if max(size.height, size.width) > MAX_SIDE:
+            raise ImageRejected(
+                f"An image has {size.width} x {size.height} pixels. Expected sides of at most: {MAX_SIDE}"
+            )
+    pixels = sum(size.height * size.width * size.frames for size in sizes)
     if pixels > limits.max_pixels:
         raise ImageRejected(f"The request has images of {pixels} pixels. Expected at most: {limits.max_pixels}")

@@ -1,5 +1,7 @@
 """HTTP by uvicorn, with what it lacks: times to send a request's head and to take the reply in, and a clean end."""
 
+import asyncio
+import contextlib
 import signal
 
 import uvicorn
@@ -10,7 +12,7 @@ _REPLY_SECONDS = 60
 _KEEP_ALIVE_SECONDS = 5
 _GRACE_SECONDS = 0.5
 _FINISH_SECONDS = 30
-_CONNECTIONS = 1000
+_CONNECTIONS = 512  # idle ones too
 
 
 def run_app(app, listener):
@@ -49,6 +51,24 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig, frame):
         self.config.app.state.stopping = True
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets=None):
+        """Takes in the connections that the system has accepted, which closing the listener would reset."""
+        taken = [connection for listener in sockets or () for connection in _queue(listener)]
+        for server in self.servers:
+            server.close()
+        for connection in taken:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        await super().shutdown(sockets)
+
+    def _protocol(self):
+        return Protocol(self.config, self.server_state, self.lifespan.state)
+
+
+def _queue(listener):
+    with contextlib.suppress(OSError):  # there are no more
+        while True:
+            yield listener.accept()[0]
 
 
 class Protocol(H11Protocol):

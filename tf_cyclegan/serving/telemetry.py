@@ -2,6 +2,8 @@
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tf_cyclegan.serving.limits import ImageRejected
+
 _COUNT = ":tensorflow:serving:request_count"
 _MICROSECONDS = tuple(10 * 1.8**power for power in range(33))
 
@@ -31,24 +33,21 @@ class Telemetry:
         self._add(Gauge, "serving_running", "Requests computed now.").set_function(lambda: admission.running)
         self._add(Gauge, "serving_queued", "Requests waiting now.").set_function(lambda: admission.queued)
 
-    def count(self, model, status, seconds):
+    def count(self, model, error, seconds):
         """Counts a request.
 
         Args:
             model: str; "" for one that is not served: names that clients invent must not fill the memory.
-            status: str, "OK" or TensorFlow's name of an error.
+            error: exception that it ended with, or None.
             seconds: float, how long it took.
         """
+        status = "OK" if error is None else getattr(error, "code", "INTERNAL")
         self._requests.labels(model, status).inc()
         self._latency.labels(model, "predict", "REST").observe(seconds * 1e6)
-
-    def count_shed(self):
-        """Counts a request that was refused because too many waited."""
-        self._shed.inc()
-
-    def count_rejected_image(self):
-        """Counts a request that was refused for the size of its images."""
-        self._rejected.inc()
+        if status == "UNAVAILABLE":
+            self._shed.inc()
+        if isinstance(error, ImageRejected):
+            self._rejected.inc()
 
     def exposition(self):
         """The figures in Prometheus's text format, as bytes."""

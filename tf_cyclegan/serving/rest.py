@@ -1,0 +1,183 @@
+"""TensorFlow Serving's REST interface: paths to models, bytes to bytes, errors to replies."""
+
+import json
+import logging
+import re
+import time
+from urllib.parse import unquote
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from tf_cyclegan.serving.body import BodyReader, Disconnected, gunzip, is_gzip
+from tf_cyclegan.serving.codec import read_inputs, signature_name
+from tf_cyclegan.serving.document import read_document
+from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.limits import check_inputs
+from tf_cyclegan.serving.reply import write_error, write_reply
+from tf_cyclegan.serving.repository import ModelSpec
+
+_log = logging.getLogger(__name__)
+_WHERE = r"/v1/models(?:/(?P<name>[^/:]+)){}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_PREDICT = re.compile(_WHERE.format("") + r":(?P<verb>(?-i:predict|classify|regress))", re.IGNORECASE)
+_STATUS = re.compile(_WHERE.format("?") + r"(?P<metadata>/(?-i:metadata))?", re.IGNORECASE)
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_RETRY_SECONDS = 1
+
+
+class Rest:
+    """TensorFlow Serving's routes, as an ASGI application: every error becomes a reply, none has a traceback.
+
+    Args:
+        repository: `Repository`.
+        limits: `Limits`.
+        admission: `Admission`.
+        telemetry: `Telemetry`.
+        cors: bool, lets pages of other origins call.
+    """
+
+    def __init__(self, repository, limits, admission, telemetry, cors):
+        self._repository = repository
+        self._limits = limits
+        self._admission = admission
+        self._telemetry = telemetry
+        self._headers = _CORS if cors else {}
+        self._bodies = BodyReader(limits)
+
+    async def __call__(self, scope, receive, send):
+        path = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
+        if not path.lower().startswith("/v1/"):
+            response = _reply(write_error(f"Not found: {scope['method']} {path}"), 404)
+        else:
+            response = await self._answer(scope, path, receive)
+        if response is not None:
+            if scope["app"].state.stopping:
+                response.headers["Connection"] = "close"
+            await response(scope, receive, send)
+
+    async def _answer(self, scope, path, receive):
+        try:
+            return _reply(await self._route(scope, path, receive), headers=self._headers)
+        except Disconnected:
+            return None
+        except ServingError as error:
+            return _error_reply(error, self._headers)
+        except MemoryError:
+            return _error_reply(ServingError("RESOURCE_EXHAUSTED", "The server is out of memory"), self._headers)
+        except Exception:
+            _log.exception("%s %s failed", scope["method"], path)
+            return _error_reply(ServingError("INTERNAL", "The server failed; its log says why."), self._headers)
+
+    async def _route(self, scope, path, receive):
+        method, headers = scope["method"], Headers(scope=scope)
+        if method == "OPTIONS":
+            return _preflight(headers)
+        if method == "POST" and (match := _PREDICT.fullmatch(path)):
+            return await self._predict(_spec(match), match["verb"], headers, receive)
+        if method == "GET" and (match := _STATUS.fullmatch(path)):
+            return self._describe(_spec(match), match["metadata"])
+        raise invalid(f"Malformed request: {method} {path}")
+
+    # ---- status and metadata ----
+
+    def _describe(self, spec, metadata):
+        if not spec.name:
+            raise invalid("Missing model name in request.")
+        return self._metadata(spec) if metadata else self._status(spec)
+
+    def _status(self, spec):
+        versions = [
+            {
+                "version": str(number),
+                "state": state,
+                "status": {
+                    "error_code": error.code if error else "OK",
+                    "error_message": error.message if error else "",
+                },
+            }
+            for number, state, error in self._repository.status(spec)
+        ]
+        return _proto_json({"model_version_status": versions}).encode()
+
+    def _metadata(self, spec):
+        with self._repository.use(spec) as version:
+            model = _proto_json({"name": version.name, "signature_name": "", "version": str(version.number)})
+            signatures = _proto_json({"signature_def": version.engine.metadata()})
+        # Put together as TensorFlow Serving does, line breaks included.
+        return f'{{\n"model_spec":{model},\n"metadata": {{"signature_def": {signatures}}}\n}}\n'.encode()
+
+    # ---- predict ----
+
+    async def _predict(self, spec, verb, headers, receive):
+        started, error = time.monotonic(), None
+        try:
+            return await self._compute(spec, verb, headers, receive)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            known = spec.name if self._repository.knows(spec.name) else ""
+            self._telemetry.count(known, error, time.monotonic() - started)
+
+    async def _compute(self, spec, verb, headers, receive):
+        packed = is_gzip(headers)
+        async with self._bodies.read(headers, receive) as body:
+
+            def work(deadline):
+                plain = gunzip(body, self._limits.max_body_bytes) if packed else body
+                return self._run(spec, verb, plain, deadline)
+
+            async def disconnected():
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+
+            return await self._admission.run(work, disconnected)
+
+    def _run(self, spec, verb, body, deadline):
+        """Bytes to bytes, in a thread."""
+        document = read_document(body)
+        name = signature_name(document)
+        with self._repository.use(spec) as version:
+            if verb != "predict":
+                raise invalid(f"The {verb} API takes tf.Example, which this server does not: use :predict")
+            if name not in version.engine.signatures:
+                raise invalid(f'Serving signature name: "{name}" not found in signature def')
+            inputs, rows = read_inputs(document, version.engine.signatures[name].inputs)
+            check_inputs(inputs, self._limits)
+            seconds = deadline - time.monotonic()
+            outputs = version.engine.run(name, inputs, timeout_seconds=max(seconds, 0.001))
+        return write_reply(outputs, rows)
+
+
+def _spec(match):
+    version = match["version"]
+    if version and (len(version.lstrip("0")) > 19 or int(version) >= 2**63):
+        raise invalid(f"Failed to convert version: {version} to numeric.")
+    label = match["label"] and unquote(match["label"])
+    return ModelSpec(unquote(match["name"] or ""), int(version) if version else None, label)
+
+
+def _preflight(headers):
+    if not headers.get("origin", "").startswith(("http://", "https://")):
+        raise ServingError("FAILED_PRECONDITION", "Origin header must begin with http:// or https://")
+    return b""
+
+
+def _proto_json(value):
+    """JSON as protobuf prints it."""
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def _reply(body, status=200, headers=None):
+    return Response(body, status, {**(headers or {}), "Content-Type": "application/json"})
+
+
+def _error_reply(error, headers):
+    extra = {"Retry-After": str(_RETRY_SECONDS)} if error.http_status == 503 else {}
+    if error.http_status == 408:  # what comes after would be taken for the next request
+        extra["Connection"] = "close"
+    return _reply(write_error(error.message), error.http_status, {**headers, **extra})
