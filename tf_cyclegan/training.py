@@ -1,6 +1,7 @@
 """A training run: settings to data, model, callbacks, fit and resume. The only place that joins them."""
 
 import contextlib
+import inspect
 import json
 import time
 from pathlib import Path
@@ -137,28 +138,6 @@ def open_data(config, split="train"):
     )
 
 
-# Settings of a run that stand in the model's constructor under the same name.
-_MODEL_SETTINGS = (
-    "channels_b",
-    "filters",
-    "residual_blocks",
-    "normalization",
-    "dropout",
-    "padding",
-    "upsampling",
-    "initializer",
-    "discriminator_type",
-    "discriminator_filters",
-    "discriminator_layers",
-    "gan_mode",
-    "lambda_identity",
-    "lambda_adversarial",
-    "lambda_gradient_penalty",
-    "pool_size",
-    "seed",
-)
-
-
 def new_model(config, policy):
     """The untrained model of a resolved `TrainConfig`.
 
@@ -169,12 +148,11 @@ def new_model(config, policy):
         raise ValueError(f"`lambda_cycle` must be one weight or two. Received: lambda_cycle={config.lambda_cycle}")
     lambda_cycle = config.lambda_cycle if len(config.lambda_cycle) == 2 else config.lambda_cycle[0]
     model = MODELS[config.model]
+    # Settings of a run that the model's constructor has under the same name.
+    settings = {name: getattr(config, name) for name in inspect.signature(model).parameters if hasattr(config, name)}
     size = parse_size(config.image_size, "image_size", model.size_multiple) if config.fixed_size else (None, None)
     return model(
-        image_shape=(*size, config.channels),
-        lambda_cycle=lambda_cycle,
-        dtype=policy,
-        **{name: getattr(config, name) for name in _MODEL_SETTINGS},
+        **(settings | {"image_shape": (*size, config.channels), "lambda_cycle": lambda_cycle, "dtype": policy}),
     )
 
 
