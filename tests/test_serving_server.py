@@ -132,12 +132,12 @@ def test_bodies_have_a_limit_together(repository):
 @pytest.mark.parametrize(
     ("encoding", "body", "status"),
     [
-        ("gzip", gzip.compress(GOOD), 200),
-        ("GZIP", gzip.compress(GOOD), 200),
+        ("gzip", gzip.compress(GOOD, mtime=0), 200),
+        ("GZIP", gzip.compress(GOOD, mtime=0), 200),
         ("identity", GOOD, 200),
-        ("gzip", gzip.compress(GOOD)[:-9], 400),
+        ("gzip", gzip.compress(GOOD, mtime=0)[:-9], 400),
         ("gzip", GOOD, 400),
-        ("gzip", gzip.compress(b" " * 2000), 413),
+        ("gzip", gzip.compress(b" " * 2000, mtime=0), 413),
         ("br", GOOD, 415),
         ("gzip, gzip", GOOD, 415),
     ],
