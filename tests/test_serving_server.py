@@ -415,6 +415,12 @@ def test_addresses_that_cannot_be_had(tmp_path):
                 run_serve(ServeConfig(directory=tmp_path, **settings), print)
 
 
+def test_replies_do_not_wait_for_acknowledgements():
+    with server._listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        with listener.accept()[0] as connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(server, "_MISSING", "starlette")
     with pytest.raises(ValueError, match=r'serving needs starlette: pip install "tf_cyclegan\[serve\]"'):
