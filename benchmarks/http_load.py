@@ -18,7 +18,12 @@ class Sample:
 
 
 class Connections:
-    """Posts to one path over connections that are kept, as many as are needed at a time."""
+    """Posts to one path over connections that are kept, as many as are needed at a time.
+
+    None is used again that was idle for long: the server may be about to close it, which would count as a failure.
+    """
+
+    _IDLE_SECONDS = 3
 
     def __init__(self, url, path):
         address = urlsplit(url)
@@ -33,8 +38,7 @@ class Connections:
             return 0, b""
 
     async def _post(self, body):
-        stream = self._free.pop() if self._free else await asyncio.open_connection(self._host, self._port)
-        reader, writer = stream
+        reader, writer = self._take() or await asyncio.open_connection(self._host, self._port)
         try:
             head = f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
@@ -47,12 +51,18 @@ class Connections:
         if fields.get(b"connection") == b"close":
             writer.close()
         else:
-            self._free.append(stream)
+            self._free.append((time.perf_counter(), reader, writer))
         return int(lines[0].split()[1]), reply
+
+    def _take(self):
+        """The connection that was used last, or None."""
+        if self._free and time.perf_counter() - self._free[-1][0] > self._IDLE_SECONDS:
+            self.close()
+        return self._free.pop()[1:] if self._free else None
 
     def close(self):
         while self._free:
-            self._free.pop()[1].close()
+            self._free.pop()[2].close()
 
 
 async def _sample(connections, body, begin):

@@ -55,6 +55,12 @@ def body_of(*instances):
     return json.dumps({"instances": instances}).encode()
 
 
+def statuses(samples):
+    """How often each came; 0 is no reply."""
+    counts = collections.Counter(sample.status for sample in samples)
+    return [f"{status}: {count}" for status, count in sorted(counts.items())]
+
+
 def serve_generator(args, folder):
     """Exports a generator as it is used; returns it, its version folder and an image as PNG."""
     from tf_cyclegan.export import export_saved_model
@@ -150,10 +156,9 @@ def steady(args):
         before = server.resident_bytes()
         samples = open_loop(server.url, path, body, capacity / 2, args.requests / (capacity / 2))
         growth = (server.resident_bytes() - before) / 2**20
-    failed = sum(sample.status != 200 for sample in samples)
     row("capacity, requests/s", f"{capacity:.0f}")
     row("requests at half of it", len(samples))
-    row("failed", failed)
+    row("statuses", *statuses(samples))
     row("p50, p99, longest ms", *(f"{milliseconds(samples, share):.1f}" for share in (0.5, 0.99, 1)))
     row("memory grown, MiB each 1,000 requests", f"{growth / (len(samples) / 1000):.3f}")
 
@@ -173,7 +178,7 @@ def overload(args):
     good = [sample for sample in samples if sample.status == 200]
     row("capacity, requests/s", f"{capacity:.1f}")
     row("right replies/s at four times that", f"{goodput:.1f}", f"{goodput / capacity:.0%}")
-    row("statuses", *(f"{status}: {n}" for status, n in collections.Counter(s.status for s in samples).items()))
+    row("statuses", *statuses(samples))
     row("right replies, p50 and p99 ms", f"{milliseconds(good, 0.5):.0f}", f"{milliseconds(good, 0.99):.0f}")
     row("sent away, p50 and p99 ms", f"{milliseconds(shed, 0.5):.1f}", f"{milliseconds(shed, 0.99):.1f}")
     row("longest wait for any reply, ms", f"{milliseconds(samples, 1):.0f}")
