@@ -16,6 +16,7 @@ NETWORKS = {
     "resnet_6blocks_batch_dropout": lambda: networks.resnet_generator(
         (*ANY, 3), filters=8, residual_blocks=6, normalization="batch", dropout=0.5
     ),
+    "unet_256_batch_dropout": lambda: networks.unet_generator((*ANY, 3), filters=4),
     "patchgan_basic_instance": lambda: networks.patchgan_discriminator((*ANY, 3), filters=8),
     "patchgan_n2_batch": lambda: networks.patchgan_discriminator((*ANY, 6), filters=8, layers=2, normalization="batch"),
     "pixel_batch": lambda: networks.pixel_discriminator((*ANY, 6), filters=8, normalization="batch"),

@@ -9,6 +9,7 @@ from tf_cyclegan import networks
 
 BUILDERS = {
     "resnet_generator": lambda **s: networks.resnet_generator((None, None, 3), filters=4, residual_blocks=1, **s),
+    "unet_generator": lambda **s: networks.unet_generator((None, None, 3), filters=4, downsamplings=4, **s),
     "patchgan_discriminator": lambda **s: networks.patchgan_discriminator((None, None, 3), filters=4, **s),
     "four_stride_discriminator": lambda **s: networks.four_stride_discriminator((None, None, 3), filters=4, **s),
     "pixel_discriminator": lambda **s: networks.pixel_discriminator((None, None, 3), filters=4, **s),
@@ -25,6 +26,24 @@ def test_generator_has_the_published_number_of_parameters(blocks, parameters):
     # The published count includes the biases that instance normalization removes.
     removed = sum(layer.filters for layer in _convolutions(generator) if not layer.use_bias)
     assert generator.count_params() + removed == parameters
+
+
+def test_unet_has_the_published_number_of_parameters():
+    generator = networks.unet_generator()
+    assert sum(weight.numpy().size for weight in generator.trainable_weights) == 54_413_955
+
+
+@pytest.mark.parametrize("placement, levels", [("reference", [5, 6, 7]), ("paper", [6, 7, 8])])
+def test_dropout_of_the_unet_is_in_three_steps_of_the_decoder(placement, levels):
+    generator = networks.unet_generator(filters=4, dropout_placement=placement)
+    found = sorted(layer.name for layer in generator.layers if isinstance(layer, keras.layers.Dropout))
+    assert found == [f"up{level}_dropout" for level in levels]
+
+
+def test_unet_has_biases_where_no_normalization_removes_them():
+    generator = networks.unet_generator(filters=4, downsamplings=4, image_shape=(16, 16, 3), normalization="instance")
+    biased = {layer.name for layer in _convolutions(generator) if layer.use_bias}
+    assert biased == {"down1_conv", "down4_conv", "head_conv"}
 
 
 def test_discriminator_has_the_published_number_of_parameters():
@@ -158,6 +177,10 @@ def test_batch_normalization_begins_as_the_reference():
         ("resnet_generator", {"dropout": 1.0}),
         ("resnet_generator", {"initializer": "zeroes"}),
         ("resnet_generator", {"output_channels": 0}),
+        ("unet_generator", {"image_shape": (128, 128, 3)}),
+        ("unet_generator", {"downsamplings": 1}),
+        ("unet_generator", {"dropout": -0.5}),
+        ("unet_generator", {"dropout_placement": "none"}),
         ("patchgan_discriminator", {"layers": 0}),
         ("patchgan_discriminator", {"image_shape": (16, 16, 3)}),
         ("pixel_discriminator", {"filters": -4}),

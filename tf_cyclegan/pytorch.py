@@ -30,8 +30,8 @@ def load_state_dict(network, state):
     kept with it; a bias that PyTorch leaves out is 0. Prefixes of `DataParallel` and `torch.compile` are stripped.
 
     Args:
-        network: `keras.Model` made by `resnet_generator`, `patchgan_discriminator`, `four_stride_discriminator` or
-            `pixel_discriminator`.
+        network: `keras.Model` made by `resnet_generator`, `unet_generator`, `patchgan_discriminator`,
+            `four_stride_discriminator` or `pixel_discriminator`.
         state: dict, PyTorch names to arrays in PyTorch's layout, of any float dtype.
 
     Raises:
@@ -98,6 +98,8 @@ def _torch_prefixes(network):
     named = {layer.name: layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)}
     if "stem_conv" in named:
         positions = _resnet_positions(named)
+    elif "up2_bridge" in named:
+        positions = _unet_positions(named)
     elif "patch1_conv" in named:
         positions = _patchgan_positions(named)
     elif "pixel1_conv" in named:
@@ -139,6 +141,18 @@ def _residual_positions(named, name, prefix):
         f"{name}_2_conv": f"{prefix}.{second}",
         f"{name}_2_normalization": f"{prefix}.{second + 1}",
     }
+
+
+def _unet_positions(named):
+    """Each level stands inside the one above, after its convolution."""
+    positions = {"down1_conv": "model.model.0", "head_conv": "model.model.3"}
+    levels = sum(bool(re.fullmatch(r"down\d+_conv", name)) for name in named)
+    for level in range(2, levels + 1):
+        prefix = f"model.model.1{'.model.3' * (level - 2)}.model"
+        up = 3 if level == levels else 5
+        positions |= {f"down{level}_conv": f"{prefix}.1", f"down{level}_normalization": f"{prefix}.2"}
+        positions |= {f"up{level}_conv": f"{prefix}.{up}", f"up{level}_normalization": f"{prefix}.{up + 1}"}
+    return positions
 
 
 def _patchgan_positions(named):

@@ -52,22 +52,23 @@ class Blocks:
             name=f"{name}_conv",
         )(x)
 
-    def deconvolution(self, x, filters, name, use_bias=True):
+    def deconvolution(self, x, filters, name, use_bias=True, kernel_size=3):
         """PyTorch's `ConvTranspose2d(3, stride=2, padding=1, output_padding=1)`: twice the size, to the pixel.
 
         Of the 2n + 1 pixels of a full transposed convolution PyTorch drops the first; Keras's "same" drops the last.
+        With `kernel_size=4` it is `ConvTranspose2d(4, stride=2, padding=1)`, where both drop one on each side.
         """
         x = layers.Conv2DTranspose(
             filters,
-            3,
+            kernel_size,
             2,
-            "valid",
+            "valid" if kernel_size == 3 else "same",
             use_bias=use_bias,
             kernel_initializer=kernel_initializer(self.initializer),
             dtype=self.dtype,
             name=f"{name}_conv",
         )(x)
-        return layers.Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x)
+        return layers.Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x) if kernel_size == 3 else x
 
     @property
     def bias_before_normalization(self):

@@ -1,0 +1,109 @@
+"""The generator of pix2pix: an encoder and a decoder with a bridge at every size."""
+
+import keras
+from keras import layers
+
+from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.networks.blocks import Blocks, check_image_shape
+
+DROPOUT_PLACEMENTS = ("reference", "paper")
+# The steps of the decoder that double the size with fewer filters have no dropout, nor has the head.
+_WITHOUT_DROPOUT = 5
+
+
+def unet_generator(
+    image_shape=(256, 256, 3),
+    output_channels=3,
+    filters=64,
+    downsamplings=8,
+    normalization="batch",
+    dropout=0.5,
+    dropout_placement="reference",
+    initializer="normal",
+    name=None,
+    dtype=None,
+):
+    """The U-Net of pix2pix, equal to the PyTorch implementation's to the pixel.
+
+    Encoder: strided 4x4 convolutions that double the filters, up to eight times, until with 256 pixels and 8 steps one
+    pixel is left. Decoder: as many transposed ones, each on the output of the one before beside that of the encoder
+    of the same size.
+
+    Args:
+        image_shape: `(height, width, channels)`; height and width are multiples of 2^downsamplings, or None for any
+            size. Defaults to `(256, 256, 3)`.
+        output_channels: int, channels of the output. Defaults to 3.
+        filters: int, filters of the first convolution. Defaults to 64.
+        downsamplings: int of at least 2, steps of the encoder: 8 for the paper's 256 pixels, 7 for 128. Defaults to 8.
+        normalization: `"batch"`, `"instance"` or `"none"`. The first and the last convolution of the encoder and the
+            head have none. Defaults to `"batch"`.
+        dropout: float in [0, 1), share of activations dropped in `downsamplings - 5` steps of the decoder. Defaults
+            to 0.5.
+        dropout_placement: `"reference"`, the steps after the first, as in the PyTorch implementation, or `"paper"`,
+            from the first on. Defaults to `"reference"`.
+        initializer: as in `resnet_generator`. Defaults to `"normal"`.
+        name: optional name of the model. Defaults to `"unet_generator"`.
+        dtype: dtype or policy; None for the ambient policy. The output is float32 even when it is narrower.
+
+    Returns:
+        `keras.Model`, images `(batch, height, width, channels)` in [-1, 1] to images of the same size in [-1, 1].
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> unet_generator((128, 128, 1), downsamplings=7).output_shape
+        (None, 128, 128, 3)
+
+    Reference:
+        [Isola et al., 2016](https://arxiv.org/abs/1611.07004)
+    """
+    check_integer("downsamplings", downsamplings, 2)
+    check_image_shape(image_shape, multiple=2**downsamplings, smallest=2**downsamplings)
+    check_integer("output_channels", output_channels, 1)
+    check_integer("filters", filters, 1)
+    check_choice("dropout_placement", dropout_placement, DROPOUT_PLACEMENTS)
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    blocks = Blocks(normalization, initializer, dtype)
+    dropped = _dropped_levels(downsamplings, dropout_placement)
+
+    image = keras.Input(image_shape, name="image")
+    features = _encoder(blocks, image, filters, downsamplings)
+    x = features.pop()
+    for level in range(downsamplings, 1, -1):
+        bridge = features.pop()
+        x = _up(blocks, x, bridge.shape[-1], dropout if level in dropped else 0, f"up{level}")
+        x = layers.Concatenate(dtype=blocks.dtype, name=f"up{level}_bridge")([bridge, x])
+    x = blocks.deconvolution(blocks.relu(x, "head"), output_channels, "head", kernel_size=4)
+    x = layers.Activation("tanh", dtype=blocks.output_dtype, name="head_tanh")(x)
+    return keras.Model(image, x, name=name or "unet_generator")
+
+
+def _dropped_levels(downsamplings, placement):
+    """Levels of the decoder with dropout; it begins at level `downsamplings`."""
+    first = downsamplings - (placement == "reference")
+    return range(first, first - max(0, downsamplings - _WITHOUT_DROPOUT), -1)
+
+
+def _encoder(blocks, image, filters, downsamplings):
+    """The features of every level, the largest first."""
+    x, features = image, []
+    for level in range(1, downsamplings + 1):
+        name = f"down{level}"
+        normalized = 1 < level < downsamplings
+        # The reference has no bias beside batch normalization, not even where nothing is normalized.
+        use_bias = blocks.bias_before_normalization if normalized else blocks.normalization != "batch"
+        x = blocks.leaky_relu(x, name) if level > 1 else x
+        # "same" is right here: 4x4 with stride 2 takes one zero on each side of an even size.
+        width = filters * min(2 ** (level - 1), 8)
+        x = blocks.convolution(x, width, 4, name, strides=2, padding="same", use_bias=use_bias)
+        x = blocks.normalize(x, name) if normalized else x
+        features.append(x)
+    return features
+
+
+def _up(blocks, x, filters, dropout, name):
+    x = blocks.relu(x, name)
+    x = blocks.deconvolution(x, filters, name, blocks.bias_before_normalization, kernel_size=4)
+    return blocks.dropout(blocks.normalize(x, name), dropout, name)
