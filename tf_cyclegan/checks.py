@@ -19,6 +19,12 @@ def check_integer(name, value, minimum=None):
         raise ValueError(f"`{name}` must be an integer{least}. Received: {name}={value!r}")
 
 
+def check_share(name, value):
+    """Raises `ValueError` unless `value` is in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value}")
+
+
 def with_flags(message, settings, **flags):
     """Calls the arguments that an error names in backticks by the flags of a command line.
 

@@ -58,9 +58,23 @@ def _load_run(folder, report):
 def _load_keras(path):
     if not zipfile.is_zipfile(path):
         raise ValueError(f"`model` cannot be read: it is not a whole .keras file. Received: model={str(path)!r}")
+    return read_model(_load_file, path)
+
+
+def read_model(reader, path):
+    """What `reader` makes of a model's file or folder.
+
+    Raises:
+        ValueError: if it fails, in one line; a damaged model fails in any of the readers' ways.
+    """
     try:
-        return _load_file(path)
+        return reader(path)
     except MemoryError:
         raise
-    except Exception as error:  # a damaged file fails in any of the readers' ways
-        raise ValueError(f"`model` cannot be read: {' '.join(str(error).split())}. Received: {path}") from error
+    except Exception as error:
+        raise ValueError(f"`model` cannot be read: {one_line(error)}. Received: model={str(path)!r}") from error
+
+
+def one_line(error):
+    """The words of an error, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -5,9 +5,10 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from tf_cyclegan.serving.engine import WARMUP_FILE
+
 # The size most networks are trained for.
 _SIDE = 256
-_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
 def write_warmup(path, name, functions, min_side):
@@ -26,7 +27,7 @@ def write_warmup(path, name, functions, min_side):
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError:
         return False
-    file = os.path.join(path, _FILE)
+    file = os.path.join(path, WARMUP_FILE)
     os.makedirs(os.path.dirname(file), exist_ok=True)
     with tf.io.TFRecordWriter(file) as writer:
         for signature_name, function in functions.items():

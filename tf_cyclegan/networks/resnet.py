@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.checks import check_choice, check_integer, check_share
 from tf_cyclegan.networks.blocks import PADDINGS, Blocks, check_image_shape
 
 UPSAMPLINGS = ("deconvolution", "resize")
@@ -66,8 +66,7 @@ def resnet_generator(
     check_integer("residual_blocks", residual_blocks, 0)
     check_choice("padding", padding, PADDINGS)
     check_choice("upsampling", upsampling, UPSAMPLINGS)
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    check_share("dropout", dropout)
     blocks = Blocks(normalization, initializer, dtype)
 
     image = keras.Input(image_shape, name="image")

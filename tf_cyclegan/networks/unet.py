@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.checks import check_choice, check_integer, check_share
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
 
 DROPOUT_PLACEMENTS = ("reference", "paper")
@@ -63,8 +63,7 @@ def unet_generator(
     check_integer("output_channels", output_channels, 1)
     check_integer("filters", filters, 1)
     check_choice("dropout_placement", dropout_placement, DROPOUT_PLACEMENTS)
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    check_share("dropout", dropout)
     blocks = Blocks(normalization, initializer, dtype)
     dropped = _dropped_levels(downsamplings, dropout_placement)
 

@@ -12,7 +12,7 @@ from tf_cyclegan.serving.codec import Signature, TensorInfo
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
 
 _log = logging.getLogger(__name__)
-_WARMUP = "assets.extra/tf_serving_warmup_requests"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
 class Engine:
@@ -93,7 +93,7 @@ class Engine:
         Raises:
             ServingError: if one fails; TensorFlow Serving would not load such a version.
         """
-        path = os.path.join(self.path, _WARMUP)
+        path = os.path.join(self.path, WARMUP_FILE)
         if not os.path.exists(path):
             return 0
         try:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_cyclegan.checks import check_choice
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.trained import load_trained
+from tf_cyclegan.trained import load_trained, one_line, read_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Translator:
         try:
             return np.asarray(self.function(image[None]), np.float32)[0]
         except (tf.errors.OpError, ServingError) as error:
-            raise ValueError(f"the model cannot translate it: {_one_line(error)}") from error
+            raise ValueError(f"the model cannot translate it: {one_line(error)}") from error
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ def open_translator(path, direction=None, report=lambda line: None):
     path = Path(path)
     if version := _exported_version(path):
         _check_exported_direction(version, direction)
-        with contextlib.closing(_read(Engine, version)) as engine:
+        with contextlib.closing(read_model(Engine, version)) as engine:
             yield _from_engine(engine, path)
     else:
         model, value_range = _load(path, report)
@@ -140,16 +140,3 @@ def _value_range(config):
     except (OSError, ValueError):
         return None
     return found and tuple(found)
-
-
-def _read(reader, path):
-    try:
-        return reader(path)
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file fails in any of the readers' ways
-        raise ValueError(f"`model` cannot be read: {_one_line(error)}. Received: model={str(path)!r}") from error
-
-
-def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
