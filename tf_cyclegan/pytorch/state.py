@@ -1,12 +1,13 @@
-"""Weights of the PyTorch implementations in the networks here, without needing torch.
+"""State dicts: loading them into a network, exactly or not at all.
 
 A state dict is a dict of NumPy arrays by PyTorch's names and in PyTorch's layout.
 """
 
 import re
 
-import keras
 import numpy as np
+
+from tf_cyclegan.pytorch.names import torch_prefixes
 
 # Keras weight -> PyTorch's name of it.
 _PARAMETERS = {
@@ -38,7 +39,7 @@ def load_state_dict(network, state):
         ValueError: if a weight is missing, left over, or of another shape; it names the first. Nothing is loaded then.
     """
     state = {_canonical_name(name): np.asarray(value) for name, value in state.items()}
-    prefixes = _torch_prefixes(network)
+    prefixes = torch_prefixes(network)
     values = [
         (weight, _value_of(weight, f"{prefix}.{_PARAMETERS[weight.name]}", state))
         for layer, prefix in prefixes.items()
@@ -91,76 +92,3 @@ def _check_nothing_left(state, prefixes):
                 f"`state` has {key!r}, for which the network has no place. "
                 "Compare `normalization`, `residual_blocks`, `layers`, `dropout`, `padding` and `upsampling`."
             )
-
-
-def _torch_prefixes(network):
-    """Maps every layer that may have weights to PyTorch's name for it."""
-    named = {layer.name: layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)}
-    if "stem_conv" in named:
-        positions = _resnet_positions(named)
-    elif "up2_bridge" in named:
-        positions = _unet_positions(named)
-    elif "patch1_conv" in named:
-        positions = _patchgan_positions(named)
-    elif "pixel1_conv" in named:
-        positions = {
-            "pixel1_conv": "net.0",
-            "pixel2_conv": "net.2",
-            "pixel2_normalization": "net.3",
-            "head_conv": "net.5",
-        }
-    else:
-        raise ValueError(f"`network` must be a network of tf_cyclegan.networks. Received: {network.name!r}")
-    return {named[name]: prefix for name, prefix in positions.items() if name in named}
-
-
-def _resnet_positions(named):
-    positions = {}
-    for name, index in {"stem": 1, "down1": 4, "down2": 7}.items():
-        positions |= {f"{name}_conv": f"model.{index}", f"{name}_normalization": f"model.{index + 1}"}
-    blocks = sum(bool(re.fullmatch(r"block\d+_add", name)) for name in named)
-    for block in range(1, blocks + 1):
-        positions |= _residual_positions(named, f"block{block}", f"model.{9 + block}.conv_block")
-    index = 10 + blocks
-    for name in ("up1", "up2"):
-        index += f"{name}_resize" in named
-        positions |= {f"{name}_conv": f"model.{index}", f"{name}_normalization": f"model.{index + 1}"}
-        index += 3
-    # A module of reflection padding stands before the head.
-    return positions | {"head_conv": f"model.{index + 1}"}
-
-
-def _residual_positions(named, name, prefix):
-    # PyTorch pads with zeros inside the convolution: no module of its own, so the others move up.
-    padded = not isinstance(named[f"{name}_1_pad"], keras.layers.ZeroPadding2D)
-    first = int(padded)
-    second = first + 3 + (f"{name}_dropout" in named) + int(padded)
-    return {
-        f"{name}_1_conv": f"{prefix}.{first}",
-        f"{name}_1_normalization": f"{prefix}.{first + 1}",
-        f"{name}_2_conv": f"{prefix}.{second}",
-        f"{name}_2_normalization": f"{prefix}.{second + 1}",
-    }
-
-
-def _unet_positions(named):
-    """Each level stands inside the one above, after its convolution."""
-    positions = {"down1_conv": "model.model.0", "head_conv": "model.model.3"}
-    levels = sum(bool(re.fullmatch(r"down\d+_conv", name)) for name in named)
-    for level in range(2, levels + 1):
-        prefix = f"model.model.1{'.model.3' * (level - 2)}.model"
-        up = 3 if level == levels else 5
-        positions |= {f"down{level}_conv": f"{prefix}.1", f"down{level}_normalization": f"{prefix}.2"}
-        positions |= {f"up{level}_conv": f"{prefix}.{up}", f"up{level}_normalization": f"{prefix}.{up + 1}"}
-    return positions
-
-
-def _patchgan_positions(named):
-    convolutions = sum(bool(re.fullmatch(r"patch\d+_conv", name)) for name in named)
-    positions = {"patch1_conv": "model.0"}
-    for number in range(2, convolutions + 1):
-        index = 2 + 3 * (number - 2)
-        positions |= {f"patch{number}_conv": f"model.{index}", f"patch{number}_normalization": f"model.{index + 1}"}
-    # The four-stride variant has a module of one-sided padding before its head.
-    one_sided = named["head_pad"].padding[0] == (2, 1)
-    return positions | {"head_conv": f"model.{2 + 3 * (convolutions - 1) + one_sided}"}

@@ -1,0 +1,83 @@
+"""PyTorch's names of the layers of the networks here."""
+
+import re
+
+import keras
+
+
+def torch_prefixes(network):
+    """Maps every layer that may have weights to PyTorch's name for it.
+
+    Raises:
+        ValueError: if `network` is none of `tf_cyclegan.networks`.
+    """
+    named = {layer.name: layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)}
+    for marker, positions in _FAMILIES.items():
+        if marker in named:
+            return {named[name]: prefix for name, prefix in positions(named).items() if name in named}
+    raise ValueError(f"`network` must be a network of tf_cyclegan.networks. Received: {network.name!r}")
+
+
+def _resnet_positions(named):
+    positions = {}
+    for name, index in {"stem": 1, "down1": 4, "down2": 7}.items():
+        positions |= {f"{name}_conv": f"model.{index}", f"{name}_normalization": f"model.{index + 1}"}
+    blocks = sum(bool(re.fullmatch(r"block\d+_add", name)) for name in named)
+    for block in range(1, blocks + 1):
+        positions |= _residual_positions(named, f"block{block}", f"model.{9 + block}.conv_block")
+    index = 10 + blocks
+    for name in ("up1", "up2"):
+        index += f"{name}_resize" in named
+        positions |= {f"{name}_conv": f"model.{index}", f"{name}_normalization": f"model.{index + 1}"}
+        index += 3
+    # A module of reflection padding stands before the head.
+    return positions | {"head_conv": f"model.{index + 1}"}
+
+
+def _residual_positions(named, name, prefix):
+    # PyTorch pads with zeros inside the convolution: no module of its own, so the others move up.
+    padded = not isinstance(named[f"{name}_1_pad"], keras.layers.ZeroPadding2D)
+    first = int(padded)
+    second = first + 3 + (f"{name}_dropout" in named) + int(padded)
+    return {
+        f"{name}_1_conv": f"{prefix}.{first}",
+        f"{name}_1_normalization": f"{prefix}.{first + 1}",
+        f"{name}_2_conv": f"{prefix}.{second}",
+        f"{name}_2_normalization": f"{prefix}.{second + 1}",
+    }
+
+
+def _unet_positions(named):
+    """Each level stands inside the one above, after its convolution."""
+    positions = {"down1_conv": "model.model.0", "head_conv": "model.model.3"}
+    levels = sum(bool(re.fullmatch(r"down\d+_conv", name)) for name in named)
+    for level in range(2, levels + 1):
+        prefix = f"model.model.1{'.model.3' * (level - 2)}.model"
+        up = 3 if level == levels else 5
+        positions |= {f"down{level}_conv": f"{prefix}.1", f"down{level}_normalization": f"{prefix}.2"}
+        positions |= {f"up{level}_conv": f"{prefix}.{up}", f"up{level}_normalization": f"{prefix}.{up + 1}"}
+    return positions
+
+
+def _patchgan_positions(named):
+    convolutions = sum(bool(re.fullmatch(r"patch\d+_conv", name)) for name in named)
+    positions = {"patch1_conv": "model.0"}
+    for number in range(2, convolutions + 1):
+        index = 2 + 3 * (number - 2)
+        positions |= {f"patch{number}_conv": f"model.{index}", f"patch{number}_normalization": f"model.{index + 1}"}
+    # The four-stride variant has a module of one-sided padding before its head.
+    one_sided = named["head_pad"].padding[0] == (2, 1)
+    return positions | {"head_conv": f"model.{2 + 3 * (convolutions - 1) + one_sided}"}
+
+
+def _pixel_positions(named):
+    return {"pixel1_conv": "net.0", "pixel2_conv": "net.2", "pixel2_normalization": "net.3", "head_conv": "net.5"}
+
+
+# The layer by which a network is recognized.
+_FAMILIES = {
+    "stem_conv": _resnet_positions,
+    "up2_bridge": _unet_positions,
+    "patch1_conv": _patchgan_positions,
+    "pixel1_conv": _pixel_positions,
+}
