@@ -25,6 +25,14 @@ def check_share(name, value):
         raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value}")
 
 
+def check_weight(name, value, pair=False):
+    """Raises `ValueError` unless `value` is a number of at least 0, or with `pair` also two of them."""
+    values = value if pair and isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
+    if not all(isinstance(v, (int, float)) and v >= 0 for v in values):
+        expected = "a number of at least 0" + (" or a pair (forward, backward) of them" if pair else "")
+        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")
+
+
 def with_flags(message, settings, **flags):
     """Calls the arguments that an error names in backticks by the flags of a command line.
 

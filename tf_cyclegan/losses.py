@@ -13,7 +13,8 @@ def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
     """What a generator pays for images that the discriminator does not take for real.
 
     Args:
-        fake_scores: float tensor of any shape, the discriminator's raw scores (no sigmoid) of generated images.
+        fake_scores: float tensor of any shape, the discriminator's raw scores (no sigmoid) of generated images; or a
+            list of them, one a scale, whose losses are summed.
         gan_mode: `"lsgan"` (least squares), `"vanilla"` (non-saturating cross entropy), `"hinge"` or `"wgangp"`.
             Defaults to `"lsgan"`.
 
@@ -28,6 +29,8 @@ def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
         [Lim and Ye, 2017](https://arxiv.org/abs/1705.02894), [Gulrajani et al., 2017](https://arxiv.org/abs/1704.00028)
     """
     check_choice("gan_mode", gan_mode, GAN_MODES)
+    if isinstance(fake_scores, (list, tuple)):
+        return sum(generator_adversarial_loss(scores, gan_mode) for scores in fake_scores)
     fake_scores = _wide(fake_scores)
     if gan_mode == "lsgan":
         return ops.mean(ops.square(fake_scores - 1))
@@ -42,8 +45,9 @@ def discriminator_adversarial_loss(real_scores, fake_scores, gan_mode="lsgan"):
     lsgan and vanilla are halved, as the CycleGAN paper's section 4 has it; hinge and wgangp stand as in their papers.
 
     Args:
-        real_scores: float tensor of any shape, raw scores of real images.
-        fake_scores: float tensor of any shape, raw scores of generated images.
+        real_scores: float tensor of any shape, raw scores of real images; or a list of them, one a scale, whose losses
+            are summed.
+        fake_scores: raw scores of generated images, of the same structure.
         gan_mode: as in `generator_adversarial_loss`. Defaults to `"lsgan"`.
 
     Returns:
@@ -53,6 +57,9 @@ def discriminator_adversarial_loss(real_scores, fake_scores, gan_mode="lsgan"):
         ValueError: if `gan_mode` is unknown.
     """
     check_choice("gan_mode", gan_mode, GAN_MODES)
+    if isinstance(real_scores, (list, tuple)):
+        pairs = zip(real_scores, fake_scores, strict=True)
+        return sum(discriminator_adversarial_loss(real, fake, gan_mode) for real, fake in pairs)
     real_scores, fake_scores = _wide(real_scores), _wide(fake_scores)
     if gan_mode == "lsgan":
         return 0.5 * (ops.mean(ops.square(real_scores - 1)) + ops.mean(ops.square(fake_scores)))

@@ -1,5 +1,7 @@
 """What every translation model shares: the train step, two optimizers, losses in the logs, saving."""
 
+import inspect
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -20,19 +22,31 @@ class TranslationModel(keras.Model):
     - `forward(batch, training)`, a dict of images;
     - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, dicts of
       weighted scalars whose sums are the objectives;
-    - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first` and `size_multiple`.
+    - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first`, `size_multiple`,
+      `paired`, `new_optimizer(learning_rate)`, `displayed(images, domain)` and `notes`.
+
+    Every argument of a subclass's constructor becomes an attribute of the same name, from which `get_config` is made;
+    a network stands there only if it was given.
 
     Args:
         name: optional name.
         dtype: dtype or policy of the networks, as `"mixed_bfloat16"`; None for the ambient policy.
+        networks: dict of the `network_arguments` as they were given, None where the model makes its own.
     """
 
     directions = ("ab", "ba")
     discriminator_first = False
     size_multiple = 4
+    # Whether image i of A belongs to image i of B in training.
+    paired = False
+    # Constructor arguments that take networks.
+    network_arguments = ()
+    # What who exports a generator should know of it, lines of text.
+    notes = ()
 
-    def __init__(self, name=None, dtype=None):
+    def __init__(self, name=None, dtype=None, networks=None):
         super().__init__(name=name, dtype=dtype)
+        self._given_networks = [key for key, network in (networks or {}).items() if network is not None]
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
         self._followed_rate = self.add_weight(
             shape=(), dtype="float32", initializer="zeros", trainable=False, autocast=False, name="followed_rate"
@@ -74,15 +88,35 @@ class TranslationModel(keras.Model):
 
     # ---- training ----
 
+    def new_optimizer(self, learning_rate=2e-4):
+        """The paper's optimizer, an Adam with `beta_1` of 0.5.
+
+        Args:
+            learning_rate: float or schedule. Defaults to 2e-4.
+        """
+        return Adam(learning_rate)
+
+    def displayed(self, images, domain):
+        """Images of a domain as people want to see them: as they are, where nothing else is said.
+
+        Args:
+            images: float array `(batch, height, width, channels)`.
+            domain: `"a"` or `"b"`.
+
+        Returns:
+            Float array in [-1, 1], `(batch, height, width, channels)`.
+        """
+        return images
+
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, jit_compile=False, **kwargs):
-        """Configures training. Without arguments it is the CycleGAN paper's recipe, at a constant learning rate.
+        """Configures training. Without arguments it is the paper's recipe, at a constant learning rate.
 
         Stock callbacks that set `model.optimizer.learning_rate`, the generators', move the discriminators' rate in
         the same proportion.
 
         Args:
             generator_optimizer, discriminator_optimizer: optimizers or their names. Default to
-                `tf_cyclegan.optimizers.Adam(2e-4, beta_1=0.5)`.
+                `new_optimizer()`.
             jit_compile: bool, whether to compile with XLA, which is slower on CPUs. Defaults to False.
             **kwargs: `steps_per_execution`, `run_eagerly` and `auto_scale_loss`, as in `keras.Model.compile`.
 
@@ -105,7 +139,7 @@ class TranslationModel(keras.Model):
 
     def _prepared(self, optimizer, variables, auto_scale_loss):
         """Keras scales the loss of one optimizer only, and restores moments only into built ones."""
-        optimizer = keras.optimizers.get(optimizer or Adam())
+        optimizer = keras.optimizers.get(optimizer or self.new_optimizer())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if self.dtype_policy.name == "mixed_float16" and auto_scale_loss and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -231,7 +265,33 @@ class TranslationModel(keras.Model):
                 state.assign(store[f"{_RANDOM_STATE}{index}"])
 
     def get_config(self):
-        return {"name": self.name, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
+        """The constructor's arguments, as what JSON knows."""
+        given = self._given_networks
+        left_out = {"self", "name", "dtype", *self.network_arguments} - set(given)
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name not in left_out]
+        return {
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            **{name: _serialized(getattr(self, name)) for name in names},
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(
+            **{
+                name: keras.saving.deserialize_keras_object(value, custom_objects) if _is_object(value) else value
+                for name, value in config.items()
+            }
+        )
+
+
+def _serialized(value):
+    plain = value is None or isinstance(value, (bool, int, float, str, tuple, list))
+    return value if plain else keras.saving.serialize_keras_object(value)
+
+
+def _is_object(value):
+    return isinstance(value, dict) and "class_name" in value
 
 
 def _check_compile_arguments(kwargs, generator_optimizer, discriminator_optimizer):

@@ -1,21 +1,14 @@
 """CycleGAN: unpaired translation by cycle consistency."""
 
 import keras
-import tensorflow as tf
 
 from tf_cyclegan import losses
-from tf_cyclegan.checks import check_choice, check_integer
-from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.models import parts
 from tf_cyclegan.models.base import TranslationModel
-from tf_cyclegan.networks import (
-    four_stride_discriminator,
-    patchgan_discriminator,
-    pixel_discriminator,
-    resnet_generator,
-)
+from tf_cyclegan.networks import resnet_generator
 from tf_cyclegan.networks.blocks import check_image_shape
 
-DISCRIMINATOR_TYPES = ("patch", "pixel", "four_stride")
 _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
@@ -66,6 +59,8 @@ class CycleGAN(TranslationModel):
         [Zhu et al., 2017](https://arxiv.org/abs/1703.10593)
     """
 
+    network_arguments = _NETWORKS
+
     def __init__(
         self,
         image_shape=(256, 256, 3),
@@ -94,7 +89,8 @@ class CycleGAN(TranslationModel):
         name=None,
         dtype=None,
     ):
-        super().__init__(name=name, dtype=dtype)
+        given = (generator_ab, generator_ba, discriminator_a, discriminator_b)
+        super().__init__(name, dtype, dict(zip(_NETWORKS, given, strict=True)))
         self.image_shape = tuple(image_shape)
         self.channels_b = self.image_shape[-1] if channels_b is None else channels_b
         self.filters = filters
@@ -117,14 +113,13 @@ class CycleGAN(TranslationModel):
         self.seed = seed
         self._check_settings()
 
-        given = (generator_ab, generator_ba, discriminator_a, discriminator_b)
-        self._own_networks = [name for name, network in zip(_NETWORKS, given, strict=True) if network is not None]
         channels_a = self.image_shape[-1]
         self.generator_ab = generator_ab or self._new_generator(channels_a, self.channels_b, "generator_ab")
         self.generator_ba = generator_ba or self._new_generator(self.channels_b, channels_a, "generator_ba")
         self.discriminator_a = discriminator_a or self._new_discriminator(channels_a, "discriminator_a")
         self.discriminator_b = discriminator_b or self._new_discriminator(self.channels_b, "discriminator_b")
-        self._check_penalized_discriminators()
+        if gan_mode == "wgangp":
+            parts.check_penalized(self.discriminators)
         self.pool_a = self._new_pool(channels_a, "pool_a")
         self.pool_b = self._new_pool(self.channels_b, "pool_b")
         self._penalty_seed = keras.random.SeedGenerator(seed)
@@ -132,12 +127,11 @@ class CycleGAN(TranslationModel):
 
     def _check_settings(self):
         check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
-        check_choice("discriminator_type", self.discriminator_type, DISCRIMINATOR_TYPES)
-        check_integer("pool_size", self.pool_size, 0)
+        check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
         check_integer("channels_b", self.channels_b, 1)
         check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
         for name in ("lambda_cycle", "lambda_identity", "lambda_adversarial", "lambda_gradient_penalty"):
-            _check_weight(name, getattr(self, name), pair=name == "lambda_cycle")
+            check_weight(name, getattr(self, name), pair=name == "lambda_cycle")
         if not any((*self.cycle_weights, self.lambda_adversarial)):
             raise ValueError(
                 "`lambda_cycle` and `lambda_adversarial` must not both be 0: nothing is left to learn from. "
@@ -148,26 +142,7 @@ class CycleGAN(TranslationModel):
                 f"`lambda_identity` must be 0 when the domains differ in channels ({self.image_shape[-1]} and "
                 f"{self.channels_b}). Received: lambda_identity={self.lambda_identity}"
             )
-        if self.pool_size and None in self.image_shape:
-            raise ValueError(
-                f"`pool_size` must be 0 unless the height and width of `image_shape` are known. "
-                f"Received: pool_size={self.pool_size}, image_shape={self.image_shape}"
-            )
-
-        if self.pool_size and tf.distribute.has_strategy():
-            raise ValueError(
-                "`pool_size` must be 0 under a distribution strategy: a pool is not shared between replicas. "
-                f"Received: pool_size={self.pool_size}"
-            )
-
-    def _check_penalized_discriminators(self):
-        """The gradient penalty is of each image alone; batch statistics would mix them."""
-        for network in self.discriminators if self.gan_mode == "wgangp" else ():
-            if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network._flatten_layers()):
-                raise ValueError(
-                    "`normalization` must not be 'batch' in a discriminator with `gan_mode='wgangp'`. "
-                    f"Received: batch normalization in {network.name!r}"
-                )
+        parts.check_pool(self.pool_size, self.image_shape)
 
     def _new_generator(self, channels_in, channels_out, name):
         return resnet_generator(
@@ -185,27 +160,10 @@ class CycleGAN(TranslationModel):
         )
 
     def _new_discriminator(self, channels, name):
-        builder = {
-            "patch": patchgan_discriminator,
-            "pixel": pixel_discriminator,
-            "four_stride": four_stride_discriminator,
-        }[self.discriminator_type]
-        layers = {"layers": self.discriminator_layers} if self.discriminator_type == "patch" else {}
-        return builder(
-            (*self.image_shape[:2], channels),
-            filters=self.discriminator_filters,
-            normalization=self.normalization,
-            initializer=self.initializer,
-            name=name,
-            dtype=self.dtype_policy,
-            **layers,
-        )
+        return parts.new_discriminator(self, (*self.image_shape[:2], channels), name)
 
     def _new_pool(self, channels, name):
-        images_dtype = "float64" if self.dtype_policy.variable_dtype == "float64" else "float32"
-        pool = ImagePool(self.pool_size, seed=self.seed, name=name, dtype=images_dtype)
-        pool.build((None, *self.image_shape[:2], channels))
-        return pool
+        return parts.new_pool(self, (*self.image_shape[:2], channels), name)
 
     # ---- the contract of a model ----
 
@@ -288,48 +246,3 @@ class CycleGAN(TranslationModel):
                 penalty = losses.gradient_penalty(discriminator, real, fake, self._penalty_seed)
                 terms[f"gradient_penalty_{domain}"] = self.lambda_gradient_penalty * penalty
         return terms
-
-    def get_config(self):
-        settings = (
-            "image_shape",
-            "channels_b",
-            "filters",
-            "residual_blocks",
-            "normalization",
-            "dropout",
-            "padding",
-            "upsampling",
-            "discriminator_type",
-            "discriminator_filters",
-            "discriminator_layers",
-            "lambda_cycle",
-            "lambda_identity",
-            "lambda_adversarial",
-            "lambda_gradient_penalty",
-            "gan_mode",
-            "pool_size",
-            "seed",
-        )
-        return {
-            **super().get_config(),
-            **{name: getattr(self, name) for name in settings},
-            "initializer": keras.saving.serialize_keras_object(self.initializer),
-            **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._own_networks},
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        restored = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("initializer", "dtype", *_NETWORKS)
-            if isinstance(config.get(name), dict)
-        }
-        return cls(**{**config, **restored})
-
-
-def _check_weight(name, value, pair):
-    values = value if pair and isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
-    numbers = all(isinstance(v, (int, float)) and v >= 0 for v in values)
-    if not numbers:
-        expected = "a number of at least 0" + (" or a pair (forward, backward) of them" if pair else "")
-        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")

@@ -1,0 +1,68 @@
+"""What several models make and check alike: discriminators of one scale and pools."""
+
+import keras
+import tensorflow as tf
+
+from tf_cyclegan.checks import check_integer
+from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.networks import four_stride_discriminator, patchgan_discriminator, pixel_discriminator
+
+DISCRIMINATORS = {
+    "patch": patchgan_discriminator,
+    "pixel": pixel_discriminator,
+    "four_stride": four_stride_discriminator,
+}
+
+
+def new_discriminator(model, image_shape, name):
+    """The discriminator that a model's settings ask for.
+
+    Args:
+        model: `TranslationModel` with `discriminator_type`, `discriminator_filters`, `discriminator_layers`,
+            `normalization` and `initializer`.
+        image_shape: `(height, width, channels)` of what it judges.
+        name: str.
+    """
+    layers = {"layers": model.discriminator_layers} if model.discriminator_type == "patch" else {}
+    return DISCRIMINATORS[model.discriminator_type](
+        image_shape,
+        filters=model.discriminator_filters,
+        normalization=model.normalization,
+        initializer=model.initializer,
+        name=name,
+        dtype=model.dtype_policy,
+        **layers,
+    )
+
+
+def check_penalized(discriminators):
+    """Raises `ValueError` where the gradient penalty, which is of each image alone, would meet batch statistics."""
+    for network in discriminators:
+        if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network._flatten_layers()):
+            raise ValueError(
+                "`normalization` must not be 'batch' in a discriminator with `gan_mode='wgangp'`. "
+                f"Received: batch normalization in {network.name!r}"
+            )
+
+
+def new_pool(model, image_shape, name):
+    """An `ImagePool` of `model.pool_size` images, built."""
+    images_dtype = "float64" if model.dtype_policy.variable_dtype == "float64" else "float32"
+    pool = ImagePool(model.pool_size, seed=model.seed, name=name, dtype=images_dtype)
+    pool.build((None, *image_shape))
+    return pool
+
+
+def check_pool(pool_size, image_shape):
+    """Raises `ValueError` unless a pool of so many images of this shape can be held."""
+    check_integer("pool_size", pool_size, 0)
+    if pool_size and None in image_shape:
+        raise ValueError(
+            f"`pool_size` must be 0 unless the height and width of `image_shape` are known. "
+            f"Received: pool_size={pool_size}, image_shape={image_shape}"
+        )
+    if pool_size and tf.distribute.has_strategy():
+        raise ValueError(
+            "`pool_size` must be 0 under a distribution strategy: a pool is not shared between replicas. "
+            f"Received: pool_size={pool_size}"
+        )
