@@ -7,18 +7,66 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import SMALL, random_batches, random_images
 
-from tf_cyclegan.models import MODELS
+from tf_cyclegan import losses
+from tf_cyclegan.export import export_saved_model
+from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.models import MODELS, TranslationModel
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
-models = pytest.mark.parametrize("name", MODELS)
+# As small as a model's settings allow, where `SMALL` does not do.
+SMALLER = {
+    "cyclegan": {"residual_blocks": 1},
+    "pix2pix": {},
+    "brightness": {},
+}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Brightness(TranslationModel):
+    """A model of few lines: one gain for each channel, learned from pairs, judged by their mean."""
+
+    paired = True
+    directions = ("ab",)
+
+    def __init__(self, image_shape=(32, 32, 3), filters=1, discriminator_filters=1, pool_size=0, name=None, dtype=None):
+        super().__init__(name, dtype)
+        self.image_shape, self.filters = tuple(image_shape), filters
+        self.discriminator_filters, self.pool_size = discriminator_filters, pool_size
+        any_size = keras.Input((None, None, image_shape[-1]))
+        gain = keras.layers.DepthwiseConv2D(1, dtype=self.dtype_policy)(any_size)
+        self.gain = keras.Model(any_size, keras.layers.Activation("tanh", dtype="float32")(gain), name="generator_ab")
+        score = keras.layers.Conv2D(1, 4, dtype=self.dtype_policy)(any_size)
+        self.judge = keras.Model(any_size, score, name="discriminator_b")
+        self.pool = ImagePool(pool_size, name="pool_b")
+        self.pool.build((None, *image_shape))
+        self.loss_names = ["adversarial_ab", "discriminator_b", "l1_ab"]
+        self.generators, self.discriminators = [self.gain], [self.judge]
+        self.build()
+
+    def generator(self, direction):
+        return {"ab": self.gain}[direction]
+
+    def forward(self, batch, training):
+        return {"fake_b": self.gain(batch[0], training=training)}
+
+    def generator_losses(self, batch, outputs, training=True):
+        adversarial = losses.generator_adversarial_loss(self.judge(outputs["fake_b"]))
+        return {"adversarial_ab": adversarial, "l1_ab": losses.reconstruction_loss(batch[1], outputs["fake_b"])}
+
+    def discriminator_losses(self, batch, outputs, training=True):
+        scores = self.judge(batch[1]), self.judge(outputs["fake_b"])
+        return {"discriminator_b": losses.discriminator_adversarial_loss(*scores)}
+
+
+ALL = {**MODELS, "brightness": Brightness}
+models = pytest.mark.parametrize("name", ALL)
 
 
 def small(name, **settings):
-    # One residual block where the model has a setting for it.
-    extra = {"residual_blocks": 1} if name == "cyclegan" else {}
-    model = MODELS[name](**{**SMALL, **extra, **settings})
+    model = ALL[name](**{**SMALL, **SMALLER[name], **settings})
     model.compile()
     return model
 
@@ -84,10 +132,10 @@ def test_what_is_loaded_trains_on_as_if_never_stopped(name, policy, tmp_path):
 def test_config_comes_back(name):
     model = small(name, dtype="mixed_bfloat16")
     config = json.loads(json.dumps(model.get_config()))
-    assert json.loads(json.dumps(MODELS[name].from_config(config).get_config())) == config
+    assert json.loads(json.dumps(ALL[name].from_config(config).get_config())) == config
 
 
-@models
+@pytest.mark.parametrize("name", MODELS)
 def test_a_saved_model_opens_in_a_fresh_process(name, tmp_path):
     model = small(name)
     model.save(tmp_path / "model.keras")
@@ -105,7 +153,8 @@ def test_a_saved_model_opens_in_a_fresh_process(name, tmp_path):
 def test_odd_sizes_are_mirrored_and_cropped_back(name):
     model = small(name)
     images = random_images(1, 33, 38)
-    padded = np.pad(images, ((0, 0), (0, 3), (0, 2), (0, 0)), "symmetric")
+    down, right = -33 % model.size_multiple, -38 % model.size_multiple
+    padded = np.pad(images, ((0, 0), (0, down), (0, right), (0, 0)), "symmetric")
     want = np.asarray(model.translate(padded))[:, :33, :38]
     np.testing.assert_allclose(model.translate(images), want, atol=1e-6)
     np.testing.assert_allclose(model.predict(images, verbose=0), want, atol=1e-6)
@@ -115,6 +164,23 @@ def test_odd_sizes_are_mirrored_and_cropped_back(name):
 def test_unknown_directions_are_named(name):
     with pytest.raises(ValueError, match="`direction`.*'sideways'"):
         small(name).translate(random_images(), "sideways")
+
+
+@models
+def test_a_generator_exports_as_a_network_of_its_own(name, tmp_path):
+    model = small(name)
+    direction = model.directions[-1]
+    path = export_saved_model(model.generator(direction), tmp_path / "exported", model.size_multiple)
+    images = random_images(2, 33, 38)
+    exported = tf.saved_model.load(path).signatures["tensor"](image=tf.constant(images))["translated"]
+    np.testing.assert_allclose(exported, model.translate(images, direction), atol=1e-5)
+
+
+@models
+def test_what_is_displayed_is_an_image(name):
+    model = small(name)
+    shown = np.asarray(model.displayed(random_images(2), "a"))
+    assert shown.shape[:3] == (2, 32, 32) and shown.shape[3] in (1, 3) and np.abs(shown).max() <= 1
 
 
 @models

@@ -15,7 +15,7 @@ LAYERS = [
     ["models", "data", "callbacks", "pytorch", "devices"],
     ["networks", "image_pool", "schedules", "optimizers"],
     ["layers", "losses", "images", "config", "commands"],
-    ["checks", "files"],
+    ["checks", "files", "defaults", "foreign_flags"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -51,7 +51,7 @@ def test_help_does_not_import_tensorflow():
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     text = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert "--dataset" in text and "(default: emoji)" in text
+    assert "--dataset" in text and "(default: emoji;" in text
 
 
 def registered_classes():

@@ -1,5 +1,7 @@
 """The training program, as a user runs it: small folders of noise, a few steps."""
 
+import dataclasses
+import inspect
 import json
 import os
 import signal
@@ -17,7 +19,9 @@ from conftest import random_images
 from tf_cyclegan import images
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import PYTORCH_FLAGS, TrainConfig, parse_size
+from tf_cyclegan.config import TrainConfig, parse_size
+from tf_cyclegan.defaults import DATASETS, MODEL_SETTINGS
+from tf_cyclegan.foreign_flags import PYTORCH_FLAGS
 
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
 
@@ -271,12 +275,11 @@ def test_an_output_folder_that_cannot_be_is_a_short_block(folder, tmp_path, capf
 
 
 def test_choices_of_the_flags_are_the_librarys():
-    from tf_cyclegan import losses
+    from tf_cyclegan import layers, losses
     from tf_cyclegan.data.cache import CACHES
     from tf_cyclegan.data.transforms import RESIZE_MODES
-    from tf_cyclegan.models import MODELS
-    from tf_cyclegan.models.cyclegan import DISCRIMINATOR_TYPES
-    from tf_cyclegan.networks import blocks
+    from tf_cyclegan.models import MODELS, parts, pix2pix
+    from tf_cyclegan.networks import blocks, unet
 
     hints = typing.get_type_hints(TrainConfig)
     choices = {
@@ -284,10 +287,42 @@ def test_choices_of_the_flags_are_the_librarys():
         "cache": CACHES,
         "resize_mode": RESIZE_MODES,
         "model": MODELS,
-        "discriminator_type": DISCRIMINATOR_TYPES,
+        "discriminator_type": parts.DISCRIMINATORS,
+        "generator_type": pix2pix.GENERATOR_TYPES,
+        "direction": pix2pix.DIRECTIONS,
+        "inference_statistics": layers.INFERENCE_STATISTICS,
+        "dropout_placement": unet.DROPOUT_PLACEMENTS,
         "normalization": blocks.NORMALIZATIONS,
         "initializer": blocks.INITIALIZERS,
         "padding": blocks.PADDINGS,
     }
     for name, expected in choices.items():
-        assert set(typing.get_args(hints[name])) == set(expected), name
+        assert choices_of(hints[name]) == set(expected), name
+
+
+def choices_of(hint):
+    """The choices of a literal, also of one that may be None."""
+    literals = [hint] if typing.get_origin(hint) is typing.Literal else typing.get_args(hint)
+    return {choice for literal in literals for choice in typing.get_args(literal)}
+
+
+def test_every_setting_of_a_model_is_a_flag_of_it():
+    from tf_cyclegan.models import MODELS
+
+    flags = {field.name for field in dataclasses.fields(TrainConfig)}
+    for name, model in MODELS.items():
+        arguments = set(inspect.signature(model).parameters)
+        settings = set(MODEL_SETTINGS[name])
+        assert settings <= arguments & flags, name
+        # What is left is of the run and the data.
+        left = {"image_shape", "channels_b", "seed", "name", "dtype", *model.network_arguments}
+        assert arguments - settings <= left, name
+        assert model.paired == (DATASETS[name] == "emoji/lines")
+
+
+@pytest.mark.parametrize("name", MODEL_SETTINGS)
+def test_settings_of_other_models_are_refused(name, capfd):
+    other, flag = {"cyclegan": ("pix2pix", "--lambda-identity=1")}.get(name, ("cyclegan", "--lambda-l1=1"))
+    assert main(["train", f"--model={other}", flag, "--dry-run"]) == 2
+    error = capfd.readouterr().err
+    assert flag.split("=")[0] in error and f"--model {other}" in error and len(error.splitlines()) == 1

@@ -10,11 +10,12 @@ import tyro
 
 from tf_cyclegan.checks import with_flags
 from tf_cyclegan.commands import ExportConfig, ServeConfig, TranslateConfig
-from tf_cyclegan.config import PYTORCH_FLAGS, PYTORCH_MODELS, TrainConfig
+from tf_cyclegan.config import TrainConfig
+from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
 
-Image-to-image translation: CycleGAN in TensorFlow.
+Image-to-image translation in TensorFlow: CycleGAN, pix2pix, pix2pixHD and UNIT.
 
 commands:
   train       train a model on a data set, a folder or the bundled emoji
@@ -54,7 +55,7 @@ def _train(flags):
         return _fail(
             "\n".join(["flags of the PyTorch implementation:", *answers, "tf-cyclegan train --help lists all"])
         )
-    flags = [_native_model(flag) for flag in flags]
+    flags = [_native(flag) for flag in flags]
     config = tyro.cli(TrainConfig, args=flags, prog="tf-cyclegan train")
     with _quiet_import():
         from tf_cyclegan import training
@@ -95,10 +96,11 @@ def _positional(settings):
     return {field.name: field.name.upper() for field in fields}
 
 
-def _native_model(flag):
-    """`--model=cycle_gan`, as the PyTorch implementation has it, in our words."""
+def _native(flag):
+    """`--model=cycle_gan` and `--direction=BtoA`, as the PyTorch implementation has them, in our words."""
     name, _, value = flag.rpartition("=")
-    return f"{name}={PYTORCH_MODELS[value]}" if name == "--model" and value in PYTORCH_MODELS else flag
+    words = {"--model": PYTORCH_MODELS, "--direction": PYTORCH_DIRECTIONS}.get(name, {})
+    return f"{name}={words[value]}" if value in words else flag
 
 
 def _look_at_devices():

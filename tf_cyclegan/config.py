@@ -8,91 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tf_cyclegan.checks import check_integer
-
-# Flags of the PyTorch implementation and what they are called here.
-PYTORCH_FLAGS = {
-    "--batchSize": "--batch-size",
-    "--beta1": "nothing: Adam's beta 1 is 0.5; from Python, compile(Adam(beta_1=...))",
-    "--direction": "nothing: both directions are trained",
-    "--which_direction": "nothing: both directions are trained",
-    "--phase": "nothing: training takes the train split",
-    "--epoch": "--resume, which takes the newest checkpoint",
-    "--load_iter": "--resume, which takes the newest checkpoint",
-    "--init_gain": "nothing: it is 0.02",
-    "--lr_decay_iters": "--decay-epochs with --schedule=step",
-    "--serial_batches": "nothing: the order is random, and the same for the same --seed",
-    "--max_dataset_size": "nothing: all images are taken",
-    "--print_freq": "nothing: every step is counted",
-    "--display_freq": "nothing: every epoch has its sample grid",
-    "--save_latest_freq": "--checkpoint-steps",
-    "--use_wandb": "nothing: losses and pictures go to TensorBoard and the run folder",
-    "--dataroot": "--dataset=FOLDER",
-    "--name": "--output-dir=runs/NAME",
-    "--checkpoints_dir": "--output-dir",
-    "--dataset_mode": "--dataset (unpaired folders are recognized)",
-    "--crop_size": "--image-size",
-    "--fineSize": "--image-size",
-    "--loadSize": "--load-size",
-    "--preprocess": "--resize-mode",
-    "--input_nc": "--channels",
-    "--output_nc": "--channels-b",
-    "--ngf": "--filters",
-    "--ndf": "--discriminator-filters",
-    "--netG": "--residual-blocks=9 (or 6)",
-    "--netD": "--discriminator-type",
-    "--n_layers_D": "--discriminator-layers",
-    "--norm": "--normalization",
-    "--no_dropout": "--dropout=0, the default",
-    "--init_type": "--initializer",
-    "--n_epochs": "--epochs",
-    "--niter": "--epochs",
-    "--n_epochs_decay": "--decay-epochs",
-    "--niter_decay": "--decay-epochs",
-    "--lr": "--learning-rate",
-    "--lr_policy": "--schedule",
-    "--lambda_A": "--lambda-cycle=FORWARD BACKWARD",
-    "--lambda_B": "--lambda-cycle=FORWARD BACKWARD",
-    "--continue_train": "--resume, the default",
-    "--epoch_count": "--resume, which knows the epoch itself",
-    "--gpu_ids": "nothing: TensorFlow takes the GPU it finds (CUDA_VISIBLE_DEVICES chooses)",
-    "--num_threads": "nothing: the input pipeline sets its own",
-    "--display_id": "nothing: losses and pictures go to TensorBoard and the run folder",
-    "--no_html": "nothing: losses and pictures go to TensorBoard and the run folder",
-    "--save_epoch_freq": "nothing: every epoch is saved; --keep-checkpoints says how many stay",
-}
-# Its names of models, and what --model calls them.
-PYTORCH_MODELS = {
-    "cycle_gan": "cyclegan",
-}
-
-_PAPER = {
-    "image_size": "256",
-    "filters": 64,
-    "residual_blocks": 9,
-    "discriminator_filters": 64,
-    "upsampling": "deconvolution",
-    "lambda_adversarial": 1.0,
-    "lambda_identity": 0.5,
-    "batch_size": 1,
-    "learning_rate": 2e-4,
-    "epochs": 100,
-    "decay_epochs": 100,
-}
-# A run of minutes: few steps of more images at a higher rate, and more weight on keeping shape and color. With the full
-# adversarial weight the discriminators, who soon know 600 drawings by heart, drive the generators to speckles.
-_EMOJI = {
-    "image_size": "64",
-    "filters": 24,
-    "residual_blocks": 6,
-    "discriminator_filters": 32,
-    "upsampling": "resize",
-    "lambda_adversarial": 0.25,
-    "lambda_identity": 1.0,
-    "batch_size": 4,
-    "learning_rate": 4e-4,
-    "epochs": 6,
-    "decay_epochs": 18,
-}
+from tf_cyclegan.defaults import DATASETS, recipe, unused_settings
 
 
 def _derived(kind, default, metavar=None):
@@ -104,9 +20,9 @@ def _derived(kind, default, metavar=None):
 class TrainConfig:
     """Trains a model that translates images between two domains."""
 
-    dataset: str = "emoji"
+    dataset: _derived(str, "emoji; emoji/lines for models of pairs", "NAME|FOLDER") = None
     """emoji, emoji/lines, cycle_gan/NAME (horse2zebra, monet2photo, ...: TensorFlow Datasets downloads it), or a folder
-    with trainA, trainB, testA, testB."""
+    with trainA, trainB, testA, testB; pairs may also stand side by side in the files of train and test."""
     data_a: _derived(Path, "none", "FOLDER") = None
     """Folder of domain A; with --data-b, in the place of --dataset."""
     data_b: _derived(Path, "none", "FOLDER") = None
@@ -136,44 +52,56 @@ class TrainConfig:
     cache: Literal["memory", "disk", "none"] = "memory"
     """Where decoded images are kept."""
 
-    model: Literal["cyclegan"] = "cyclegan"
-    """What to train."""
-    filters: _derived(int, "24 for emoji, else 64", "INT") = None
+    model: Literal["cyclegan", "pix2pix"] = "cyclegan"
+    """What to train. pix2pix needs pairs."""
+    direction: _derived(Literal["ab", "ba"], "ab") = None
+    """pix2pix: the direction that is learned."""
+    generator_type: _derived(Literal["unet", "resnet"], "unet") = None
+    """pix2pix: the generator."""
+    filters: _derived(int, "64; for emoji fewer", "INT") = None
     """Filters of the generator's first convolution."""
-    residual_blocks: _derived(int, "6 for emoji and below 256 pixels, else 9", "INT") = None
+    downsamplings: _derived(int, "as many as --image-size allows, at most 8", "INT") = None
+    """pix2pix: how often the U-Net halves the image, whose sides are multiples of 2^N."""
+    residual_blocks: _derived(int, "6 below 256 pixels, else 9", "INT") = None
     """Residual blocks of the generator."""
-    normalization: Literal["instance", "batch", "none"] = "instance"
+    normalization: _derived(Literal["instance", "batch", "none"], "instance; batch for pix2pix") = None
     """Normalization of all networks."""
-    dropout: float = 0.0
-    """Share of activations dropped in the residual blocks."""
-    padding: Literal["reflect", "replicate", "zero"] = "reflect"
+    inference_statistics: _derived(Literal["image", "moving"], "image") = None
+    """pix2pix: what batch normalization takes when images are translated: their own statistics or those of training."""
+    dropout: _derived(float, "0; 0.5 for pix2pix", "FLOAT") = None
+    """Share of activations dropped in the generator."""
+    dropout_placement: _derived(Literal["reference", "paper"], "reference") = None
+    """pix2pix: in which steps of the U-Net's decoder."""
+    padding: _derived(Literal["reflect", "replicate", "zero"], "reflect") = None
     """Padding of the residual blocks."""
-    upsampling: _derived(Literal["deconvolution", "resize"], "resize for emoji, else deconvolution") = None
+    upsampling: _derived(Literal["deconvolution", "resize"], "deconvolution; resize for cyclegan on emoji") = None
     """deconvolution is the paper's; resize leaves no grid pattern."""
-    initializer: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
+    initializer: _derived(Literal["normal", "xavier", "kaiming", "orthogonal"], "normal") = None
     """How convolutions begin."""
-    discriminator_type: Literal["patch", "pixel", "four_stride"] = "patch"
+    discriminator_type: _derived(Literal["patch", "pixel", "four_stride"], "patch") = None
     """patch is the 70x70 PatchGAN."""
     discriminator_filters: _derived(int, "32 for emoji, else 64", "INT") = None
     """Filters of the discriminator's first convolution."""
-    discriminator_layers: int = 3
+    discriminator_layers: _derived(int, "3", "INT") = None
     """Strided convolutions of the patch discriminator."""
-    gan_mode: Literal["lsgan", "vanilla", "hinge", "wgangp"] = "lsgan"
+    gan_mode: _derived(Literal["lsgan", "vanilla", "hinge", "wgangp"], "lsgan; vanilla for pix2pix") = None
     """The adversarial loss."""
-    lambda_cycle: tuple[float, ...] = (10.0,)
-    """Weight of the cycle loss, or two: forward and backward."""
+    lambda_cycle: _derived(tuple[float, ...], "10") = None
+    """cyclegan: weight of the cycle loss, or two: forward and backward."""
     lambda_identity: _derived(float, "1 for emoji, else 0.5; 0 if the domains differ in channels", "FLOAT") = None
-    """Weight of the identity loss, relative to --lambda-cycle."""
-    lambda_adversarial: _derived(float, "0.25 for emoji, else 1", "FLOAT") = None
+    """cyclegan: weight of the identity loss, relative to --lambda-cycle."""
+    lambda_l1: _derived(float, "100", "FLOAT") = None
+    """pix2pix: weight of the difference from the right answer."""
+    lambda_adversarial: _derived(float, "1; 0.25 for cyclegan on emoji", "FLOAT") = None
     """Weight of the adversarial loss."""
-    lambda_gradient_penalty: float = 10.0
+    lambda_gradient_penalty: _derived(float, "10", "FLOAT") = None
     """Weight of the gradient penalty of --gan-mode=wgangp."""
-    pool_size: int = 50
+    pool_size: _derived(int, "50; 0 for pix2pix", "INT") = None
     """Generated images in each discriminator's history; 0 for none."""
 
-    epochs: _derived(int, f"{_EMOJI['epochs']} for emoji, else 100", "INT") = None
+    epochs: _derived(int, "100; for emoji few", "INT") = None
     """Epochs at the full learning rate."""
-    decay_epochs: _derived(int, f"{_EMOJI['decay_epochs']} for emoji, else 100", "INT") = None
+    decay_epochs: _derived(int, "100; for emoji few", "INT") = None
     """Epochs after them, in which the rate falls."""
     steps: _derived(int, "none", "INT") = None
     """End the run after this many steps, whatever the epochs."""
@@ -181,8 +109,10 @@ class TrainConfig:
     """Images of each domain in a step."""
     learning_rate: _derived(float, "4e-4 for emoji, else 2e-4", "FLOAT") = None
     """Adam's learning rate."""
-    schedule: Literal["linear", "step", "cosine", "constant"] = "linear"
-    """linear: constant for --epochs, then down over --decay-epochs. step: a tenth every --decay-epochs."""
+    schedule: _derived(Literal["linear", "step", "cosine", "constant"], "linear") = None
+    """linear: constant for --epochs, then down over --decay-epochs. step: times --decay-rate every --decay-epochs."""
+    decay_rate: _derived(float, "0.1", "FLOAT") = None
+    """Factor of --schedule=step."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: bfloat16 on TPUs, on GPUs since Ampere and on CPUs with AMX, else float32."""
     jit_compile: bool = False
@@ -214,17 +144,26 @@ class TrainConfig:
         """
         if (self.data_a is None) != (self.data_b is None):
             raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
-        recipe = dict(_EMOJI if self.is_emoji else _PAPER)
-        if max(parse_size(self.image_size or recipe["image_size"], "image_size")) < 256:
-            recipe["residual_blocks"] = 6
-        recipe["output_dir"] = Path("runs", self._run_name())
-        recipe["channels_b"] = self.channels
-        if self.channels_b not in (None, self.channels):
-            recipe["lambda_identity"] = 0.0
-        chosen = {name: value for name, value in recipe.items() if getattr(self, name) is None}
+        self._check_model_settings()
+        if self.dataset is None:
+            return dataclasses.replace(self, dataset=DATASETS[self.model]).resolved()
+        image_size = self.image_size or recipe(self.model, self.is_emoji, small=False)["image_size"]
+        small = max(parse_size(image_size, "image_size")) < 256
+        values = recipe(self.model, self.is_emoji, small)
+        values |= {"output_dir": Path("runs", self._run_name()), "channels_b": self.channels}
+        if "lambda_identity" in values and self.channels_b not in (None, self.channels):
+            values["lambda_identity"] = 0.0
+        chosen = {name: value for name, value in values.items() if getattr(self, name) is None}
         resolved = dataclasses.replace(self, **chosen)
         resolved._check()
         return resolved
+
+    def _check_model_settings(self):
+        for name in unused_settings(self.model):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"`{name}` has no use with `model` {self.model}. Received: {name}={getattr(self, name)}"
+                )
 
     def _check(self):
         """What the model and the data do not check themselves."""
@@ -254,10 +193,12 @@ class TrainConfig:
 
     def _run_name(self):
         if self.data_a is not None:
-            return f"{Path(self.data_a).name}-{Path(self.data_b).name}"
-        if Path(self.dataset).is_dir():
-            return Path(self.dataset).resolve().name
-        return self.dataset.replace("cycle_gan/", "").replace("/", "-")
+            name = f"{Path(self.data_a).name}-{Path(self.data_b).name}"
+        elif Path(self.dataset).is_dir():
+            name = Path(self.dataset).resolve().name
+        else:
+            name = self.dataset.replace("cycle_gan/", "").replace("/", "-")
+        return name if self.model == "cyclegan" else f"{name}-{self.model}"
 
     def to_dict(self):
         """The settings as what JSON knows."""

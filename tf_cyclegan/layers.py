@@ -1,12 +1,13 @@
-"""Keras layers that the networks share: padding as PyTorch defines it and instance normalization."""
+"""Keras layers that the networks share: padding as PyTorch defines it, instance and batch normalization."""
 
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.checks import check_choice, check_integer
 
 # One fused kernel an image beats moments arithmetic up to about this many images on CPUs.
 _LARGEST_FUSED_BATCH = 4
+INFERENCE_STATISTICS = ("moving", "image")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
@@ -92,47 +93,7 @@ class InstanceNormalization(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        if self._is_fusable(inputs):
-            return self._fused(inputs)
-        return self._by_moments(inputs)
-
-    def _is_fusable(self, inputs):
-        """The fused kernel wants channels last, has no float64, and takes one image a call: unknown batches cannot."""
-        rank, batch = inputs.shape.rank, inputs.shape[0]
-        channels_last = rank == 4 and self.axis in (-1, 3)
-        return channels_last and inputs.dtype != tf.float64 and batch is not None and 1 <= batch <= _LARGEST_FUSED_BATCH
-
-    def _fused(self, inputs):
-        """On a batch of one, batch normalization in training mode is instance normalization, gradient included."""
-        if inputs.dtype == tf.float32:
-            inputs = _without_rough_mean(inputs, (1, 2))
-        channels = inputs.shape[-1] or tf.shape(inputs)[-1]
-        gamma = tf.ones(channels) if self.gamma is None else tf.cast(self.gamma, tf.float32)
-        beta = tf.zeros(channels) if self.beta is None else tf.cast(self.beta, tf.float32)
-        images = [inputs] if inputs.shape[0] == 1 else tf.split(inputs, inputs.shape[0])
-        outputs = [
-            tf.raw_ops.FusedBatchNormV3(
-                x=image, scale=gamma, offset=beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
-            ).y
-            for image in images
-        ]
-        return outputs[0] if len(outputs) == 1 else tf.concat(outputs, axis=0)
-
-    def _by_moments(self, inputs):
-        x = tf.cast(inputs, tf.float64 if inputs.dtype == tf.float64 else tf.float32)
-        channel_axis = self.axis % x.shape.rank
-        pixels = [axis for axis in range(1, x.shape.rank) if axis != channel_axis]
-        if channel_axis == 3 and x.shape.rank == 4:
-            x = _without_rough_mean(x, (1, 2))
-        mean, variance = tf.nn.moments(x, pixels, keepdims=True)
-        factor = tf.math.rsqrt(variance + self.epsilon)
-        weight_shape = [-1 if axis == channel_axis else 1 for axis in range(x.shape.rank)]
-        if self.gamma is not None:
-            factor *= tf.reshape(tf.cast(self.gamma, x.dtype), weight_shape)
-        y = (x - mean) * factor
-        if self.beta is not None:
-            y += tf.reshape(tf.cast(self.beta, x.dtype), weight_shape)
-        return tf.cast(y, inputs.dtype)
+        return _normalize_images(inputs, self.axis, self.epsilon, self.gamma, self.beta)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -151,6 +112,88 @@ class InstanceNormalization(keras.layers.Layer):
             "beta_constraint": keras.constraints.serialize(self.beta_constraint),
             "gamma_constraint": keras.constraints.serialize(self.gamma_constraint),
         }
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's, with a choice of the statistics that it normalizes by outside of training.
+
+    A network trained on batches of one image has never seen another normalization than that by the image's own
+    statistics; pix2pix is therefore tested with them. An answer then depends on the image alone, whatever the batch.
+
+    Args:
+        inference_statistics: `"moving"`, the averages over training, or `"image"`, those of each image alone.
+            Defaults to `"moving"`.
+        **kwargs: of `keras.layers.BatchNormalization`.
+
+    Raises:
+        ValueError: if `inference_statistics` is neither.
+
+    Reference:
+        [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167), [Isola et al., 2016](https://arxiv.org/abs/1611.07004),
+        section 3.2 of the second.
+    """
+
+    def __init__(self, inference_statistics="moving", **kwargs):
+        super().__init__(**kwargs)
+        check_choice("inference_statistics", inference_statistics, INFERENCE_STATISTICS)
+        self.inference_statistics = inference_statistics
+
+    def call(self, inputs, training=None, mask=None):
+        if training or self.inference_statistics == "moving":
+            return super().call(inputs, training=training, mask=mask)
+        return _normalize_images(inputs, self.axis, self.epsilon, self.gamma, self.beta)
+
+    def get_config(self):
+        return {**super().get_config(), "inference_statistics": self.inference_statistics}
+
+
+def _normalize_images(inputs, axis, epsilon, gamma, beta):
+    """Each channel of each image to zero mean and unit variance, times `gamma` plus `beta`, which may be None."""
+    if _is_fusable(inputs, axis):
+        return _fused(inputs, epsilon, gamma, beta)
+    return _by_moments(inputs, axis, epsilon, gamma, beta)
+
+
+def _is_fusable(inputs, axis):
+    """The fused kernel wants channels last, has no float64, and takes one image a call: unknown batches cannot."""
+    rank, batch = inputs.shape.rank, inputs.shape[0]
+    channels_last = rank == 4 and axis in (-1, 3)
+    return channels_last and inputs.dtype != tf.float64 and batch is not None and 1 <= batch <= _LARGEST_FUSED_BATCH
+
+
+def _fused(inputs, epsilon, gamma, beta):
+    """On a batch of one, batch normalization in training mode is instance normalization, gradient included."""
+    if inputs.dtype == tf.float32:
+        inputs = _without_rough_mean(inputs, (1, 2))
+    channels = inputs.shape[-1] or tf.shape(inputs)[-1]
+    gamma = tf.ones(channels) if gamma is None else tf.cast(gamma, tf.float32)
+    beta = tf.zeros(channels) if beta is None else tf.cast(beta, tf.float32)
+    images = [inputs] if inputs.shape[0] == 1 else tf.split(inputs, inputs.shape[0])
+    outputs = [
+        tf.raw_ops.FusedBatchNormV3(
+            x=image, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+        ).y
+        for image in images
+    ]
+    return outputs[0] if len(outputs) == 1 else tf.concat(outputs, axis=0)
+
+
+def _by_moments(inputs, axis, epsilon, gamma, beta):
+    x = tf.cast(inputs, tf.float64 if inputs.dtype == tf.float64 else tf.float32)
+    channel_axis = axis % x.shape.rank
+    pixels = [axis for axis in range(1, x.shape.rank) if axis != channel_axis]
+    if channel_axis == 3 and x.shape.rank == 4:
+        x = _without_rough_mean(x, (1, 2))
+    mean, variance = tf.nn.moments(x, pixels, keepdims=True)
+    factor = tf.math.rsqrt(variance + epsilon)
+    weight_shape = [-1 if axis == channel_axis else 1 for axis in range(x.shape.rank)]
+    if gamma is not None:
+        factor *= tf.reshape(tf.cast(gamma, x.dtype), weight_shape)
+    y = (x - mean) * factor
+    if beta is not None:
+        y += tf.reshape(tf.cast(beta, x.dtype), weight_shape)
+    return tf.cast(y, inputs.dtype)
 
 
 def _without_rough_mean(images, pixels):

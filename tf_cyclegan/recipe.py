@@ -22,7 +22,7 @@ def learning_rate(config, steps_per_epoch):
             config.learning_rate, steps_per_epoch, config.epochs, config.decay_epochs
         )
     if config.schedule == "step":
-        return schedules.StepDecay(config.learning_rate, steps_per_epoch, config.decay_epochs)
+        return schedules.StepDecay(config.learning_rate, steps_per_epoch, config.decay_epochs, config.decay_rate)
     if config.schedule == "cosine":
         return schedules.CosineDecay(config.learning_rate, steps_per_epoch, total_epochs)
     return schedules.ConstantThenLinearDecay(config.learning_rate, steps_per_epoch, total_epochs, decay_epochs=0)
@@ -42,33 +42,39 @@ def learning_rate_table(config):
 def describe_cost(model, config):
     """Lines with parameters, multiply-adds and the memory to expect of one training step."""
     size = parse_size(config.image_size, "image_size")
-    costs = [_network_cost(net, size) for net in (*model.generators, *model.discriminators)]
-    generators, discriminators = costs[: len(model.generators)], costs[len(model.generators) :]
+    generator, discriminator = model.generator(model.directions[0]), model.discriminators[0]
     parameters = sum(network.count_params() for network in (*model.generators, *model.discriminators))
-    # A generator runs for translation, reconstruction and identity; a discriminator three times (once with its input's
-    # gradient only). A backward pass costs two forward ones.
-    passes = 2 + bool(config.lambda_identity)
-    step_macs = 3 * config.batch_size * (passes * sum(c[0] for c in generators) + 3 * sum(c[0] for c in discriminators))
-    activations = passes * sum(c[1] for c in generators) + 3 * sum(c[1] for c in discriminators)
+    forward_macs, activations = _step_cost(model, size, (config.channels, config.channels_b))
     width = 4 if model.dtype_policy.compute_dtype == "float32" else 2
     pools = 4 * sum(weight.shape.num_elements() for weight in model.weights if "pool" in weight.path)
     memory = _BASE_BYTES + 16 * parameters + pools + width * config.batch_size * activations
-    generator = model.generators[0]
     return [
-        f"  generator      {generator.count_params():>12,} parameters  {generators[0][0] / 1e9:8.2f} G multiply-adds",
-        f"  discriminator  {model.discriminators[0].count_params():>12,} parameters  "
-        f"{discriminators[0][0] / 1e9:8.2f} G multiply-adds",
-        f"  all networks   {parameters:>12,} parameters  {step_macs / 1e9:8.2f} G multiply-adds a training step",
+        f"  generator      {_network_line(generator, size)}",
+        f"  discriminator  {_network_line(discriminator, size)}",
+        # A backward pass costs two forward ones.
+        f"  all networks   {parameters:>12,} parameters  {3 * config.batch_size * forward_macs / 1e9:8.2f} G "
+        "multiply-adds a training step",
         f"  memory         about {memory / 1e9:.1f} GB, {pools / 1e9:.2f} GB of it pools; the image cache is extra",
     ]
 
 
-def _network_cost(network, size):
-    """Multiply-adds and activations of one forward pass on one image, counted in the graph."""
-    channels = network.input_shape[-1]
-    specification = tf.TensorSpec((1, *size, channels), "float32")
-    graph = tf.function(lambda images: network(images, training=True)).get_concrete_function(specification).graph
-    operations = graph.get_operations()
+def _network_line(network, size):
+    macs, _ = _cost(lambda images: network(images, training=True), [(*size, network.input_shape[-1])])
+    return f"{network.count_params():>12,} parameters  {macs / 1e9:8.2f} G multiply-adds"
+
+
+def _step_cost(model, size, channels):
+    def losses(*batch):
+        outputs = model.forward(batch, training=True)
+        return model.generator_losses(batch, outputs), model.discriminator_losses(batch, outputs)
+
+    return _cost(losses, [(*size, count) for count in channels])
+
+
+def _cost(function, shapes):
+    """Multiply-adds and activations of a function of one image each of these shapes, counted in its graph."""
+    specifications = [tf.TensorSpec((1, *shape), "float32") for shape in shapes]
+    operations = tf.function(function).get_concrete_function(*specifications).graph.get_operations()
     tensors = [tensor for operation in operations for tensor in operation.outputs if tensor.shape.rank == 4]
     return sum(map(_multiply_adds, operations)), sum(tensor.shape.num_elements() or 0 for tensor in tensors)
 

@@ -15,7 +15,6 @@ from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.optimizers import Adam
 
 # The emoji default on two cores of an AMD EPYC (Zen 3), alone and beside other work, for the warning at the start.
 _SLOW_EMOJI_MINUTES = "40 to 65"
@@ -144,16 +143,20 @@ def new_model(config, policy):
     Raises:
         ValueError: if a setting is out of its range.
     """
-    if len(config.lambda_cycle) not in (1, 2):
-        raise ValueError(f"`lambda_cycle` must be one weight or two. Received: lambda_cycle={config.lambda_cycle}")
-    lambda_cycle = config.lambda_cycle if len(config.lambda_cycle) == 2 else config.lambda_cycle[0]
     model = MODELS[config.model]
     # Settings of a run that the model's constructor has under the same name.
     settings = {name: getattr(config, name) for name in inspect.signature(model).parameters if hasattr(config, name)}
     size = parse_size(config.image_size, "image_size", model.size_multiple) if config.fixed_size else (None, None)
-    return model(
-        **(settings | {"image_shape": (*size, config.channels), "lambda_cycle": lambda_cycle, "dtype": policy}),
-    )
+    settings |= {"image_shape": (*size, config.channels), "dtype": policy}
+    if config.lambda_cycle is not None:
+        settings["lambda_cycle"] = _one_or_two(config.lambda_cycle)
+    return model(**settings)
+
+
+def _one_or_two(weights):
+    if len(weights) not in (1, 2):
+        raise ValueError(f"`lambda_cycle` must be one weight or two. Received: lambda_cycle={weights}")
+    return weights if len(weights) == 2 else weights[0]
 
 
 def _compile(model, config, steps_per_epoch):
@@ -164,7 +167,7 @@ def _compile(model, config, steps_per_epoch):
         for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
             optimizer.learning_rate = rate
     else:
-        model.compile(Adam(rate), Adam(rate), jit_compile=config.jit_compile)
+        model.compile(model.new_optimizer(rate), model.new_optimizer(rate), jit_compile=config.jit_compile)
 
 
 # ---- the run folder ----

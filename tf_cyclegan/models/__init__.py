@@ -2,7 +2,8 @@
 
 from tf_cyclegan.models.base import TranslationModel
 from tf_cyclegan.models.cyclegan import CycleGAN
+from tf_cyclegan.models.pix2pix import Pix2Pix
 
-MODELS = {"cyclegan": CycleGAN}
+MODELS = {"cyclegan": CycleGAN, "pix2pix": Pix2Pix}
 
-__all__ = ["MODELS", "CycleGAN", "TranslationModel"]
+__all__ = ["MODELS", "CycleGAN", "Pix2Pix", "TranslationModel"]

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from tf_cyclegan.checks import check_choice
-from tf_cyclegan.layers import InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
+from tf_cyclegan.layers import BatchNormalization, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 
 NORMALIZATIONS = ("instance", "batch", "none")
 INITIALIZERS = ("normal", "xavier", "kaiming", "orthogonal")
@@ -21,11 +21,13 @@ class Blocks:
         normalization: `"instance"`, `"batch"` or `"none"`.
         initializer: of the kernels, see `kernel_initializer`.
         dtype: dtype or policy of every layer; None for the ambient policy.
+        inference_statistics: of batch normalization, see `layers.BatchNormalization`. Defaults to `"moving"`.
     """
 
     normalization: str = "instance"
     initializer: object = "normal"
     dtype: object = None
+    inference_statistics: str = "moving"
 
     def __post_init__(self):
         check_choice("normalization", self.normalization, NORMALIZATIONS)
@@ -83,7 +85,8 @@ class Blocks:
             return layer(x)
         if self.normalization == "batch":
             # PyTorch's momentum 0.1 is Keras's 0.9.
-            layer = layers.BatchNormalization(
+            layer = BatchNormalization(
+                self.inference_statistics,
                 momentum=0.9,
                 epsilon=1e-5,
                 gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),

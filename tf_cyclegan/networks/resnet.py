@@ -19,6 +19,7 @@ def resnet_generator(
     dropout=0.0,
     padding="reflect",
     upsampling="deconvolution",
+    inference_statistics="moving",
     initializer="normal",
     name=None,
     dtype=None,
@@ -40,6 +41,8 @@ def resnet_generator(
         padding: `"reflect"`, `"replicate"` or `"zero"`, of the residual blocks. Defaults to `"reflect"`.
         upsampling: `"deconvolution"`, the paper's, or `"resize"`: nearest-neighbor and a 3x3 convolution, which leaves
             no grid pattern. Defaults to `"deconvolution"`.
+        inference_statistics: `"moving"` or `"image"`, what batch normalization takes outside of training, see
+            `layers.BatchNormalization`. Defaults to `"moving"`.
         initializer: `"normal"` for N(0, 0.02), `"xavier"`, `"kaiming"`, `"orthogonal"` or a Keras initializer.
             Defaults to `"normal"`.
         name: optional name of the model. Defaults to `"resnet_generator"`.
@@ -67,7 +70,7 @@ def resnet_generator(
     check_choice("padding", padding, PADDINGS)
     check_choice("upsampling", upsampling, UPSAMPLINGS)
     check_share("dropout", dropout)
-    blocks = Blocks(normalization, initializer, dtype)
+    blocks = Blocks(normalization, initializer, dtype, inference_statistics)
 
     image = keras.Input(image_shape, name="image")
     encoder = _encoder(blocks, image_shape, filters)

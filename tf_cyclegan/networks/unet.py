@@ -19,6 +19,7 @@ def unet_generator(
     normalization="batch",
     dropout=0.5,
     dropout_placement="reference",
+    inference_statistics="moving",
     initializer="normal",
     name=None,
     dtype=None,
@@ -41,6 +42,8 @@ def unet_generator(
             to 0.5.
         dropout_placement: `"reference"`, the steps after the first, as in the PyTorch implementation, or `"paper"`,
             from the first on. Defaults to `"reference"`.
+        inference_statistics: `"moving"` or `"image"`, what batch normalization takes outside of training, see
+            `layers.BatchNormalization`. Defaults to `"moving"`.
         initializer: as in `resnet_generator`. Defaults to `"normal"`.
         name: optional name of the model. Defaults to `"unet_generator"`.
         dtype: dtype or policy; None for the ambient policy. The output is float32 even when it is narrower.
@@ -64,7 +67,7 @@ def unet_generator(
     check_integer("filters", filters, 1)
     check_choice("dropout_placement", dropout_placement, DROPOUT_PLACEMENTS)
     check_share("dropout", dropout)
-    blocks = Blocks(normalization, initializer, dtype)
+    blocks = Blocks(normalization, initializer, dtype, inference_statistics)
     dropped = _dropped_levels(downsamplings, dropout_placement)
 
     image = keras.Input(image_shape, name="image")

@@ -1,0 +1,97 @@
+"""The settings that each model has, and what they are where the user gives none. Imports no TensorFlow."""
+
+# Run settings of all models, of the CycleGAN and pix2pix papers.
+_RUN = {
+    "image_size": "256",
+    "batch_size": 1,
+    "learning_rate": 2e-4,
+    "schedule": "linear",
+    "epochs": 100,
+    "decay_epochs": 100,
+    "decay_rate": 0.1,
+}
+_DISCRIMINATOR = {"discriminator_type": "patch", "discriminator_filters": 64, "discriminator_layers": 3}
+
+# What is bundled for each model: a model of pairs needs pairs.
+DATASETS = {"cyclegan": "emoji", "pix2pix": "emoji/lines"}
+
+# A setting stands in a model's table only if the model has it. None leaves the value to the model.
+MODEL_SETTINGS = {
+    "cyclegan": {
+        **_DISCRIMINATOR,
+        "filters": 64,
+        "residual_blocks": 9,
+        "normalization": "instance",
+        "dropout": 0.0,
+        "padding": "reflect",
+        "upsampling": "deconvolution",
+        "initializer": "normal",
+        "gan_mode": "lsgan",
+        "lambda_cycle": (10.0,),
+        "lambda_identity": 0.5,
+        "lambda_adversarial": 1.0,
+        "lambda_gradient_penalty": 10.0,
+        "pool_size": 50,
+    },
+    "pix2pix": {
+        **_DISCRIMINATOR,
+        "direction": "ab",
+        "generator_type": "unet",
+        "filters": 64,
+        "downsamplings": None,
+        "residual_blocks": 9,
+        "padding": "reflect",
+        "upsampling": "deconvolution",
+        "normalization": "batch",
+        "inference_statistics": "image",
+        "dropout": 0.5,
+        "dropout_placement": "reference",
+        "initializer": "normal",
+        "gan_mode": "vanilla",
+        "lambda_l1": 100.0,
+        "lambda_adversarial": 1.0,
+        "lambda_gradient_penalty": 10.0,
+        "pool_size": 0,
+    },
+}
+# Below 256 pixels the CycleGAN paper takes 6 residual blocks.
+_SMALL_IMAGES = {"cyclegan": {"residual_blocks": 6}, "pix2pix": {"residual_blocks": 6}}
+
+_EMOJI_RUN = {"image_size": "64", "batch_size": 4, "learning_rate": 4e-4}
+# Runs of minutes: few steps of more images at a higher rate.
+_EMOJI = {
+    # More weight on keeping shape and color: with the full adversarial weight the discriminators, who soon know 600
+    # drawings by heart, drive the generators to speckles.
+    "cyclegan": {
+        "filters": 24,
+        "residual_blocks": 6,
+        "discriminator_filters": 32,
+        "upsampling": "resize",
+        "lambda_adversarial": 0.25,
+        "lambda_identity": 1.0,
+        "epochs": 6,
+        "decay_epochs": 18,
+    },
+    "pix2pix": {"filters": 32, "discriminator_filters": 32, "epochs": 6, "decay_epochs": 14},
+}
+
+
+def recipe(model, emoji, small):
+    """The values of all settings of a run that depend on the model or the data.
+
+    Args:
+        model: str, name of the model.
+        emoji: bool, whether the data are the bundled drawings.
+        small: bool, whether the images are below 256 pixels.
+
+    Returns:
+        dict.
+    """
+    values = {**_RUN, **MODEL_SETTINGS[model]}
+    values |= _SMALL_IMAGES.get(model, {}) if small else {}
+    return values | {**_EMOJI_RUN, **_EMOJI.get(model, {})} if emoji else values
+
+
+def unused_settings(model):
+    """The settings that other models have and this one does not."""
+    return sorted({name for settings in MODEL_SETTINGS.values() for name in settings} - set(MODEL_SETTINGS[model]))

@@ -1,0 +1,283 @@
+"""pix2pix: translation learned from pairs, judged together with what was translated."""
+
+import keras
+from keras import ops
+
+from tf_cyclegan import losses
+from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.layers import INFERENCE_STATISTICS
+from tf_cyclegan.models import parts
+from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.networks import resnet_generator, unet_generator
+from tf_cyclegan.networks.blocks import check_image_shape
+
+GENERATOR_TYPES = ("unet", "resnet")
+DIRECTIONS = ("ab", "ba")
+# The paper's 256 pixels are halved 8 times, to one; fewer than 5 times is no U-Net of pix2pix any more.
+_DOWNSAMPLINGS = (8, 5)
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class Pix2Pix(TranslationModel):
+    """Learns to translate from pairs of images: the first of a pair is the question, the second the answer.
+
+    The discriminator sees both together, `D(a, b)`. The generator minimizes, for vanilla,
+
+        lambda_adversarial * mean(-log sigmoid(D(a, G(a))))        `adversarial_ab`
+        + lambda_l1 * mean(|G(a) - b|)                             `l1_ab`
+
+    The discriminator is updated before the generator. With direction `"ba"` the names end in `_ba`, and `b` is the
+    question. Dropout is off in `translate`, so that the same image always gets the same answer.
+
+    Args:
+        image_shape: `(height, width, channels)` of domain A. Height and width may be None when `pool_size` is 0 and
+            `downsamplings` is given. Defaults to `(256, 256, 3)`.
+        channels_b: int, channels of domain B. Defaults to those of A.
+        direction: `"ab"` or `"ba"`, the one that is learned. Defaults to `"ab"`.
+        generator_type: `"unet"` or `"resnet"`. Defaults to `"unet"`.
+        filters: int, filters of the generator's first convolution. Defaults to 64.
+        downsamplings: int, steps of the U-Net, whose images have sides of multiples of 2^downsamplings. Defaults to
+            as many as `image_shape` allows, at most 8.
+        residual_blocks, padding, upsampling: of `networks.resnet_generator`, for `"resnet"`.
+        normalization, initializer: of all networks. Default to `"batch"` and `"normal"`.
+        inference_statistics: what batch normalization takes in `translate` and in exported models: `"image"`, those
+            of each image, as in training with batches of one and in the reference's test, or `"moving"`, the averages
+            over training. Defaults to `"image"`.
+        dropout: float in [0, 1). Defaults to 0.5.
+        dropout_placement: of `networks.unet_generator`, `"reference"` or `"paper"`. Defaults to `"reference"`.
+        discriminator_type: `"patch"`, `"pixel"` or `"four_stride"`. Defaults to `"patch"`.
+        discriminator_filters: int, filters of the discriminator's first convolution. Defaults to 64.
+        discriminator_layers: int, strided convolutions of the patch discriminator. Defaults to 3.
+        lambda_l1: float. Defaults to 100.
+        lambda_adversarial: float. 0 leaves the discriminator untrained. Defaults to 1.
+        lambda_gradient_penalty: float, for wgangp. Defaults to 10.
+        gan_mode: `"vanilla"`, `"lsgan"`, `"hinge"` or `"wgangp"`. Defaults to `"vanilla"`.
+        pool_size: int, pairs of question and generated answer in the discriminator's history. Defaults to 0.
+        seed: optional int, of the pool and the penalty.
+        generator_network, discriminator_network: own networks, instead of the model's; the discriminator takes the
+            channels of question and answer, in this order.
+        name: optional name.
+        dtype: dtype or policy of the networks; None for the ambient policy.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> model = Pix2Pix(image_shape=(64, 64, 3), filters=16)
+        >>> model.compile()
+        >>> model.fit(load_dataset("emoji/lines", batch_size=4))  # doctest: +SKIP
+
+    Reference:
+        [Isola et al., 2016](https://arxiv.org/abs/1611.07004)
+    """
+
+    discriminator_first = True
+    paired = True
+    network_arguments = ("generator_network", "discriminator_network")
+
+    def __init__(
+        self,
+        image_shape=(256, 256, 3),
+        channels_b=None,
+        direction="ab",
+        generator_type="unet",
+        filters=64,
+        downsamplings=None,
+        residual_blocks=9,
+        padding="reflect",
+        upsampling="deconvolution",
+        normalization="batch",
+        inference_statistics="image",
+        dropout=0.5,
+        dropout_placement="reference",
+        initializer="normal",
+        discriminator_type="patch",
+        discriminator_filters=64,
+        discriminator_layers=3,
+        lambda_l1=100.0,
+        lambda_adversarial=1.0,
+        lambda_gradient_penalty=10.0,
+        gan_mode="vanilla",
+        pool_size=0,
+        seed=None,
+        generator_network=None,
+        discriminator_network=None,
+        name=None,
+        dtype=None,
+    ):
+        given = {"generator_network": generator_network, "discriminator_network": discriminator_network}
+        super().__init__(name, dtype, given)
+        self.image_shape = tuple(image_shape)
+        self.channels_b = self.image_shape[-1] if channels_b is None else channels_b
+        self.direction = direction
+        self.generator_type = generator_type
+        self.filters = filters
+        self.residual_blocks = residual_blocks
+        self.padding = padding
+        self.upsampling = upsampling
+        self.normalization = normalization
+        self.inference_statistics = inference_statistics
+        self.dropout = dropout
+        self.dropout_placement = dropout_placement
+        self.initializer = initializer
+        self.discriminator_type = discriminator_type
+        self.discriminator_filters = discriminator_filters
+        self.discriminator_layers = discriminator_layers
+        self.lambda_l1 = lambda_l1
+        self.lambda_adversarial = lambda_adversarial
+        self.lambda_gradient_penalty = lambda_gradient_penalty
+        self.gan_mode = gan_mode
+        self.pool_size = pool_size
+        self.seed = seed
+        self._check_settings()
+        self.downsamplings = self._checked_downsamplings(downsamplings)
+        self.size_multiple = 2**self.downsamplings if generator_type == "unet" else type(self).size_multiple
+
+        pair_shape = (*self.image_shape[:2], self.image_shape[-1] + self.channels_b)
+        self.generator_network = generator_network or self._new_generator()
+        self.discriminator_network = discriminator_network or parts.new_discriminator(
+            self, pair_shape, f"discriminator_{self._target}"
+        )
+        if gan_mode == "wgangp":
+            parts.check_penalized(self.discriminators)
+        self.pool = parts.new_pool(self, pair_shape, f"pool_{self._target}")
+        self._penalty_seed = keras.random.SeedGenerator(seed)
+        self.build()
+
+    def _check_settings(self):
+        check_image_shape(self.image_shape)
+        check_integer("channels_b", self.channels_b, 1)
+        check_choice("direction", self.direction, DIRECTIONS)
+        check_choice("generator_type", self.generator_type, GENERATOR_TYPES)
+        check_choice("inference_statistics", self.inference_statistics, INFERENCE_STATISTICS)
+        check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
+        check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
+        for name in ("lambda_l1", "lambda_adversarial", "lambda_gradient_penalty"):
+            check_weight(name, getattr(self, name))
+        if not self.lambda_l1 and not self.lambda_adversarial:
+            raise ValueError(
+                "`lambda_l1` and `lambda_adversarial` must not both be 0: nothing is left to learn from. "
+                f"Received: lambda_l1={self.lambda_l1}, lambda_adversarial={self.lambda_adversarial}"
+            )
+        parts.check_pool(self.pool_size, self.image_shape)
+
+    def _checked_downsamplings(self, downsamplings):
+        """The U-Net's depth: as given, or the greatest that the images have pixels for."""
+        most, least = _DOWNSAMPLINGS
+        sides = [side for side in self.image_shape[:2] if side is not None]
+        if self.generator_type == "resnet":
+            check_image_shape(self.image_shape, type(self).size_multiple, 2 * type(self).size_multiple)
+            return downsamplings
+        if downsamplings is None:
+            fitting = [n for n in range(most, 1, -1) if sides and not any(side % 2**n for side in sides)]
+            downsamplings = max(fitting, default=0)
+            if downsamplings < least:
+                raise ValueError(
+                    f"`image_shape` must have a height and width that are multiples of {2**least}, to be halved at "
+                    f"least {least} times by a U-Net; or give `downsamplings`, or take `generator_type='resnet'`. "
+                    f"Received: image_shape={self.image_shape}"
+                )
+        check_integer("downsamplings", downsamplings, 2)
+        if any(side % 2**downsamplings for side in sides):
+            raise ValueError(
+                f"`image_shape` must have a height and width that are multiples of {2**downsamplings} for "
+                f"`downsamplings` of {downsamplings}. Received: image_shape={self.image_shape}"
+            )
+        return downsamplings
+
+    def _new_generator(self):
+        channels = {"a": self.image_shape[-1], "b": self.channels_b}
+        common = {
+            "image_shape": (None, None, channels[self.direction[0]]),
+            "output_channels": channels[self._target],
+            "filters": self.filters,
+            "normalization": self.normalization,
+            "inference_statistics": self.inference_statistics,
+            "dropout": self.dropout,
+            "initializer": self.initializer,
+            "name": f"generator_{self.direction}",
+            "dtype": self.dtype_policy,
+        }
+        if self.generator_type == "unet":
+            return unet_generator(**common, downsamplings=self.downsamplings, dropout_placement=self.dropout_placement)
+        return resnet_generator(
+            **common, residual_blocks=self.residual_blocks, padding=self.padding, upsampling=self.upsampling
+        )
+
+    # ---- the contract of a model ----
+
+    @property
+    def directions(self):
+        return (self.direction,)
+
+    @property
+    def _target(self):
+        """The domain of the answers."""
+        return self.direction[1]
+
+    def generator(self, direction):
+        """The network that translates in `direction`, the only one of `directions`."""
+        return {self.direction: self.generator_network}[direction]
+
+    @property
+    def generators(self):
+        return [self.generator_network]
+
+    @property
+    def discriminators(self):
+        return [self.discriminator_network]
+
+    @property
+    def loss_names(self):
+        names = [f"l1_{self.direction}"] * bool(self.lambda_l1)
+        if self.lambda_adversarial:
+            names += [f"adversarial_{self.direction}", f"discriminator_{self._target}"]
+            names += [f"gradient_penalty_{self._target}"] * (self.gan_mode == "wgangp")
+        return sorted(names)
+
+    @property
+    def notes(self):
+        if self.normalization == "batch" and self.inference_statistics == "image":
+            return (
+                "Batch normalization takes the statistics of each image alone, as in training with batches of one.",
+            )
+        return ()
+
+    def forward(self, batch, training):
+        question, _ = self._question_and_answer(batch)
+        fake = self.generator_network(question, training=training)
+        return {"fake": fake, "fake_pair": self._pair(question, fake)}
+
+    def generator_losses(self, batch, outputs, training=True):
+        _, answer = self._question_and_answer(batch)
+        terms = {}
+        if self.lambda_adversarial:
+            scores = self.discriminator_network(outputs["fake_pair"], training=training)
+            adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
+            terms[f"adversarial_{self.direction}"] = self.lambda_adversarial * adversarial
+        if self.lambda_l1:
+            terms[f"l1_{self.direction}"] = self.lambda_l1 * losses.reconstruction_loss(answer, outputs["fake"])
+        return terms
+
+    def discriminator_inputs(self, outputs):
+        return {"fake_pair": self.pool(outputs["fake_pair"])}
+
+    def discriminator_losses(self, batch, outputs, training=True):
+        if not self.lambda_adversarial:
+            return {}
+        network, real_pair = self.discriminator_network, self._pair(*self._question_and_answer(batch))
+        # The reference judges the generated pair first; batch normalization's moving averages remember the order.
+        fake_scores, real_scores = (network(pair, training=training) for pair in (outputs["fake_pair"], real_pair))
+        loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
+        terms = {f"discriminator_{self._target}": loss}
+        # In a test it would move the random state, and with it the training that follows.
+        if self.gan_mode == "wgangp" and training:
+            penalty = losses.gradient_penalty(network, real_pair, outputs["fake_pair"], self._penalty_seed)
+            terms[f"gradient_penalty_{self._target}"] = self.lambda_gradient_penalty * penalty
+        return terms
+
+    def _question_and_answer(self, batch):
+        return batch if self.direction == "ab" else batch[::-1]
+
+    def _pair(self, question, answer):
+        return ops.concatenate([question, ops.cast(answer, question.dtype)], axis=-1)
