@@ -96,7 +96,7 @@ def test_paired_folders(tmp_path):
     names = open_dataset(split="test", image_size=16, batch_size=2, **held).names(0)
     assert names[0] == names[1]
     write(tmp_path / "trainB", ["6.png"])
-    with pytest.raises(ValueError, match="5 in A and 6 in B"):
+    with pytest.raises(ValueError, match=r"5 and 6 files, without a partner: trainB/6\.png"):
         open_dataset(tmp_path, paired=True)
 
 

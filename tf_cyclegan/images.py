@@ -13,6 +13,9 @@ from tf_cyclegan.files import write_whole
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".npy")
 NPY_MAGIC = b"\x93NUMPY"
+# The modes of PIL's images that hold numbers, apart from 16 bits; the largest number that survives in [-1, 1].
+ID_MODES = ("1", "L", "P", "I")
+MAX_ID = 2**20
 # What PIL and NumPy raise for files that are broken (the warning only where warnings are errors).
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, *BOMBS)
@@ -99,6 +102,56 @@ def read_header(file, channels=3, value_range=None, name=None):
             return _npy_header(stream, channels, value_range) if start == NPY_MAGIC else _image_header(stream)
     except UNREADABLE as error:
         raise _unreadable(file, name, error) from error
+
+
+def read_ids(file, name=None):
+    """Reads one label map: the number in each pixel, whatever a palette would show for it.
+
+    Args:
+        file: path, or the `bytes` of an encoded file: a gray or palette image, not JPEG, or a `.npy` of whole numbers.
+        name: what errors call it. Defaults to the path.
+
+    Returns:
+        Array `(height, width, 1)`: uint8 for files of at most 8 bits, otherwise float32, of whole numbers from 0 to
+        `MAX_ID`.
+
+    Raises:
+        ValueError: if the file cannot be read, or holds no ids.
+    """
+    try:
+        data = _content(file)
+        if data[: len(NPY_MAGIC)] == NPY_MAGIC:
+            return _ids(_npy_channels(np.load(io.BytesIO(data), allow_pickle=False), 1))
+        with _open(data) as image:
+            _check_ids_image(image)
+            image.load()
+            return _ids(np.asarray(ImageOps.exif_transpose(image))[..., None])
+    except UNREADABLE as error:
+        raise _unreadable(file, name, error, "label map") from error
+
+
+def read_ids_header(file, name=None):
+    """Reads the size and the data type of a label map without decoding it.
+
+    Args:
+        file, name: as in `read_ids`.
+
+    Returns:
+        `(height, width, dtype)` as `read_ids` would return them; dtype is `"uint8"` or `"float32"`.
+
+    Raises:
+        ValueError: if the file is not a label map.
+    """
+    try:
+        with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
+            start = stream.read(len(NPY_MAGIC))
+            stream.seek(0)
+            if start == NPY_MAGIC:
+                shape, dtype = _npy_shape(stream, 1)
+                return shape[0], shape[1], _ids(np.zeros((), dtype)).dtype.name
+            return _image_header(stream, _check_ids_image)
+    except UNREADABLE as error:
+        raise _unreadable(file, name, error, "label map") from error
 
 
 def resize(image, size):
@@ -196,13 +249,13 @@ def _content(file):
         return stream.read()
 
 
-def _unreadable(file, name, error):
+def _unreadable(file, name, error, kind="image"):
     name = name or (f"{len(file)} bytes" if isinstance(file, bytes) else os.fspath(file))
     if isinstance(error, Image.UnidentifiedImageError):
         reason = f"not an image of a known kind ({', '.join(FORMATS)} or npy)"
     else:
         reason = " ".join(str(error).split()) or type(error).__name__
-    return ValueError(f"Cannot read the image {name}: {reason}")
+    return ValueError(f"Cannot read the {kind} {name}: {reason}")
 
 
 def _open(stream):
@@ -214,8 +267,10 @@ def _open(stream):
     return image
 
 
-def _image_header(stream):
+def _image_header(stream, check=None):
     with _open(stream) as image:
+        if check:
+            check(image)
         height, width = image.height, image.width
         # For a PNG without EXIF data PIL would decode the whole image to look for them at its end.
         orientation = image.getexif().get(0x0112) if image.format != "PNG" or "exif" in image.info else None
@@ -224,14 +279,39 @@ def _image_header(stream):
         return height, width, "float32" if _is_deep(image) else "uint8"
 
 
-def _npy_header(stream, channels, value_range):
+def _npy_shape(stream, channels):
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     # An array of this shape that takes no memory, to be checked as the real one will be.
-    shape = _npy_channels(np.broadcast_to(np.zeros((), dtype), shape), channels).shape
+    return _npy_channels(np.broadcast_to(np.zeros((), dtype), shape), channels).shape, dtype
+
+
+def _npy_header(stream, channels, value_range):
+    shape, dtype = _npy_shape(stream, channels)
     _check_range(dtype, value_range)
     return shape[0], shape[1], "uint8" if dtype == np.uint8 and value_range is None else "float32"
+
+
+def _check_ids_image(image):
+    if image.format == "JPEG":
+        raise ValueError("JPEG changes values, which a label map cannot stand. Use PNG")
+    if image.mode not in ID_MODES and not image.mode.startswith("I;16"):
+        raise ValueError(
+            f"colors (mode {image.mode}) where one id a pixel was expected. Use gray or palette images, in which the "
+            "value is the number of the class"
+        )
+
+
+def _ids(array):
+    """The ids of a decoded label map, as `read_ids` returns them."""
+    if array.dtype.kind not in "bui":
+        raise ValueError(f"an array of {array.dtype} where whole numbers were expected")
+    if array.dtype.itemsize == 1 and array.dtype.kind in "bu":
+        return array.astype(np.uint8)
+    if array.min() < 0 or array.max() > MAX_ID:
+        raise ValueError(f"ids from {array.min()} to {array.max()}, expected from 0 to {MAX_ID}")
+    return array.astype(np.float32)
 
 
 def _is_deep(image):

@@ -79,7 +79,7 @@ def train(config, report):
         _warn_of_long_run(config, policy, report)
         keras.utils.set_random_seed(config.seed)
         model = new_model(config, policy)  # first: impossible settings need no download to be found
-        data = open_data(config)
+        data = open_data(config, model.size_multiple)
         report(data.describe())
         data.load()
         for file, reason in data.skipped:
@@ -110,15 +110,20 @@ def _warn_of_long_run(config, policy, report):
         )
 
 
-def open_data(config, split="train"):
-    """The data set of a resolved `TrainConfig`.
+def open_data(config, multiple=4):
+    """The training split of the data set of a resolved `TrainConfig`.
+
+    Args:
+        config: `TrainConfig`.
+        multiple: int, what whole images are rounded to: the model's `size_multiple`. Defaults to 4.
 
     Raises:
         ValueError: if there is none, or not as described.
     """
     return open_dataset(
         config.dataset,
-        split=split,
+        paired=MODELS[config.model].paired,
+        multiple=multiple,
         image_size=parse_size(config.image_size, "image_size"),
         load_size=config.load_size and parse_size(config.load_size, "load_size"),
         batch_size=config.batch_size,
@@ -127,7 +132,9 @@ def open_data(config, split="train"):
         data_a=config.data_a,
         data_b=config.data_b,
         test_share=config.test_share,
-        channels=(config.channels, config.channels_b),
+        channels=config.channels_b if config.label_classes else (config.channels, config.channels_b),
+        label_classes=config.label_classes or 0,
+        instance_maps=config.instance_maps,
         value_range=config.value_range,
         resize_mode=config.resize_mode,
         flip=config.flip,

@@ -1,17 +1,18 @@
 """Decoded and resized images of one domain: in memory, in a memory-mapped file, or decoded each time."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import uuid
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tf_cyclegan.data.sources import Images
+from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.transforms import Sizing
-from tf_cyclegan.images import resize
 
 CACHES = ("memory", "disk", "none")
 
@@ -25,7 +26,7 @@ def default_folder() -> pathlib.Path:
 class DecodedImages:
     """The images of a domain, decoded, in the size they have before the crop.
 
-    What it will hold is known from the headers of the files when it is made; `load()` decodes.
+    What it will hold is known from the headers of the files when it is made; `load_together` decodes.
 
     Args:
         images: the `Images`.
@@ -40,7 +41,7 @@ class DecodedImages:
         self.images, self.cache, self.folder = images, cache, folder
         self.skip_unreadable = skip_unreadable
         self._unreadable: dict[int, str] = {}
-        headers = self._attempt_all(images.header, range(len(images)))
+        headers = _parallel(lambda index: self._attempt(images.header, index), range(len(images)))
         self.usable = [i for i, header in enumerate(headers) if header is not None]
         self.targets = {i: sizing.target(headers[i][:2], images.names[i]) for i in self.usable}
         # One type for the whole domain: a single deep image makes all of them float32.
@@ -67,16 +68,19 @@ class DecodedImages:
         """What an image is called."""
         return self.images.names[self.usable[index]]
 
-    def load(self) -> None:
-        """Fills the cache; a second call does nothing."""
-        if self._loaded:
-            return
-        if self.cache == "none":
-            self._check_all()
-        elif self.cache == "disk":
-            self._load_disk()
-        else:
-            self._flat = self._fill(np.empty(self._offsets[-1], self.dtype))
+    def is_filled(self) -> bool:
+        """Whether nothing needs to be decoded; takes over the files of an earlier run."""
+        if not self._loaded and self.cache == "disk" and self._reuse(self._path()):
+            self._loaded = True
+        return self._loaded
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[Callable[[int], None]]:
+        """Gives a function that decodes the image of an index; at the end the cache counts as filled."""
+        with self._storage() as flat:
+            yield lambda index: self._attempt(lambda index: self._store(flat, index), index)
+            self.usable = [index for index in self.usable if index not in self._unreadable]
+            self.images.check_inspected()
         self._loaded = True
 
     def get(self, index: int) -> np.ndarray:
@@ -91,36 +95,52 @@ class DecodedImages:
         """An image decoded afresh and resized in another way."""
         index = self.usable[index]
         image = self.images.read(index)
-        return resize(image, sizing.target(image.shape[:2], self.images.names[index]))
+        return self.images.resize(image, sizing.target(image.shape[:2], self.images.names[index]))
 
-    def _decode(self, index):
-        return resize(self.images.read(index), self.targets[index]).astype(self.dtype, copy=False)
+    def _decode(self, index, inspect=False):
+        image = self.images.read(index)
+        if inspect:
+            self.images.inspect(index, image)
+        return self.images.resize(image, self.targets[index]).astype(self.dtype, copy=False)
 
-    def _check_all(self):
-        """Decodes each image once: a broken one is found now, not after hours of training."""
+    def _store(self, flat, index):
+        """Decodes an image. Without a cache too: a broken one is found now, not after hours of training."""
+        if index in self.targets:
+            image = self._decode(index, inspect=True)
+            if flat is not None:
+                flat[self._offsets[index] : self._offsets[index + 1]] = image.ravel()
 
-        def check(index):
-            self._decode(index)
-            return index
+    def _storage(self):
+        """What holds the images while they are decoded, and keeps them afterwards."""
+        return {"memory": self._memory, "disk": self._disk, "none": contextlib.nullcontext}[self.cache]()
 
-        self.usable = [index for index in self._attempt_all(check, self.usable) if index is not None]
+    @contextlib.contextmanager
+    def _memory(self):
+        flat = np.empty(self._offsets[-1], self.dtype)
+        yield flat
+        self._flat = flat
 
-    def _fill(self, flat):
-        def fill(index):
-            flat[self._offsets[index] : self._offsets[index + 1]] = self._decode(index).ravel()
-            return index
-
-        self.usable = [index for index in self._attempt_all(fill, self.usable) if index is not None]
-        return flat
-
-    def _load_disk(self):
+    @contextlib.contextmanager
+    def _disk(self):
+        """Writes aside and renames, the description last: a killed run leaves nothing that would be reused."""
+        path = self._path()
         self.folder.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{uuid.uuid4().hex}")
+        try:
+            flat = np.memmap(aside, self.dtype, "w+", shape=(int(self._offsets[-1]),))
+            yield flat
+            flat.flush()
+            os.replace(aside, path.with_suffix(".bin"))
+            aside.write_text(json.dumps({"unreadable": self._unreadable}))
+            os.replace(aside, path.with_suffix(".json"))
+        finally:
+            aside.unlink(missing_ok=True)
+        self._flat = np.memmap(path.with_suffix(".bin"), self.dtype, "r")
+
+    def _path(self):
         targets = [self.targets.get(i) for i in range(len(self.images))]
         settings = json.dumps([self.images.fingerprint(), targets, str(self.dtype)])
-        path = self.folder / hashlib.sha256(settings.encode()).hexdigest()[:32]
-        if not self._reuse(path):
-            self._write(path)
-        self._flat = np.memmap(path.with_suffix(".bin"), self.dtype, "r")
+        return self.folder / hashlib.sha256(settings.encode()).hexdigest()[:32]
 
     def _reuse(self, path):
         """Whether the files of an earlier run are there and whole."""
@@ -133,33 +153,30 @@ class DecodedImages:
             return False
         self._unreadable.update({int(index): reason for index, reason in unreadable.items()})
         self.usable = [index for index in self.usable if index not in self._unreadable]
+        self._flat = np.memmap(path.with_suffix(".bin"), self.dtype, "r")
         return True
 
-    def _write(self, path):
-        """Writes aside and renames, the description last: a killed run leaves nothing that would be reused."""
-        aside = path.with_suffix(f".{uuid.uuid4().hex}")
+    def _attempt(self, function, index):
+        """`function` of an index; None for an image that is skipped."""
         try:
-            flat = np.memmap(aside, self.dtype, "w+", shape=(int(self._offsets[-1]),))
-            self._fill(flat).flush()
-            os.replace(aside, path.with_suffix(".bin"))
-            aside.write_text(json.dumps({"unreadable": self._unreadable}))
-            os.replace(aside, path.with_suffix(".json"))
-        finally:
-            aside.unlink(missing_ok=True)
+            return function(index)
+        except ValueError as error:
+            if not self.skip_unreadable:
+                raise ValueError(f"{error}. Remove the file, or leave it out with --skip-unreadable.") from error
+            self._unreadable[index] = str(error)
+            return None
 
-    def _attempt_all(self, function, indices):
-        """`function` of every index, in a few threads; None for an image that is skipped."""
 
-        def attempt(index):
-            try:
-                return function(index)
-            except ValueError as error:
-                if not self.skip_unreadable:
-                    raise ValueError(f"{error}. Remove the file, or leave it out with --skip-unreadable.") from error
-                self._unreadable[index] = str(error)
-                return None
+def load_together(domains: Sequence[DecodedImages]) -> None:
+    """Fills the caches of domains, image by image: the halves of a file are then decoded at once.
 
-        return _parallel(attempt, indices)
+    Raises:
+        ValueError: if a file cannot be read, or the images of a domain are not as expected.
+    """
+    with contextlib.ExitStack() as stack:
+        fills = [stack.enter_context(domain.filling()) for domain in domains if not domain.is_filled()]
+        if fills:
+            _parallel(lambda index: [fill(index) for fill in fills], range(max(len(d.images) for d in domains)))
 
 
 def _parallel(function, items):

@@ -1,74 +1,105 @@
-"""Images in folders: the CycleGAN layout, or any two folders with a share held out for testing."""
+"""Images in folders: the layouts of the data sets, or any two folders with a share held out for testing."""
 
+import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
 import re
 
+from tf_cyclegan.checks import check_share
+from tf_cyclegan.data.pairing import Files, match
 from tf_cyclegan.images import EXTENSIONS
 
-LAYOUTS = ("{split}{domain}", "{split}/{domain}")
-Domain = tuple[list[str], list[pathlib.Path]]
+# A folder for each domain, of which pairs may be made by name.
+TWO_FOLDERS = ("{split}{domain}", "{split}/{domain}", "{split}_{domain}")
+# pix2pixHD's: label maps, photographs, and instance maps beside them.
+LABELS, PHOTOS, INSTANCES = "{split}_label", "{split}_img", "{split}_inst"
+# Some data sets have no folder for "test".
+FALLBACK = {"test": "val"}
 
 
-def find(folder: str | os.PathLike, split: str, paired: bool = False) -> tuple[Domain, Domain]:
-    """Finds both domains in `trainA`, `trainB`, `testA`, `testB`, or in `train/A`, `train/B`, `test/A`, `test/B`.
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a folder has of a split.
+
+    Args:
+        layout: `"folders"` (a folder for each domain), `"labels"` (label maps and photographs) or `"halves"` (A and B
+            side by side in each file).
+        split: `"train"`, `"test"` or, where there is no test folder, `"val"`.
+        a, b: the `Files` of the domains; of halves both are the same.
+        instances: the `Files` of the instance maps, or `None`.
+    """
+
+    layout: str
+    split: str
+    a: Files
+    b: Files
+    instances: Files | None = None
+
+
+def find(
+    folder: str | os.PathLike, split: str, paired: bool = False, labels: bool = False, instances: bool = False
+) -> Found:
+    """Finds both domains of a split in a folder.
+
+    The layouts are `trainA`, `trainB` (or `train/A`, ..., or `train_A`, ...), `train_label`, `train_img` (with
+    `train_inst`), and images directly in `train`, each with A on the left and B on the right.
 
     Args:
         folder: folder that holds those folders.
-        split: `"train"` or `"test"`.
-        paired: whether both domains must have as many images. Defaults to `False`.
+        split: `"train"` or `"test"`; where nothing is found for `"test"`, `val` is looked for.
+        paired: whether the files of `trainA` and `trainB` are matched by name. Defaults to `False`.
+        labels: whether domain A holds label maps: `train_label` is then looked for first. Defaults to `False`.
+        instances: whether `train_label` needs instance maps. Defaults to `False`.
 
     Returns:
-        `((names_a, paths_a), (names_b, paths_b))`, in natural order (2.png before 10.png) of the paths; the names are
-        relative to `folder`.
+        `Found`, in natural order (2.png before 10.png) of the paths; the names are relative to `folder`.
 
     Raises:
-        ValueError: if a domain has no images.
+        ValueError: if the split is not there, or a file has no partner.
     """
     folder = pathlib.Path(folder)
-    for layout in LAYOUTS:
-        found = [folder / layout.format(split=split, domain=domain) for domain in "AB"]
-        if all(path.is_dir() for path in found):
-            domains = [_named(path, folder) for path in found]
-            if all(names for names, _ in domains):
-                _check_pairs(paired, *domains)
-                return tuple(domains)
+    for found_split in filter(None, (split, FALLBACK.get(split))):
+        finders = [functools.partial(_find_folders, paired=paired), _find_halves]
+        finders.insert(0 if labels else 2, functools.partial(_find_labels, instances=instances))
+        for finder in finders:
+            if (found := finder(folder, found_split)) is not None:
+                return found
     raise ValueError(_nothing_found(folder, split))
 
 
 def hold_out(
     folder_a: str | os.PathLike, folder_b: str | os.PathLike, split: str, test_share: float, paired: bool = False
-) -> tuple[Domain, Domain]:
+) -> Found:
     """Takes one split of any two folders: a share of each, the same in every run, is held out for testing.
 
     Args:
         folder_a, folder_b: folders of images, searched recursively.
         split: `"train"` or `"test"`.
         test_share: share held out, in [0, 1).
-        paired: whether image i of A belongs to image i of B. Defaults to `False`.
+        paired: whether the files are matched by name, and held out in pairs. Defaults to `False`.
 
     Returns:
-        As `find`; the names are relative to the folders.
+        `Found`; the names are relative to the folders.
 
     Raises:
-        ValueError: if a folder is missing or has no images for the split.
+        ValueError: if a folder is missing or has no images for the split, or a file has no partner.
     """
-    if not 0 <= test_share < 1:
-        raise ValueError(f"`test_share` must be in [0, 1). Received: test_share={test_share}")
-    whole_a, whole_b = (_domain(folder, label) for folder, label in ((folder_a, "data_a"), (folder_b, "data_b")))
-    _check_pairs(paired, whole_a, whole_b)
-    domains = []
-    for names, paths in (whole_a, whole_b):
-        test = _test_indices(whole_a[0] if paired else names, test_share)
-        chosen = [i for i in range(len(names)) if (i in test) == (split == "test")]
-        domains.append(([names[i] for i in chosen], [paths[i] for i in chosen]))
-    if not all(names for names, _ in domains):
+    check_share("test_share", test_share)
+    whole = [_whole_folder(folder, label) for folder, label in ((folder_a, "data_a"), (folder_b, "data_b"))]
+    if paired:
+        whole = match(*whole)
+    parts = []
+    for files in whole:
+        test = _test_indices((whole[0] if paired else files).names, test_share)
+        parts.append(files.pick([i for i in range(len(files)) if (i in test) == (split == "test")]))
+    if not all(parts):
         raise ValueError(
-            f"`test_share` leaves no images for split={split!r}: data_a has {len(whole_a[0])} images, data_b "
-            f"{len(whole_b[0])}. Received: test_share={test_share}"
+            f"`test_share` leaves no images for split={split!r}: data_a has {len(whole[0])} images, data_b "
+            f"{len(whole[1])}. Received: test_share={test_share}"
         )
-    return tuple(domains)
+    return Found("folders", split, *parts)
 
 
 def list_images(folder: str | os.PathLike) -> list[pathlib.Path]:
@@ -80,9 +111,47 @@ def list_images(folder: str | os.PathLike) -> list[pathlib.Path]:
             continue
         seen.add(real)
         directories[:] = sorted(name for name in directories if not name.startswith("."))
-        wanted = [name for name in files if not name.startswith(".") and name.lower().endswith(EXTENSIONS)]
-        found += [pathlib.Path(root, name) for name in wanted]
-    return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
+        found += [pathlib.Path(root, name) for name in files if _is_image(name)]
+    return _sorted(found, folder)
+
+
+def _find_folders(folder, split, paired):
+    for layout in TWO_FOLDERS:
+        domains = [_files(folder / layout.format(split=split, domain=domain), folder) for domain in "AB"]
+        if all(domains):
+            return Found("folders", split, *(match(*domains) if paired else domains))
+    return None
+
+
+def _find_labels(folder, split, instances):
+    layouts = (LABELS, PHOTOS, INSTANCES)[: 3 if instances else 2]
+    found = [_files(folder / layout.format(split=split), folder) for layout in layouts]
+    return Found("labels", split, *match(*found)) if all(found) else None
+
+
+def _find_halves(folder, split):
+    """Only files directly in the folder: deeper ones may well be of another layout that is not whole."""
+    paths = _sorted(_direct_images(folder / split), folder)
+    files = Files(folder / split, [path.relative_to(folder).as_posix() for path in paths], paths)
+    return Found("halves", split, files, files) if paths else None
+
+
+def _files(path, base):
+    """The files below `path`, none if it is no folder; named relative to `base`."""
+    paths = list_images(path)
+    return Files(path, [found.relative_to(base).as_posix() for found in paths], paths)
+
+
+def _direct_images(folder):
+    return [entry for entry in folder.iterdir() if _is_image(entry.name) and entry.is_file()] if folder.is_dir() else []
+
+
+def _is_image(name):
+    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+
+
+def _sorted(paths, folder):
+    return sorted(paths, key=lambda path: _natural(path.relative_to(folder).as_posix()))
 
 
 def _natural(text):
@@ -90,18 +159,13 @@ def _natural(text):
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], text
 
 
-def _named(folder, base):
-    paths = list_images(folder)
-    return [path.relative_to(base).as_posix() for path in paths], paths
-
-
-def _domain(folder, label):
+def _whole_folder(folder, label):
     if not os.path.isdir(folder):
         raise ValueError(f"`{label}` must be a folder of images. Received: {label}={os.fspath(folder)!r}, not a folder")
-    names, paths = _named(pathlib.Path(folder), folder)
-    if not names:
+    files = _files(pathlib.Path(folder), folder)
+    if not files:
         raise ValueError(f"`{label}` has no images ({_kinds()}). Received: {label}={os.fspath(folder)!r}")
-    return names, paths
+    return files
 
 
 def _test_indices(names, share):
@@ -111,30 +175,26 @@ def _test_indices(names, share):
     return set(order[:count])
 
 
-def _check_pairs(paired, domain_a, domain_b):
-    if paired and len(domain_a[0]) != len(domain_b[0]):
-        raise ValueError(
-            "`paired` needs as many images in A as in B, in the same order. "
-            f"Received: {len(domain_a[0])} in A and {len(domain_b[0])} in B"
-        )
-
-
 def _nothing_found(folder, split):
-    looked = [folder / layout.format(split=split, domain=domain) for layout in LAYOUTS for domain in "AB"]
-    lines = "; ".join(f"{path}: {_describe(path)}" for path in looked)
+    layouts = [layout.format(split=split, domain=domain) for layout in TWO_FOLDERS for domain in "AB"]
+    layouts += [layout.format(split=split) for layout in (LABELS, PHOTOS, INSTANCES)]
+    lines = [f"{layout}: {_describe(list_images, folder / layout)}" for layout in layouts]
+    lines.append(f"directly in {split}: {_describe(_direct_images, folder / split)}")
     here = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    also = f"; and for {FALLBACK[split]} in its place" if split in FALLBACK else ""
     return (
-        f"`name` must be a folder with trainA, trainB, testA and testB (or train/A, ...) that hold images "
-        f"({_kinds()}). For split={split!r} looked in {lines}. "
+        "`name` must be a folder with trainA, trainB, testA and testB (or train/A, ..., or train_A, ...), with "
+        "train_label and train_img, or with train and test for images that have A on the left and B on the right "
+        f"({_kinds()}). For split={split!r} looked in {folder} for {'; '.join(lines)}{also}. "
         f"Folders found in {folder}: {', '.join(here[:20]) or 'none'}. "
         "Any two folders of images can be given as `data_a` and `data_b`."
     )
 
 
-def _describe(path):
+def _describe(list_files, path):
     if not path.is_dir():
         return "missing"
-    count = len(list_images(path))
+    count = len(list_files(path))
     return f"{count} image{'s' * (count != 1)}" if count else "no images"
 
 

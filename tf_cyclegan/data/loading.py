@@ -9,7 +9,7 @@ from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.data.cache import CACHES
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source, find_source
-from tf_cyclegan.data.transforms import RESIZE_MODES, Sizing, as_size
+from tf_cyclegan.data.transforms import MULTIPLE, RESIZE_MODES, Sizing, as_size
 
 PathOrText = str | os.PathLike
 IMAGE_SIZE = 256
@@ -33,7 +33,10 @@ def open_dataset(
     value_range: tuple[float, float] | None = None,
     resize_mode: str = "resize_and_crop",
     flip: bool = True,
-    paired: bool = False,
+    multiple: int = MULTIPLE,
+    paired: bool | None = None,
+    label_classes: int = 0,
+    instance_maps: bool = False,
     skip_unreadable: bool = False,
     data_dir: PathOrText | None = None,
     mirror: str | None = None,
@@ -49,6 +52,8 @@ def open_dataset(
     check_choice("cache", cache, CACHES)
     check_choice("resize_mode", resize_mode, RESIZE_MODES)
     check_integer("batch_size", batch_size, 1)
+    check_integer("multiple", multiple, 1)
+    check_integer("label_classes", label_classes, 0)
     check_integer("seed", seed)
     check_integer("start_epoch", start_epoch, 0)
     source = find_source(
@@ -57,13 +62,15 @@ def open_dataset(
         data_a=data_a,
         data_b=data_b,
         test_share=test_share,
-        channels=_as_channels(channels),
+        channels=_as_channels(channels, label_classes, instance_maps),
         value_range=value_range,
         paired=paired,
+        label_classes=label_classes,
+        instance_maps=instance_maps,
         data_dir=data_dir,
         mirror=mirror,
     )
-    make_sizing = _sizings(source, resize_mode, image_size, load_size)
+    make_sizing = _sizings(source, resize_mode, image_size, load_size, multiple)
     return TranslationDataset(
         source,
         make_sizing(split == "train"),
@@ -95,7 +102,10 @@ def load_dataset(
     value_range: tuple[float, float] | None = None,
     resize_mode: str = "resize_and_crop",
     flip: bool = True,
-    paired: bool = False,
+    multiple: int = MULTIPLE,
+    paired: bool | None = None,
+    label_classes: int = 0,
+    instance_maps: bool = False,
     skip_unreadable: bool = False,
     data_dir: PathOrText | None = None,
     mirror: str | None = None,
@@ -106,9 +116,9 @@ def load_dataset(
 
     Args:
         name: `"emoji"` (bundled drawings, flat to shaded, unpaired), `"emoji/lines"` (line art to flat color, paired),
-            `"cycle_gan/NAME"` (TensorFlow Datasets) or a folder with `trainA`, `trainB`, `testA` and `testB` (or
-            `train/A`, ...). Defaults to `"emoji"`.
-        split: `"train"`, shuffled and augmented, or `"test"`, in the order of the files. Defaults to `"train"`.
+            `"cycle_gan/NAME"` (TensorFlow Datasets) or a folder in one of the layouts below. Defaults to `"emoji"`.
+        split: `"train"`, shuffled and augmented, or `"test"`, in the order of the files; a folder without `test` may
+            have `val` in its place. Defaults to `"train"`.
         image_size: side, or `(height, width)`, of the images in batches, in pixels. Defaults to 256, for emoji 64.
         load_size: side, or `(height, width)`, that training images are resized to before the random crop. Defaults to
             286/256 of `image_size`; to `image_size` for emoji and where nothing is cropped.
@@ -118,14 +128,24 @@ def load_dataset(
             again by the next run) or `"none"` (decoded each time). Defaults to `"memory"`.
         data_a, data_b: two folders of images, instead of `name`.
         test_share: share of `data_a` and `data_b` held out for `split="test"`. Defaults to 0.1.
-        channels: 3 (color), 1 (gray) or, for `.npy`, any number; or two of them for A and B. Defaults to 3.
+        channels: 3 (color), 1 (gray) or, for `.npy`, any number; or two of them for A and B. One number is that of B
+            alone where A holds label maps, which have 1 channel, with instance maps 2. Defaults to 3.
         value_range: `(low, high)`, the values of 16-bit and `.npy` files that become -1 and 1. Defaults to the range
             of the data type; floating-point data need it.
         resize_mode: `"resize_and_crop"`, `"crop"`, `"scale_width"`, `"scale_width_and_crop"` or `"none"`, as
             `preprocess` of the PyTorch implementation. Defaults to `"resize_and_crop"`.
         flip: whether training images are flipped left to right at random. Defaults to `True`.
-        paired: whether the images of a folder are pairs, in the same order in A and B. Defaults to `False`;
-            `"emoji/lines"` is always paired.
+        multiple: what the sides are rounded to in the modes that crop nothing (`"scale_width"` and `"none"`), in
+            pixels: a U-Net of n downsamplings needs 2^n. Defaults to 4.
+        paired: whether image i of A belongs to image i of B, and shares its crop and flip. `True` matches the files of
+            `trainA` and `trainB`, or of `data_a` and `data_b`, by their names without suffix (`test_share` then holds
+            out pairs); `False` shuffles the domains by themselves, also those of a folder of pairs; `None` is `True`
+            where the layout says what belongs together, else `False`. `"emoji/lines"` is always paired, the other
+            names never. Defaults to `None`.
+        label_classes: number of classes where A holds label maps, 0 for images. Label maps are gray or palette files
+            with a class id in each pixel, resized to the nearest; an id becomes `id / 127.5 - 1` in the batch.
+            Defaults to 0.
+        instance_maps: whether a second channel of A has the ids of instances, in the same way. Defaults to `False`.
         skip_unreadable: whether files that cannot be read are left out instead of an error. Defaults to `False`.
         data_dir: where TensorFlow Datasets keeps its data. Defaults to its own `~/tensorflow_datasets`.
         mirror: address of a folder with `NAME.zip`, to download `cycle_gan/NAME` from. Defaults to the authors'.
@@ -137,7 +157,16 @@ def load_dataset(
         long, reshuffled at each iteration.
 
     Raises:
-        ValueError: if an argument is not one of the above, or a file cannot be read.
+        ValueError: if an argument is not one of the above, a file cannot be read or has no partner, or a label map
+            has ids that are no classes.
+
+    The layouts of a folder, for `train` (and likewise for `test`), in the order in which they are looked for:
+
+    - `trainA` and `trainB`, or `train/A` and `train/B`, or `train_A` and `train_B`: a folder for each domain.
+    - `train`, with image files directly in it: A is the left half of each, B the right one.
+    - `train_label`, `train_img` and, with `instance_maps`, `train_inst`: label maps and photographs of the same names
+      (without suffix and without Cityscapes' `_gtFine_labelIds`, `_gtFine_instanceIds` and `_leftImg8bit`). With
+      `label_classes` this is looked for first, and the files of `trainA` are read as label maps, too.
 
     Example:
 
@@ -148,7 +177,7 @@ def load_dataset(
     return open_dataset(**locals()).epoch()
 
 
-def _sizings(source: Source, mode, image_size, load_size) -> Callable[[bool], Sizing]:
+def _sizings(source: Source, mode, image_size, load_size, multiple) -> Callable[[bool], Sizing]:
     """Fills in the default sizes and checks that they fit."""
     native = source.native_size
     image_size = as_size(native or IMAGE_SIZE if image_size is None else image_size, "image_size")
@@ -159,11 +188,22 @@ def _sizings(source: Source, mode, image_size, load_size) -> Callable[[bool], Si
         raise ValueError(f"`load_size` has no use with `resize_mode`={mode!r}. Received: load_size={load_size}")
     if mode.endswith("_and_crop") and (size[1] < image_size[1] or (mode[0] == "r" and size[0] < image_size[0])):
         raise ValueError(f"`load_size` must not be smaller than `image_size`={image_size}. Received: {load_size}")
-    return lambda augment: Sizing(mode, image_size, size, augment)
+    return lambda augment: Sizing(mode, image_size, size, augment, multiple)
 
 
-def _as_channels(channels):
-    pair = (channels, channels) if isinstance(channels, int) else tuple(channels)
+def _as_channels(channels, label_classes, instance_maps):
+    """The channels of A and B."""
+    if instance_maps and not label_classes:
+        raise ValueError(f"`instance_maps` needs `label_classes`. Received: label_classes={label_classes}")
+    of_labels = 1 + bool(instance_maps)
+    if isinstance(channels, int):
+        channels = (of_labels if label_classes else channels, channels)
+    pair = tuple(channels)
     if len(pair) != 2 or not all(isinstance(count, int) and count >= 1 for count in pair):
         raise ValueError(f"`channels` must be a positive integer, or two for A and B. Received: channels={channels}")
+    if label_classes and pair[0] != of_labels:
+        raise ValueError(
+            f"`channels` of A must be {of_labels} with `label_classes`={label_classes}, `instance_maps`="
+            f"{instance_maps}: one for labels, one for instances. Received: channels={channels}"
+        )
     return pair

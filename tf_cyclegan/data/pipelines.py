@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan import images
-from tf_cyclegan.data.cache import DecodedImages, default_folder
+from tf_cyclegan.data.cache import DecodedImages, default_folder, load_together
 from tf_cyclegan.data.sources import Source
 from tf_cyclegan.data.transforms import Sizing, center_crop, crop_and_flip
 
@@ -54,7 +54,7 @@ class TranslationDataset:
     ):
         self.name, self.split, self.batch_size, self.seed = source.name, split, batch_size, seed
         self.paired, self._drawings = source.paired, source.native_size is not None
-        self.start_epoch = start_epoch
+        self.notes, self.start_epoch = source.notes, start_epoch
         self._training, self._flip, self._cache = split == "train", flip, cache
         self._sizing, self._test_sizing = sizing, test_sizing
         folder = pathlib.Path(cache_dir).expanduser() if cache_dir else default_folder()
@@ -109,7 +109,8 @@ class TranslationDataset:
         cache = f"{self.cache_bytes / 1e6:.0f} MB {place}" if place else "none, decoded each time"
         text = f"{self.name} ({self.split}): {count_a} images in A, {count_b} in B, {what}, {size}, "
         text += f"{self.steps_per_epoch} steps of {self.batch_size} an epoch, cache: {cache}"
-        return text + (f", {len(self.skipped)} unreadable files left out" if self.skipped else "")
+        text += f", {len(self.skipped)} unreadable files left out" if self.skipped else ""
+        return "; ".join([text, *self.notes])
 
     def load(self) -> "TranslationDataset":
         """Fills the cache; a second call does nothing.
@@ -118,10 +119,9 @@ class TranslationDataset:
             The data set itself.
 
         Raises:
-            ValueError: if a file cannot be read, or too few are left.
+            ValueError: if a file cannot be read, too few are left, or label maps hold ids that are no classes.
         """
-        for domain in self._domains:
-            domain.load()
+        load_together(self._domains)
         self._check()
         return self
 
@@ -247,15 +247,19 @@ class TranslationDataset:
         return tuple(tf.ensure_shape(tf.cast(x, tf.float32) / 127.5 - 1, s) for x, s in zip(batch, shapes, strict=True))
 
     def _gather(self, indices_a, draws_a, indices_b, draws_b):
-        return self._take(0, indices_a, draws_a), self._take(1, indices_b, draws_b)
+        # A with its B, one after the other: what lies side by side in a file is then decoded once.
+        batch = [
+            (self._take(0, *drawn_a), self._take(1, *drawn_b))
+            for drawn_a, drawn_b in zip(
+                zip(indices_a, draws_a, strict=True), zip(indices_b, draws_b, strict=True), strict=True
+            )
+        ]
+        return tuple(np.stack(parts) for parts in zip(*batch, strict=True))
 
-    def _take(self, domain, indices, draws):
-        parts = []
-        for index, draw in zip(indices, draws, strict=True):
-            image = self._domains[domain].get(int(index))
-            size = self._sizing.output(image.shape[:2])
-            parts.append(crop_and_flip(image, size, draw, self._flip) if self._training else center_crop(image, size))
-        return np.stack(parts)
+    def _take(self, domain, index, draws):
+        image = self._domains[domain].get(int(index))
+        size = self._sizing.output(image.shape[:2])
+        return crop_and_flip(image, size, draws, self._flip) if self._training else center_crop(image, size)
 
     def _check(self):
         if self.paired:

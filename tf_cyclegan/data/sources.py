@@ -1,62 +1,14 @@
-"""Where images come from: the names `load_dataset` knows, and the images of a domain before they are decoded."""
+"""Where images come from: the names `load_dataset` knows, and the two domains that each of them has."""
 
 import dataclasses
 import difflib
 import functools
-import hashlib
-import json
 import os
 import pathlib
-from collections.abc import Sequence
 
-import numpy as np
-
-from tf_cyclegan import images
 from tf_cyclegan.data import bundled, folders, tfds
-
-# Part of every fingerprint: raise it when reading or resizing gives other pixels, so that old caches are not used.
-CACHE_VERSION = 1
-Range = tuple[float, float] | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """The images of one domain, not yet decoded.
-
-    Args:
-        names: what each is called in messages and by `names()`.
-        contents: for each a path, the bytes of an encoded file, or a uint8 array `(height, width, channels)`.
-        channels: channels to read. Defaults to 3.
-        value_range: `(low, high)` of 16-bit files and `.npy`, see `tf_cyclegan.images.read_image`. Defaults to `None`.
-    """
-
-    names: Sequence[str]
-    contents: Sequence[os.PathLike | bytes | np.ndarray]
-    channels: int = 3
-    value_range: Range = None
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def header(self, index: int) -> tuple[int, int, str]:
-        """`(height, width, dtype)` of an image, without decoding it."""
-        content = self.contents[index]
-        if isinstance(content, np.ndarray):
-            return content.shape[0], content.shape[1], str(content.dtype)
-        return images.read_header(content, self.channels, self.value_range, self.names[index])
-
-    def read(self, index: int) -> np.ndarray:
-        """An image: `(height, width, channels)`, uint8 or float32, in [0, 255]."""
-        content = self.contents[index]
-        if isinstance(content, np.ndarray):
-            return images.convert_channels(content, self.channels)
-        return images.read_image(content, self.channels, self.value_range, self.names[index])
-
-    def fingerprint(self) -> str:
-        """A digest that changes with the files or with how they are read."""
-        state = [_state(content) for content in self.contents]
-        text = json.dumps([CACHE_VERSION, list(self.names), state, self.channels, self.value_range])
-        return hashlib.sha256(text.encode()).hexdigest()
+from tf_cyclegan.data.domains import Images, Range, halves
+from tf_cyclegan.data.labels import LabelMaps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +19,8 @@ class Source:
         name: what the data set is called.
         images_a, images_b: the `Images` of the domains.
         paired: whether image i of one domain belongs to image i of the other in training.
-        native_size: side of drawings made for one size, in pixels; `None` for photographs.
+        native_size: side of drawings made for one size, in pixels; `None` for photographs. Defaults to `None`.
+        notes: what else people should know of it, in a few words each. Defaults to nothing.
     """
 
     name: str
@@ -75,6 +28,7 @@ class Source:
     images_b: Images
     paired: bool = False
     native_size: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def find_source(
@@ -86,7 +40,9 @@ def find_source(
     test_share: float = 0.1,
     channels: tuple[int, int] = (3, 3),
     value_range: Range = None,
-    paired: bool = False,
+    paired: bool | None = None,
+    label_classes: int = 0,
+    instance_maps: bool = False,
     data_dir: str | os.PathLike | None = None,
     mirror: str | None = None,
 ) -> Source:
@@ -95,23 +51,63 @@ def find_source(
     Raises:
         ValueError: if the data set is unknown, or a domain of it has no images.
     """
-    as_a, as_b = (functools.partial(Images, channels=count, value_range=value_range) for count in channels)
+    make = functools.partial(_folder_source, paired, channels, value_range, label_classes, instance_maps)
     if data_a is not None or data_b is not None:
         _check_two_folders(name, data_a, data_b)
-        found = folders.hold_out(data_a, data_b, split, test_share, paired)
-        label = f"{pathlib.Path(data_a).name}+{pathlib.Path(data_b).name}"
-        return Source(label, as_a(*found[0]), as_b(*found[1]), paired)
+        found = folders.hold_out(data_a, data_b, split, test_share, bool(paired))
+        return make(f"{pathlib.Path(data_a).name}+{pathlib.Path(data_b).name}", split, found)
+    known = name in bundled.STYLES or name in tfds.NAMES
+    if not known and os.path.isdir(name):
+        return make(os.fspath(name), split, folders.find(name, split, bool(paired), label_classes > 0, instance_maps))
+    if not known:
+        raise ValueError(_unknown(name))
+    if label_classes:
+        raise ValueError(f"`label_classes` is not possible with {name!r}, which has no label maps. Give a folder.")
+    as_a, as_b = (functools.partial(Images, channels=count, value_range=value_range) for count in channels)
     if name in bundled.STYLES:
         return _bundled_source(name, split, paired, as_a, as_b)
-    if name in tfds.NAMES:
-        if paired:
-            raise ValueError(f"`paired` is not possible with {name!r}: TFDS stores each domain in an order of its own.")
-        found = tfds.find(name, split, data_dir, mirror)
-    elif os.path.isdir(name):
-        found = folders.find(name, split, paired)
+    if paired:
+        raise ValueError(
+            f"`paired` is not possible with {name!r}: TFDS stores each domain in an order of its own. Use a folder of "
+            "pairs, or 'emoji/lines'."
+        )
+    found = tfds.find(name, split, data_dir, mirror)
+    return Source(name, as_a(*found[0]), as_b(*found[1]))
+
+
+def _folder_source(paired, channels, value_range, label_classes, instance_maps, name, split, found):
+    """The `Source` of what was found in folders."""
+    _check_labels(name, found, label_classes, instance_maps)
+    by_nature = found.layout != "folders"
+    notes = [] if found.split == split else [f"from {found.split!r}, as there is no {split!r}"]
+    if found.layout == "halves":
+        notes.append("A and B side by side in each file")
+        domains = halves(found.a.names, found.a.paths, channels, value_range)
     else:
-        raise ValueError(_unknown(name))
-    return Source(os.fspath(name), as_a(*found[0]), as_b(*found[1]), paired)
+        domains = [Images(x.names, x.paths, n, value_range) for x, n in zip((found.a, found.b), channels, strict=True)]
+    if label_classes:
+        notes.append(f"A has labels of {label_classes} classes" + " and instances" * instance_maps)
+        instances = (found.instances.paths, found.instances.names) if instance_maps else ()
+        domains[0] = LabelMaps(found.a.names, found.a.paths, channels[0], None, label_classes, *instances)
+    return Source(name, *domains, by_nature if paired is None else paired, notes=tuple(notes))
+
+
+def _check_labels(name, found, label_classes, instance_maps):
+    if found.layout == "labels" and not label_classes:
+        raise ValueError(
+            f"`label_classes` is needed for {name!r}, which has label maps in {found.a.folder.name}: the number of "
+            "classes. (Labels drawn in colors belong in trainA, with the photographs in trainB.)"
+        )
+    if found.layout == "halves" and label_classes:
+        raise ValueError(
+            f"`label_classes` is not possible with {name!r}, whose images have A and B side by side: label maps need "
+            f"files of their own, in train_label and train_img. Received: label_classes={label_classes}"
+        )
+    if found.layout == "folders" and instance_maps:
+        raise ValueError(
+            f"`instance_maps` needs folders train_label, train_inst and train_img. Received: {name!r}, with "
+            f"{found.a.folder} and {found.b.folder}"
+        )
 
 
 def _bundled_source(name, split, paired, as_a, as_b):
@@ -135,15 +131,7 @@ def _unknown(name):
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return (
         f"`name` must be {', '.join(map(repr, bundled.STYLES))}, 'cycle_gan/NAME' with NAME one of "
-        f"{', '.join(n.partition('/')[2] for n in tfds.NAMES)}, or an existing folder with trainA, trainB, testA and "
-        f"testB. Received: name={text!r}, which is none of these.{hint}"
+        f"{', '.join(n.partition('/')[2] for n in tfds.NAMES)}, or an existing folder (with trainA, trainB, testA and "
+        "testB, with train and test for pairs side by side, or with train_label and train_img). "
+        f"Received: name={text!r}, which is none of these.{hint}"
     )
-
-
-def _state(content):
-    if isinstance(content, np.ndarray):
-        return hashlib.sha256(np.ascontiguousarray(content)).hexdigest()
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    status = os.stat(content)
-    return [os.path.abspath(content), status.st_size, status.st_mtime_ns]

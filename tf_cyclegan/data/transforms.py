@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 RESIZE_MODES = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none")
-# The networks halve the image twice: other sizes come out different from how they went in.
+# What the sides of images that are not cropped are rounded to: CycleGAN's networks halve the image twice, and other
+# sizes come out different from how they went in.
 MULTIPLE = 4
 Size = tuple[int, int]
 
@@ -31,17 +32,19 @@ class Sizing:
         mode: as `preprocess` of the PyTorch reference: `"resize_and_crop"` (to `load_size`, then a crop of
             `image_size`), `"crop"` (a crop of the image as it is), `"scale_width"` (to the width of `load_size` with
             the ratio kept), `"scale_width_and_crop"` (that, then a crop) or `"none"`. Where nothing is cropped the
-            sides are rounded to multiples of 4.
+            sides are rounded to multiples of `multiple`.
         image_size: `(height, width)` that the network gets, in pixels.
         load_size: `(height, width)` before the crop, in pixels.
         augment: whether the crop is random. Without, `"resize_and_crop"` resizes straight to `image_size`, and the
-            other modes crop the middle.
+            other modes crop the middle. Defaults to `True`.
+        multiple: what the sides are rounded to where nothing is cropped, in pixels. Defaults to 4.
     """
 
     mode: str
     image_size: Size
     load_size: Size
     augment: bool = True
+    multiple: int = MULTIPLE
 
     @property
     def crops(self) -> bool:
@@ -64,7 +67,7 @@ class Sizing:
         if self.mode.startswith("scale_width"):
             height, width = max(1, round(height * self.load_size[1] / width)), self.load_size[1]
         if not self.crops:
-            return _round(height), _round(width)
+            return _round(height, self.multiple), _round(width, self.multiple)
         if self.mode == "scale_width_and_crop":
             # As the reference: what would be too low to crop is stretched.
             return max(height, self.image_size[0]), width
@@ -80,8 +83,8 @@ class Sizing:
         return self.image_size if self.crops else size
 
 
-def _round(side):
-    return max(MULTIPLE, round(side / MULTIPLE) * MULTIPLE)
+def _round(side, multiple):
+    return max(multiple, round(side / multiple) * multiple)
 
 
 def crop_and_flip(image: np.ndarray, size: Size, draws: np.ndarray, flip: bool) -> np.ndarray:

@@ -1,0 +1,148 @@
+"""The images of one domain before they are kept anywhere: whole files, or halves of files that hold a pair."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_cyclegan import images
+
+# Part of every fingerprint: raise it when reading or resizing gives other pixels, so that old caches are not used.
+CACHE_VERSION = 1
+Content = os.PathLike | bytes | np.ndarray
+Range = tuple[float, float] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The images of one domain, not yet decoded.
+
+    Args:
+        names: what each is called in messages and by `names()`.
+        contents: for each a path, the bytes of an encoded file, or a uint8 array `(height, width, channels)`.
+        channels: channels to read. Defaults to 3.
+        value_range: `(low, high)` of 16-bit files and `.npy`, see `tf_cyclegan.images.read_image`. Defaults to `None`.
+    """
+
+    names: Sequence[str]
+    contents: Sequence[Content]
+    channels: int = 3
+    value_range: Range = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def header(self, index: int) -> tuple[int, int, str]:
+        """`(height, width, dtype)` of an image, without decoding it."""
+        content = self.contents[index]
+        if isinstance(content, np.ndarray):
+            return content.shape[0], content.shape[1], str(content.dtype)
+        return images.read_header(content, self.channels, self.value_range, self.names[index])
+
+    def read(self, index: int) -> np.ndarray:
+        """An image: `(height, width, channels)`, uint8 or float32, in [0, 255]."""
+        content = self.contents[index]
+        if isinstance(content, np.ndarray):
+            return images.convert_channels(content, self.channels)
+        return images.read_image(content, self.channels, self.value_range, self.names[index])
+
+    def resize(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """An image that was read, in another `(height, width)`."""
+        return images.resize(image, size)
+
+    def inspect(self, index: int, image: np.ndarray) -> None:
+        """Takes note of an image that was read, for `check_inspected()`."""
+
+    def check_inspected(self) -> None:
+        """Raises `ValueError` if all images together are not what was expected."""
+
+    def fingerprint(self) -> str:
+        """A digest that changes with the files or with how they are read."""
+        text = json.dumps([CACHE_VERSION, list(self.names), states(self.contents), self.channels, self.value_range])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class WholeFiles:
+    """Files that hold a pair side by side, as both of their halves read them.
+
+    The halves of a file are asked for one after the other, by the same thread: the last file of a thread is kept, so
+    that it is decoded once.
+
+    Args:
+        images: the `Images` of the whole files.
+    """
+
+    def __init__(self, images: Images):
+        self.images = images
+        self._last = threading.local()
+
+    def read(self, index: int) -> np.ndarray:
+        """A whole image; the other half is expected to be read next."""
+        kept, self._last.entry = getattr(self._last, "entry", None), None
+        if kept is not None and kept[0] == index:
+            return kept[1]
+        image = self.images.read(index)
+        self._last.entry = index, image
+        return image
+
+
+@dataclasses.dataclass(frozen=True)
+class Halves(Images):
+    """The left or the right halves of image files.
+
+    Args:
+        side: 0 for the left, 1 for the right halves. Defaults to 0.
+        whole: the `WholeFiles` shared by both sides, if they read the same channels. Defaults to `None`.
+    """
+
+    side: int = 0
+    whole: WholeFiles | None = dataclasses.field(default=None, compare=False)
+
+    def header(self, index):
+        height, width, dtype = super().header(index)
+        if width % 2:
+            raise ValueError(
+                f"The image {self.names[index]} is {width} pixels wide: an image of A and B side by side must have an "
+                "even width"
+            )
+        return height, width // 2, dtype
+
+    def read(self, index):
+        image = self.whole.read(index) if self.whole else super().read(index)
+        width = image.shape[1] // 2
+        return image[:, self.side * width : (self.side + 1) * width]
+
+    def fingerprint(self):
+        return f"{super().fingerprint()} half {self.side}"
+
+
+def halves(
+    names: Sequence[str], contents: Sequence[Content], channels: tuple[int, int], value_range: Range
+) -> tuple[Halves, Halves]:
+    """Both domains of files that hold A on the left and B on the right.
+
+    Args:
+        names, contents: as of `Images`.
+        channels: channels to read of A and of B.
+        value_range: as of `Images`.
+    """
+    whole = WholeFiles(Images(names, contents, channels[0], value_range)) if channels[0] == channels[1] else None
+    return tuple(Halves(names, contents, channels[side], value_range, side, whole) for side in (0, 1))
+
+
+def states(contents: Sequence[Content]) -> list:
+    """What tells that contents have changed, for fingerprints."""
+    return [_state(content) for content in contents]
+
+
+def _state(content):
+    if isinstance(content, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(content)).hexdigest()
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    status = os.stat(content)
+    return [os.path.abspath(content), status.st_size, status.st_mtime_ns]
