@@ -3,10 +3,13 @@
 
     python benchmarks/emoji_error.py runs/emoji --grid emoji.png
 
-The error is the mean absolute difference on values in [-1, 1], beside that of the input itself.
+The error is the mean absolute difference on values in [-1, 1], beside those of two answers that nobody has to learn:
+the input itself, and the mean of all training images of the target domain.
 """
 
 import argparse
+import json
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from tf_cyclegan.data import open_dataset
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder")
-    parser.add_argument("--grid", help="PNG to write: input, translation, right answer, both ways")
+    parser.add_argument("--grid", help="PNG to write: inputs beside translations, with one direction also the right answers")
     parser.add_argument("--rows", type=int, default=8, help="emoji in the picture")
     return parser.parse_args()
 
@@ -26,23 +29,28 @@ def arguments():
 def main():
     args = arguments()
     model, path, _ = load_newest(f"{args.run}/checkpoints")
-    flat, modern = open_dataset("emoji", split="test", image_size=model.image_shape[:2]).samples(100)
-    to_modern, to_flat = (
-        np.concatenate([np.asarray(model.translate(image[None], direction)) for image in domain])
-        for domain, direction in ((flat, "ab"), (modern, "ba"))
-    )
-    base = np.abs(flat - modern).mean()
-    print(f"{path}, {len(flat)} test emoji")
-    print(f"{'':16}{'error':>8}{'of the input':>14}{'ratio':>8}")
-    for name, output, answer in (("flat to modern", to_modern, modern), ("modern to flat", to_flat, flat)):
-        error = np.abs(output - answer).mean()
-        print(f"{name:16}{error:8.4f}{base:14.4f}{error / base:8.3f}")
+    name = json.loads(Path(args.run, "config.json").read_text())["dataset"]
+    test, train = (open_dataset(name, split=split, image_size=model.image_shape[:2]) for split in ("test", "train"))
+    domains = dict(zip("ab", test.samples(max(test.counts)), strict=True))
+    means = {key: drawings.mean(0) for key, drawings in zip("ab", train.samples(max(train.counts)), strict=True)}
+    print(f"{path}, {len(domains['a'])} test emoji of {name}")
+    print(f"{'':8}{'error':>8}{'of the input':>14}{'ratio':>8}{'of the mean':>14}{'ratio':>8}")
+    columns = []
+    for direction in model.directions:
+        source, target = (domains[key] for key in direction)
+        output = np.concatenate([np.asarray(model.translate(image[None], direction)) for image in source])
+        error, of_input, of_mean = (np.abs(x - target).mean() for x in (output, source, means[direction[1]]))
+        print(f"{direction:8}{error:8.4f}{of_input:14.4f}{error / of_input:8.3f}{of_mean:14.4f}{error / of_mean:8.3f}")
+        columns += [source, output] if len(model.directions) == 2 else [source, output, target]
     if args.grid:
-        chosen = np.linspace(0, len(flat) - 1, 2 * args.rows).astype(int)
-        columns = [flat, to_modern, modern, to_flat]
-        tiles = [[images.to_uint8(column[index]) for column in columns] for index in chosen]
-        rows = [left + right for left, right in zip(tiles[: args.rows], tiles[args.rows :], strict=True)]
-        images.save_png(args.grid, images.image_grid(rows))
+        images.save_png(args.grid, grid(columns, args.rows))
+
+
+def grid(columns, rows):
+    """Two blocks of rows beside each other, spread over the test split."""
+    chosen = np.linspace(0, len(columns[0]) - 1, 2 * rows).astype(int)
+    tiles = [[images.to_uint8(column[index]) for column in columns] for index in chosen]
+    return images.image_grid([left + right for left, right in zip(tiles[:rows], tiles[rows:], strict=True)])
 
 
 if __name__ == "__main__":

@@ -65,6 +65,25 @@ def test_one_direction_shows_the_target_if_there_is_one(tmp_path, with_b):
         np.testing.assert_array_equal(picture[:, -96:], to_uint8(b[0]))
 
 
+def test_the_other_direction_translates_b_and_shows_a_as_the_answer(tmp_path):
+    model = shifted_model(0.5)
+    model.directions = ("ba",)
+    a, b = np.full((1, 96, 96, 3), -0.5, "float32"), np.full((1, 96, 96, 3), 0.25, "float32")
+    picture = grid(model, a, b, tmp_path).picture()
+    np.testing.assert_array_equal(picture[48, [48, 146, 244], 0], to_uint8([0.25, -0.25, -0.5]))
+    with pytest.raises(ValueError, match="`images_b`"):
+        grid(model, a, None, tmp_path).picture()
+
+
+def test_what_is_shown_is_what_the_model_displays(tmp_path):
+    model = shifted_model(0)
+    model.displayed = lambda samples, domain: -samples if domain == "a" else samples
+    a, b = images(1, 96), images(1, 96, seed=1)
+    picture = grid(model, a, b, tmp_path).picture()
+    np.testing.assert_array_equal(picture[:, :96], to_uint8(-a[0]))
+    np.testing.assert_array_equal(picture[:, -96:], to_uint8(b[0]))
+
+
 def test_one_image_at_a_time_is_translated(tmp_path):
     model, sizes = shifted_model(), []
     translate = model.translate
@@ -101,5 +120,5 @@ def test_wrong_arguments_are_named(tmp_path):
         SampleGrid(images(1)[0], images(1), tmp_path)
     with pytest.raises(ValueError, match="`frequency`.*frequency=0"):
         SampleGrid(images(1), images(1), tmp_path, frequency=0)
-    with pytest.raises(ValueError, match="`images_b`.*two directions"):
+    with pytest.raises(ValueError, match="`images_b`.*images of B"):
         grid(FakeModel(), images(1), None, tmp_path).picture()

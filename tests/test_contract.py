@@ -19,7 +19,9 @@ POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
 # As small as a model's settings allow, where `SMALL` does not do.
 SMALLER = {
     "cyclegan": {"residual_blocks": 1},
-    "pix2pix": {},
+    "pix2pix": {"downsamplings": 3},
+    "pix2pixhd": {"downsamplings": 1, "residual_blocks": 1, "discriminator_layers": 1, "lambda_perceptual": 0.0},
+    "unit": {"residual_blocks": 1, "discriminator_layers": 2, "scales": 1},
     "brightness": {},
 }
 

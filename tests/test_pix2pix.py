@@ -7,6 +7,7 @@ import tensorflow as tf
 from conftest import channels_last, golden, part, random_batches, random_images
 
 from tf_cyclegan import Pix2Pix
+from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.pytorch import load_state_dict
 
 
@@ -113,7 +114,20 @@ def test_translation_takes_the_statistics_of_each_image():
     np.testing.assert_allclose(model.translate(image), as_in_training, atol=1e-5)
     together = np.asarray(model.translate(np.concatenate([image, other])))
     np.testing.assert_allclose(together[:1], model.translate(image), atol=1e-5)
-    assert "own statistics" in model.notes[0]
+    assert "statistics of each image" in model.notes[0]
+
+
+def test_an_exported_model_does_the_same_and_says_so(tmp_path):
+    model = small(dropout=0.0)
+    model.fit(random_batches(2), verbose=0)
+    lines = []
+    path = export_saved_model(model.generator("ab"), tmp_path / "x", 32, report=lines.append, notes=model.notes)
+    together = random_images(3)
+    exported = tf.saved_model.load(path).signatures["tensor"](image=tf.constant(together))["translated"]
+    for index, image in enumerate(together):
+        np.testing.assert_allclose(exported[index], model.generator_network(image[None], training=True)[0], atol=1e-5)
+    assert "statistics of each image" in (tmp_path / "x" / "1" / "assets.extra" / "notes.txt").read_text()
+    assert any("statistics of each image" in line for line in lines)
 
 
 def test_moving_statistics_are_another_answer():

@@ -5,7 +5,10 @@ import sys
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"CycleGAN": "tf_cyclegan.models", "Pix2Pix": "tf_cyclegan.models", "load_dataset": "tf_cyclegan.data"}
+_PUBLIC = {
+    **dict.fromkeys(("CycleGAN", "Pix2Pix", "Pix2PixHD", "UNIT"), "tf_cyclegan.models"),
+    "load_dataset": "tf_cyclegan.data",
+}
 __all__ = ["__version__", *_PUBLIC]
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 import tyro
 
@@ -13,6 +13,8 @@ from tf_cyclegan.defaults import DATASETS, recipe, unused_settings
 
 def _derived(kind, default, metavar=None):
     """A setting that may be None, whose default the help tells in words."""
+    if metavar is None and get_origin(kind) is Literal:
+        metavar = f"{{{','.join(get_args(kind))}}}"
     return Annotated[kind | None, tyro.conf.arg(help_behavior_hint=f"(default: {default})", metavar=metavar)]
 
 
@@ -33,37 +35,54 @@ class TrainConfig:
     """Where downloads are kept."""
     mirror: _derived(str, "the authors' server", "URL") = None
     """Address from which NAME.zip of cycle_gan/NAME is downloaded."""
-    image_size: _derived(str, "64 for emoji, else 256", "PIXELS") = None
-    """Size of the images the model is trained on: one side or HEIGHTxWIDTH, multiples of 4."""
+    image_size: _derived(str, "64 for emoji, 512 for pix2pixhd, else 256", "PIXELS") = None
+    """Size of the images the model is trained on: one side or HEIGHTxWIDTH, multiples of 4, for U-Nets
+    and pix2pixhd of 2^--downsamplings."""
     load_size: _derived(str, "286/256 of --image-size; for emoji the same", "PIXELS") = None
     """Size to which images are resized before a random crop."""
     resize_mode: Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"] = "resize_and_crop"
     """How images come to size: crop does not resize, scale_width keeps the ratio."""
     flip: bool = True
     """Mirror images at random."""
-    channels: int = 3
+    channels: _derived(int, "3; for label maps 1, with instance maps 2", "INT") = None
     """Channels of domain A: 1 grey, 3 color, any number for .npy."""
-    channels_b: _derived(int, "--channels", "INT") = None
+    channels_b: _derived(int, "--channels; 3 beside label maps", "INT") = None
     """Channels of domain B."""
-    value_range: _derived(tuple[float, float], "that of the integer type") = None
+    value_range: _derived(tuple[float, float], "that of the integer type", "LOW HIGH") = None
     """Lowest and highest value in .npy and 16-bit files; floats need it."""
     skip_unreadable: bool = False
     """Go on without the files that cannot be read, and list them."""
     cache: Literal["memory", "disk", "none"] = "memory"
     """Where decoded images are kept."""
 
-    model: Literal["cyclegan", "pix2pix"] = "cyclegan"
-    """What to train. pix2pix needs pairs."""
+    model: Literal["cyclegan", "pix2pix", "pix2pixhd", "unit"] = "cyclegan"
+    """What to train. pix2pix and pix2pixhd need pairs."""
     direction: _derived(Literal["ab", "ba"], "ab") = None
-    """pix2pix: the direction that is learned."""
+    """pix2pix, pix2pixhd: the direction that is learned."""
+    variant: _derived(Literal["v1.1", "paper"], "v1.1") = None
+    """unit: the authors' released version 1.1, or the paper's, which shares layers between the domains."""
+    label_classes: _derived(int, "0, A is color", "INT") = None
+    """pix2pixhd: classes of the label maps in A, whose pixels are the numbers of classes."""
+    instance_edges: _derived(bool, "no", "{True,False}") = None
+    """pix2pixhd: take instance maps as well, and show the generator where one instance ends and another begins."""
+    instance_features: _derived(int, "0", "INT") = None
+    """pix2pixhd: numbers with which an encoder describes the look of each instance; 3 is the paper's."""
+    feature_clusters: _derived(int, "10", "INT") = None
+    """pix2pixhd: looks that each class is offered afterwards."""
     generator_type: _derived(Literal["unet", "resnet"], "unet") = None
     """pix2pix: the generator."""
     filters: _derived(int, "64; for emoji fewer", "INT") = None
     """Filters of the generator's first convolution."""
-    downsamplings: _derived(int, "as many as --image-size allows, at most 8", "INT") = None
-    """pix2pix: how often the U-Net halves the image, whose sides are multiples of 2^N."""
+    downsamplings: _derived(int, "as many as --image-size allows, at most 8; 4 for pix2pixhd", "INT") = None
+    """pix2pix, pix2pixhd: how often the U-Net or the global generator halves the image (sides: multiples of 2^N)."""
     residual_blocks: _derived(int, "6 below 256 pixels, else 9", "INT") = None
     """Residual blocks of the generator."""
+    enhancers: _derived(int, "0", "INT") = None
+    """pix2pixhd: local enhancers around the global generator, each of which doubles the size."""
+    local_residual_blocks: _derived(int, "3", "INT") = None
+    """pix2pixhd: residual blocks of each enhancer."""
+    stage_epochs: _derived(tuple[int, int], "0 0", "GLOBAL FIXED") = None
+    """pix2pixhd: epochs of the global generator alone, then of the enhancers alone; the rest trains both together."""
     normalization: _derived(Literal["instance", "batch", "none"], "instance; batch for pix2pix") = None
     """Normalization of all networks."""
     inference_statistics: _derived(Literal["image", "moving"], "image") = None
@@ -83,20 +102,34 @@ class TrainConfig:
     discriminator_filters: _derived(int, "32 for emoji, else 64", "INT") = None
     """Filters of the discriminator's first convolution."""
     discriminator_layers: _derived(int, "3", "INT") = None
-    """Strided convolutions of the patch discriminator."""
+    """Strided convolutions of the discriminator."""
+    scales: _derived(int, "2 for pix2pixhd, 3 for unit", "INT") = None
+    """pix2pixhd, unit: sizes at which images are judged."""
     gan_mode: _derived(Literal["lsgan", "vanilla", "hinge", "wgangp"], "lsgan; vanilla for pix2pix") = None
     """The adversarial loss."""
-    lambda_cycle: _derived(tuple[float, ...], "10") = None
-    """cyclegan: weight of the cycle loss, or two: forward and backward."""
+    lambda_cycle: _derived(tuple[float, ...], "10; 100 for the variant paper", "FLOAT [FLOAT]") = None
+    """cyclegan, unit: weight of the cycle loss; for cyclegan also two: forward and backward."""
     lambda_identity: _derived(float, "1 for emoji, else 0.5; 0 if the domains differ in channels", "FLOAT") = None
     """cyclegan: weight of the identity loss, relative to --lambda-cycle."""
     lambda_l1: _derived(float, "100", "FLOAT") = None
     """pix2pix: weight of the difference from the right answer."""
-    lambda_adversarial: _derived(float, "1; 0.25 for cyclegan on emoji", "FLOAT") = None
+    lambda_feature_matching: _derived(float, "10", "FLOAT") = None
+    """pix2pixhd: weight of the difference between the discriminators' features."""
+    lambda_perceptual: _derived(float, "10", "FLOAT") = None
+    """pix2pixhd: weight of the difference between VGG19's features."""
+    perceptual_weights: _derived(str, "imagenet", "FILE") = None
+    """pix2pixhd: weights of VGG19, imagenet for Keras's download."""
+    lambda_reconstruction: _derived(float, "10; 100 for the variant paper", "FLOAT") = None
+    """unit: weight of the difference between an image and what its own decoder makes of its code."""
+    lambda_kl: _derived(float, "0.01; 0.1 for the variant paper", "FLOAT") = None
+    """unit: weight of the codes' distance from a normal distribution."""
+    lambda_cycle_kl: _derived(float, "that of --lambda-kl", "FLOAT") = None
+    """unit: the same of the codes of translated images."""
+    lambda_adversarial: _derived(float, "1; 10 for the variant paper; 0.25 for cyclegan on emoji", "FLOAT") = None
     """Weight of the adversarial loss."""
     lambda_gradient_penalty: _derived(float, "10", "FLOAT") = None
     """Weight of the gradient penalty of --gan-mode=wgangp."""
-    pool_size: _derived(int, "50; 0 for pix2pix", "INT") = None
+    pool_size: _derived(int, "50 for cyclegan, else 0", "INT") = None
     """Generated images in each discriminator's history; 0 for none."""
 
     epochs: _derived(int, "100; for emoji few", "INT") = None
@@ -109,9 +142,9 @@ class TrainConfig:
     """Images of each domain in a step."""
     learning_rate: _derived(float, "4e-4 for emoji, else 2e-4", "FLOAT") = None
     """Adam's learning rate."""
-    schedule: _derived(Literal["linear", "step", "cosine", "constant"], "linear") = None
+    schedule: _derived(Literal["linear", "step", "cosine", "constant"], "linear; step for unit") = None
     """linear: constant for --epochs, then down over --decay-epochs. step: times --decay-rate every --decay-epochs."""
-    decay_rate: _derived(float, "0.1", "FLOAT") = None
+    decay_rate: _derived(float, "0.1; 0.5 for unit", "FLOAT") = None
     """Factor of --schedule=step."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: bfloat16 on TPUs, on GPUs since Ampere and on CPUs with AMX, else float32."""
@@ -150,8 +183,10 @@ class TrainConfig:
         image_size = self.image_size or recipe(self.model, self.is_emoji, small=False)["image_size"]
         small = max(parse_size(image_size, "image_size")) < 256
         values = recipe(self.model, self.is_emoji, small)
-        values |= {"output_dir": Path("runs", self._run_name()), "channels_b": self.channels}
-        if "lambda_identity" in values and self.channels_b not in (None, self.channels):
+        channels = self.channels or (1 + self.instance_maps if self.label_classes else 3)
+        channels_b = self.channels_b or (3 if self.label_classes else channels)
+        values |= {"output_dir": Path("runs", self._run_name()), "channels": channels, "channels_b": channels_b}
+        if "lambda_identity" in values and channels != channels_b:
             values["lambda_identity"] = 0.0
         chosen = {name: value for name, value in values.items() if getattr(self, name) is None}
         resolved = dataclasses.replace(self, **chosen)
@@ -188,6 +223,11 @@ class TrainConfig:
         return self.resize_mode not in ("scale_width", "none")
 
     @property
+    def instance_maps(self):
+        """Whether the data must have instance maps beside the label maps."""
+        return bool(self.instance_edges or self.instance_features)
+
+    @property
     def is_emoji(self):
         return self.dataset.split("/")[0] == "emoji" and self.data_a is None
 
@@ -205,14 +245,14 @@ class TrainConfig:
         return json.loads(json.dumps(dataclasses.asdict(self), default=str))
 
 
-def parse_size(text, name, multiple=1):
-    """Pixels from `"256"` or `"HEIGHTxWIDTH"`, each side a multiple of `multiple`.
+def parse_size(text, name):
+    """Pixels from `"256"` or `"HEIGHTxWIDTH"`.
 
     Returns:
         `(height, width)`.
 
     Raises:
-        ValueError: if `text` is neither, or a side is no multiple; it names the setting `name`.
+        ValueError: if `text` is neither; it names the setting `name`.
     """
     try:
         sides = [int(side) for side in str(text).lower().split("x")]
@@ -221,6 +261,4 @@ def parse_size(text, name, multiple=1):
         height = width = 0
     if min(height, width) < 1:
         raise ValueError(f"`{name}` must be a number of pixels or HEIGHTxWIDTH, as 256 or 192x256. Received: {text!r}")
-    if height % multiple or width % multiple:
-        raise ValueError(f"`{name}` must be multiples of {multiple}. Received: {text!r}")
     return height, width

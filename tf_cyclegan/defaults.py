@@ -13,7 +13,7 @@ _RUN = {
 _DISCRIMINATOR = {"discriminator_type": "patch", "discriminator_filters": 64, "discriminator_layers": 3}
 
 # What is bundled for each model: a model of pairs needs pairs.
-DATASETS = {"cyclegan": "emoji", "pix2pix": "emoji/lines"}
+DATASETS = {"cyclegan": "emoji", "pix2pix": "emoji/lines", "pix2pixhd": "emoji/lines", "unit": "emoji"}
 
 # A setting stands in a model's table only if the model has it. None leaves the value to the model.
 MODEL_SETTINGS = {
@@ -53,6 +53,52 @@ MODEL_SETTINGS = {
         "lambda_gradient_penalty": 10.0,
         "pool_size": 0,
     },
+    "pix2pixhd": {
+        "direction": "ab",
+        "label_classes": 0,
+        "instance_edges": False,
+        "instance_features": 0,
+        "feature_clusters": 10,
+        "filters": 64,
+        "downsamplings": 4,
+        "residual_blocks": 9,
+        "enhancers": 0,
+        "local_residual_blocks": 3,
+        "stage_epochs": (0, 0),
+        "normalization": "instance",
+        "initializer": "normal",
+        "discriminator_filters": 64,
+        "discriminator_layers": 3,
+        "scales": 2,
+        "gan_mode": "lsgan",
+        "lambda_feature_matching": 10.0,
+        "lambda_perceptual": 10.0,
+        "perceptual_weights": "imagenet",
+        "lambda_adversarial": 1.0,
+        "pool_size": 0,
+    },
+    # What its variants differ in is left to the model.
+    "unit": {
+        "variant": "v1.1",
+        "filters": 64,
+        "residual_blocks": None,
+        "initializer": None,
+        "discriminator_filters": 64,
+        "discriminator_layers": None,
+        "scales": None,
+        "gan_mode": "lsgan",
+        "lambda_cycle": None,
+        "lambda_cycle_kl": None,
+        "lambda_kl": None,
+        "lambda_reconstruction": None,
+        "lambda_adversarial": None,
+        "pool_size": 0,
+    },
+}
+# What a model's run has otherwise than `_RUN`. UNIT halves its rate ten times in a run.
+_MODEL_RUNS = {
+    "pix2pixhd": {"image_size": "512"},
+    "unit": {"learning_rate": 1e-4, "schedule": "step", "epochs": 180, "decay_epochs": 20, "decay_rate": 0.5},
 }
 # Below 256 pixels the CycleGAN paper takes 6 residual blocks.
 _SMALL_IMAGES = {"cyclegan": {"residual_blocks": 6}, "pix2pix": {"residual_blocks": 6}}
@@ -72,7 +118,16 @@ _EMOJI = {
         "epochs": 6,
         "decay_epochs": 18,
     },
-    "pix2pix": {"filters": 32, "discriminator_filters": 32, "epochs": 6, "decay_epochs": 14},
+    "pix2pix": {"filters": 32, "discriminator_filters": 32, "epochs": 4, "decay_epochs": 10},
+    "pix2pixhd": {
+        "filters": 24,
+        "downsamplings": 3,
+        "residual_blocks": 4,
+        "discriminator_filters": 32,
+        "epochs": 6,
+        "decay_epochs": 14,
+    },
+    "unit": {"filters": 24, "residual_blocks": 3, "discriminator_filters": 32, "epochs": 8, "decay_epochs": 4},
 }
 
 
@@ -87,7 +142,7 @@ def recipe(model, emoji, small):
     Returns:
         dict.
     """
-    values = {**_RUN, **MODEL_SETTINGS[model]}
+    values = {**_RUN, **MODEL_SETTINGS[model], **_MODEL_RUNS.get(model, {})}
     values |= _SMALL_IMAGES.get(model, {}) if small else {}
     return values | {**_EMOJI_RUN, **_EMOJI.get(model, {})} if emoji else values
 

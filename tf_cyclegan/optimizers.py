@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tf_cyclegan.checks import check_weight
+
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class Adam(keras.optimizers.Adam):
@@ -18,26 +20,52 @@ class Adam(keras.optimizers.Adam):
         beta_1: float, decay of the first moment. Defaults to 0.5, the paper's.
         beta_2: float, decay of the second moment. Defaults to 0.999.
         epsilon: float, PyTorch's. Defaults to 1e-8.
+        l2: float of at least 0; `l2 * variable` is added to the gradient before the moments. This is PyTorch's
+            `weight_decay`; Keras's `weight_decay` acts on the variable past the moments. Defaults to 0.
         **kwargs: of `keras.optimizers.Adam`, but not `amsgrad`, which the kernel does not know.
 
     Raises:
-        ValueError: if `amsgrad` is asked for.
+        ValueError: if `amsgrad` is asked for, or `l2` is negative.
 
     Reference:
         [Kingma and Ba, 2014](https://arxiv.org/abs/1412.6980)
     """
 
-    def __init__(self, learning_rate=2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8, name="adam", **kwargs):
+    def __init__(self, learning_rate=2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8, l2=0.0, name="adam", **kwargs):
         if kwargs.get("amsgrad"):
             raise ValueError("`amsgrad` must be False: take `keras.optimizers.Adam` for it. Received: amsgrad=True")
+        check_weight("l2", l2)
         super().__init__(
             learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name=name, **kwargs
         )
+        self.l2 = l2
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._restarted_at = self.add_variable(
+            shape=(), dtype="int64", aggregation="only_first_replica", name="restarted_at"
+        )
+
+    def restart(self):
+        """Forgets the moments, as a new optimizer would have none; `iterations`, and with it a schedule, goes on."""
+        for moment in (*self._momentums, *self._velocities):
+            moment.assign(ops.zeros_like(moment))
+        self._restarted_at.assign(ops.cast(self.iterations, "int64"))
+
+    def load_own_variables(self, store):
+        """Also of optimizers that were saved when there was no restart, which is the last and the only such integer."""
+        entries = {key: store[key] for key in store.keys()}
+        last = len(entries) - 1
+        if last == len(self.variables) - 2 and last > 0 and entries[str(last)].dtype != "int64":
+            entries[str(last + 1)] = ops.zeros((), "int64")
+        super().load_own_variables(entries)
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         dtype = variable.dtype
-        step = ops.cast(self.iterations + 1, dtype)
+        step = ops.cast(ops.cast(self.iterations, "int64") - self._restarted_at + 1, dtype)
         beta_1_power, beta_2_power = (ops.power(ops.cast(beta, dtype), step) for beta in (self.beta_1, self.beta_2))
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
@@ -49,8 +77,14 @@ class Adam(keras.optimizers.Adam):
             beta1=ops.cast(self.beta_1, dtype),
             beta2=ops.cast(self.beta_2, dtype),
             epsilon=ops.cast(self.epsilon, dtype) * ops.sqrt(1 - beta_2_power),
-            grad=ops.cast(gradient, dtype),
+            grad=self._with_l2(ops.cast(gradient, dtype), variable),
         )
+
+    def _with_l2(self, gradient, variable):
+        return gradient + self.l2 * variable if self.l2 else gradient
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
 
 
 def _handle(variable):

@@ -43,7 +43,9 @@ def describe_cost(model, config):
     """Lines with parameters, multiply-adds and the memory to expect of one training step."""
     size = parse_size(config.image_size, "image_size")
     generator, discriminator = model.generator(model.directions[0]), model.discriminators[0]
-    parameters = sum(network.count_params() for network in (*model.generators, *model.discriminators))
+    trained = (*model.generators, *model.discriminators)
+    variables = {id(variable): variable for network in trained for variable in network.variables}  # shared ones once
+    parameters = sum(variable.shape.num_elements() for variable in variables.values())
     forward_macs, activations = _step_cost(model, size, (config.channels, config.channels_b))
     width = 4 if model.dtype_policy.compute_dtype == "float32" else 2
     pools = 4 * sum(weight.shape.num_elements() for weight in model.weights if "pool" in weight.path)

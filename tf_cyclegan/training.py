@@ -38,7 +38,7 @@ def dry_run(config, report):
     Raises:
         SettingsError: if the settings do not make a model.
     """
-    with _settings_checked():
+    with _settings_checked(config.model):
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
         model = new_model(config, policy)
@@ -72,7 +72,7 @@ def train(config, report):
         SettingsError: if the settings or the data make no run.
         callbacks.TrainingDiverged: if a loss is no longer a number.
     """
-    with _settings_checked():
+    with _settings_checked(config.model):
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
         report(f"Computing in {policy} on {devices.describe_device()}.")
@@ -92,11 +92,13 @@ def train(config, report):
 
 
 @contextlib.contextmanager
-def _settings_checked():
+def _settings_checked(model):
+    # What has no flag of its own: that data must be pairs follows from the model.
+    others = {"name": "--dataset", "image_shape": "--image-size", "paired": f"--model={model}"}
     try:
         yield
     except ValueError as error:
-        message = with_flags(str(error), TrainConfig, name="--dataset", image_shape="--image-size")
+        message = with_flags(str(error), TrainConfig, **others)
         raise SettingsError(message) from error
 
 
@@ -153,7 +155,7 @@ def new_model(config, policy):
     model = MODELS[config.model]
     # Settings of a run that the model's constructor has under the same name.
     settings = {name: getattr(config, name) for name in inspect.signature(model).parameters if hasattr(config, name)}
-    size = parse_size(config.image_size, "image_size", model.size_multiple) if config.fixed_size else (None, None)
+    size = parse_size(config.image_size, "image_size") if config.fixed_size else (None, None)
     settings |= {"image_shape": (*size, config.channels), "dtype": policy}
     if config.lambda_cycle is not None:
         settings["lambda_cycle"] = _one_or_two(config.lambda_cycle)

@@ -36,11 +36,11 @@ class Health(keras.callbacks.Callback):
     After an epoch it checks, for each direction: whether the discriminator tells every image apart (`WON`, by
     `model.gan_mode`), whether outputs equal inputs, whether all outputs are alike, and whether light and dark are
     exchanged. What lasts for `patience` epochs is reported, and again after each 10 epochs more. After every step it
-    checks that all losses are finite.
+    checks that all losses are finite. Models of pairs may exchange light and dark: their data say so.
 
     Args:
         images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A; 4 to 8 do.
-        images_b: the same of domain B, as many; None only for a model of one direction.
+        images_b: the same of domain B, as many; None only for a model that translates from A alone.
         names: callable `step -> (names of A, names of B)`, the files of a batch, for the message about a NaN; steps
             count from 0. Defaults to None.
         report: callable that shows one line. Defaults to a warning of the logger `tf_cyclegan`.
@@ -114,7 +114,9 @@ class Health(keras.callbacks.Callback):
             "collapsed": f"From {where}, there has been one output for everything",
             "inverted": f"From {where}, colors have been inverted",
         }
-        return {(kind, direction): texts[kind] for kind in image_verdicts(inputs, outputs, targets)}
+        verdicts = image_verdicts(inputs, outputs, targets)
+        # In pairs it is the data that say what becomes of light and dark.
+        return {(kind, direction): texts[kind] for kind in verdicts if kind != "inverted" or not self.model.paired}
 
 
 def diverged_message(step, losses, names=None):

@@ -15,12 +15,12 @@ class SampleGrid(keras.callbacks.Callback):
     """Writes `epoch_0001.png`, `epoch_0002.png`, ... with translations of the same images, one row a sample.
 
     The columns are A, its translation to B and back to A; then, behind a gap, B, its translation to A and back to B.
-    A model of one direction gives A, its translation and, if there are `images_b`, the B that belongs to it.
+    A model of one direction gives what it translates, its translation and, if there are such samples, the right answer.
     An epoch that was cut short (`model.stop_training`) writes nothing: who stops a run wants it to end soon.
 
     Args:
         images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A.
-        images_b: the same of domain B, as many; None only for a model of one direction.
+        images_b: the same of domain B, as many; None only for a model that translates from A alone.
         directory: folder of the pictures; it is made if it does not exist.
         log_dir: folder for TensorBoard, where the picture appears as `samples`; None for none. Defaults to None.
         frequency: int, epochs from one picture to the next. Defaults to 1.
@@ -77,18 +77,35 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _blocks(self):
         if len(self.model.directions) == 1:
-            columns = [self.images_a, translate_each(self.model, self.images_a, self.model.directions[0])]
-            return [_rows(columns + ([] if self.images_b is None else [self.images_b]))]
-        if self.images_b is None:
-            raise ValueError("`images_b` must be given for a model of two directions. Received: images_b=None")
+            return [_rows(self._with_answers(self.model.directions[0]))]
         return [
-            _rows(self._there_and_back(self.images_a, "ab", "ba")),
-            _rows(self._there_and_back(self.images_b, "ba", "ab")),
+            _rows(self._there_and_back("ab", "ba")),
+            _rows(self._there_and_back("ba", "ab")),
         ]
 
-    def _there_and_back(self, samples, there, back):
+    def _with_answers(self, direction):
+        """What is translated, its translation and, if there are such samples, what it should have become."""
+        source, target = direction
+        translated = translate_each(self.model, self._samples(source), direction)
+        columns = [(self._samples(source), source), (translated, target)]
+        if target == "a" or self.images_b is not None:
+            columns.append((self._samples(target), target))
+        return [self._displayed(*column) for column in columns]
+
+    def _there_and_back(self, there, back):
+        source, target = there
+        samples = self._samples(source)
         translated = translate_each(self.model, samples, there)
-        return [samples, translated, translate_each(self.model, translated, back)]
+        returned = translate_each(self.model, translated, back)
+        return [self._displayed(*column) for column in ((samples, source), (translated, target), (returned, source))]
+
+    def _samples(self, domain):
+        if domain == "b" and self.images_b is None:
+            raise ValueError("`images_b` must be given for a model that translates images of B. Received: images_b=None")
+        return self.images_a if domain == "a" else self.images_b
+
+    def _displayed(self, samples, domain):
+        return np.asarray(self.model.displayed(samples, domain))
 
     def _write_summary(self, picture, step):
         if self._writer is None:

@@ -41,7 +41,9 @@ def run_export(config, report):
     for direction, stem in stems.items():
         generator = model.generator(direction)
         if _SAVED_MODEL in formats:
-            export_saved_model(generator, stem, model.size_multiple, sizes, config.precision, config.keep, report)
+            export_saved_model(
+                generator, stem, model.size_multiple, sizes, config.precision, config.keep, report, model.notes
+            )
         for file_format in (name for name in formats if name != _SAVED_MODEL):
             refused += not _export_format(generator, stem, file_format, model.size_multiple, report)
     if _SAVED_MODEL in formats:

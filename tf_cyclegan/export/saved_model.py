@@ -11,13 +11,15 @@ from tf_cyclegan.export.cloning import PRECISIONS, with_precision
 from tf_cyclegan.export.publish import publish_version
 from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.export.warmup import write_warmup
+from tf_cyclegan.files import write_whole
 
 # The name by which tools that move a model to TPUs find the function to move.
 _ACCELERATED = "tpu_func"
+_NOTES_FILE = os.path.join("assets.extra", "notes.txt")
 
 
 def export_saved_model(
-    generator, directory, size_multiple=None, static_sizes=(), precision="float32", keep=None, report=None
+    generator, directory, size_multiple=None, static_sizes=(), precision="float32", keep=None, report=None, notes=()
 ):
     """Exports a generator as the next version of a served model, `directory/VERSION`.
 
@@ -35,6 +37,8 @@ def export_saved_model(
             weights. Other CPUs are many times slower with it. Defaults to `"float32"`.
         keep: optional int, newest versions that stay. Defaults to None, all.
         report: optional callable that gets lines on what was done. Defaults to None.
+        notes: lines that who serves the model should know, as `TranslationModel.notes`; they are reported and lie
+            beside the model as `assets.extra/notes.txt`. Defaults to none.
 
     Returns:
         str, the path of the new version.
@@ -63,13 +67,15 @@ def export_saved_model(
 
     def write(path):
         _write(path, network, signatures)
+        _write_notes(path, notes)
         if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple)):
             report('No warmup requests were written: they need pip install "tf_cyclegan[export]".')
         tolerance = TOLERANCES[precision]
         differences.append(check_saved_model(path, reference, signatures.functions, size_multiple, tolerance))
 
     path = publish_version(directory, write, keep)
-    report(f"{path}: differs from the Keras model by at most {differences[0]:.2g} in [-1, 1].")
+    for line in (f"differs from the Keras model by at most {differences[0]:.2g} in [-1, 1].", *notes):
+        report(f"{path}: {line}")
     return path
 
 
@@ -104,3 +110,10 @@ def _write(path, network, signatures):
         archive.add_endpoint(name, function)
     options = tf.saved_model.SaveOptions(function_aliases={_ACCELERATED: signatures.accelerated})
     archive.write_out(path, options=options, verbose=False)
+
+
+def _write_notes(path, notes):
+    if notes:
+        file = os.path.join(path, _NOTES_FILE)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        write_whole(file, "".join(f"{line}\n" for line in notes).encode())

@@ -3,7 +3,9 @@
 from tf_cyclegan.models.base import TranslationModel
 from tf_cyclegan.models.cyclegan import CycleGAN
 from tf_cyclegan.models.pix2pix import Pix2Pix
+from tf_cyclegan.models.pix2pixhd import Pix2PixHD
+from tf_cyclegan.models.unit import UNIT
 
-MODELS = {"cyclegan": CycleGAN, "pix2pix": Pix2Pix}
+MODELS = {"cyclegan": CycleGAN, "pix2pix": Pix2Pix, "pix2pixhd": Pix2PixHD, "unit": UNIT}
 
-__all__ = ["MODELS", "CycleGAN", "Pix2Pix", "TranslationModel"]
+__all__ = ["MODELS", "UNIT", "CycleGAN", "Pix2Pix", "Pix2PixHD", "TranslationModel"]

@@ -4,6 +4,9 @@ import re
 
 import keras
 
+from tf_cyclegan.pytorch.hd_names import enhancer_positions, multiscale_positions, resnet_positions
+from tf_cyclegan.pytorch.unit_names import pyramid_positions, unit_positions
+
 
 def torch_prefixes(network):
     """Maps every layer that may have weights to PyTorch's name for it.
@@ -16,35 +19,6 @@ def torch_prefixes(network):
         if marker in named:
             return {named[name]: prefix for name, prefix in positions(named).items() if name in named}
     raise ValueError(f"`network` must be a network of tf_cyclegan.networks. Received: {network.name!r}")
-
-
-def _resnet_positions(named):
-    positions = {}
-    for name, index in {"stem": 1, "down1": 4, "down2": 7}.items():
-        positions |= {f"{name}_conv": f"model.{index}", f"{name}_normalization": f"model.{index + 1}"}
-    blocks = sum(bool(re.fullmatch(r"block\d+_add", name)) for name in named)
-    for block in range(1, blocks + 1):
-        positions |= _residual_positions(named, f"block{block}", f"model.{9 + block}.conv_block")
-    index = 10 + blocks
-    for name in ("up1", "up2"):
-        index += f"{name}_resize" in named
-        positions |= {f"{name}_conv": f"model.{index}", f"{name}_normalization": f"model.{index + 1}"}
-        index += 3
-    # A module of reflection padding stands before the head.
-    return positions | {"head_conv": f"model.{index + 1}"}
-
-
-def _residual_positions(named, name, prefix):
-    # PyTorch pads with zeros inside the convolution: no module of its own, so the others move up.
-    padded = not isinstance(named[f"{name}_1_pad"], keras.layers.ZeroPadding2D)
-    first = int(padded)
-    second = first + 3 + (f"{name}_dropout" in named) + int(padded)
-    return {
-        f"{name}_1_conv": f"{prefix}.{first}",
-        f"{name}_1_normalization": f"{prefix}.{first + 1}",
-        f"{name}_2_conv": f"{prefix}.{second}",
-        f"{name}_2_normalization": f"{prefix}.{second + 1}",
-    }
 
 
 def _unet_positions(named):
@@ -76,8 +50,13 @@ def _pixel_positions(named):
 
 # The layer by which a network is recognized.
 _FAMILIES = {
-    "stem_conv": _resnet_positions,
+    "enhancer1_stem_conv": enhancer_positions,
+    "stem_conv": resnet_positions,
     "up2_bridge": _unet_positions,
     "patch1_conv": _patchgan_positions,
     "pixel1_conv": _pixel_positions,
+    "scale0_head_conv": multiscale_positions,
+    "latent_mean": unit_positions,
+    "decoder_head_conv": unit_positions,
+    "pyramid1_head_conv": pyramid_positions,
 }

@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 
+from tf_cyclegan.pytorch import hd_names
 from tf_cyclegan.pytorch.names import torch_prefixes
+from tf_cyclegan.pytorch.unit_names import is_of_other_half, parameter_names
 
 # Keras weight -> PyTorch's name of it.
 _PARAMETERS = {
@@ -19,20 +21,20 @@ _PARAMETERS = {
     "moving_variance": "running_var",
 }
 # PyTorch has no biases in the other convolutions when the normalization is not instance, nor in a pixel head.
-_ALWAYS_BIASED = ("patch1_conv", "pixel1_conv", "head_conv")
+_ALWAYS_BIASED = ("patch1_conv", "pixel1_conv", "head_conv", "decoder_", "pyramid", "enhancer", "scale")
 _PIXEL_HEAD = "net.5.bias"
 _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 def load_state_dict(network, state):
-    """Loads the weights of a PyTorch CycleGAN network into a network of `tf_cyclegan.networks`, exactly.
+    """Loads the weights of a PyTorch network into a network of `tf_cyclegan.networks`, exactly.
 
     Biases that an instance normalization removes are dropped, as are the running statistics that PyTorch before 0.4
     kept with it; a bias that PyTorch leaves out is 0. Prefixes of `DataParallel` and `torch.compile` are stripped.
+    UNIT 1.1 keeps an encoder and a decoder together: each takes its part.
 
     Args:
-        network: `keras.Model` made by `resnet_generator`, `unet_generator`, `patchgan_discriminator`,
-            `four_stride_discriminator` or `pixel_discriminator`.
+        network: `keras.Model` made by one of the functions of `tf_cyclegan.networks`.
         state: dict, PyTorch names to arrays in PyTorch's layout, of any float dtype.
 
     Raises:
@@ -41,7 +43,7 @@ def load_state_dict(network, state):
     state = {_canonical_name(name): np.asarray(value) for name, value in state.items()}
     prefixes = torch_prefixes(network)
     values = [
-        (weight, _value_of(weight, f"{prefix}.{_PARAMETERS[weight.name]}", state))
+        (weight, _value_of(weight, _key(prefix, layer, weight), state))
         for layer, prefix in prefixes.items()
         for weight in layer.weights
         if weight.name in _PARAMETERS
@@ -51,8 +53,12 @@ def load_state_dict(network, state):
         weight.assign(value)
 
 
+def _key(prefix, layer, weight):
+    return f"{prefix}.{(_PARAMETERS | parameter_names(layer))[weight.name]}"
+
+
 def _canonical_name(name):
-    return _WRAPPERS.sub("", name).replace(".block.", ".conv_block.")
+    return hd_names.canonical_name(_WRAPPERS.sub("", name).replace(".block.", ".conv_block."))
 
 
 def _value_of(weight, key, state):
@@ -83,11 +89,12 @@ def _explain_misfit(key):
 
 def _check_nothing_left(state, prefixes):
     """What has no place here must be without effect: parts of a normalization without weights, or a removed bias."""
-    known = {f"{prefix}.{_PARAMETERS[w.name]}" for layer, prefix in prefixes.items() for w in layer.weights}
+    known = {_key(prefix, layer, weight) for layer, prefix in prefixes.items() for weight in layer.weights}
     removed = {f"{prefix}.bias" for prefix in prefixes.values()}
     statistics = (".running_mean", ".running_var", ".num_batches_tracked")
     for key in state:
-        if key not in known | removed and not key.endswith(statistics):
+        without_effect = key.endswith(statistics) or is_of_other_half(prefixes.values(), key)
+        if key not in known | removed and not without_effect:
             raise ValueError(
                 f"`state` has {key!r}, for which the network has no place. "
                 "Compare `normalization`, `residual_blocks`, `layers`, `dropout`, `padding` and `upsampling`."

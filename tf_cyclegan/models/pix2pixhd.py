@@ -1,0 +1,381 @@
+"""pix2pixHD: translation learned from pairs at high resolution, coarse to fine."""
+
+import json
+import logging
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tf_cyclegan import losses
+from tf_cyclegan.models import hd_networks, parts
+from tf_cyclegan.models.hd_features import FeatureSampling
+from tf_cyclegan.models.hd_losses import feature_matching_loss, perceptual_loss
+from tf_cyclegan.models.hd_settings import check_networks, check_settings
+from tf_cyclegan.models.stages import StagedModel, stage_at
+from tf_cyclegan.networks.coarse_to_fine import enhancer_variables
+from tf_cyclegan.networks.instance_features import FeatureTable
+from tf_cyclegan.networks.instance_maps import InstanceMeans, LabelEncoding, palette, to_ids
+from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
+from tf_cyclegan.networks.vgg import WeightsUnavailable, vgg19_features
+
+_NETWORKS = ("generator_network", "discriminator_network", "encoder_network", "perceptual_network")
+_logger = logging.getLogger("tf_cyclegan")
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class Pix2PixHD(FeatureSampling, StagedModel):
+    """Learns to translate from pairs of images at high resolution, as from label maps to photographs.
+
+    The discriminators, one a scale, see question and answer together. The generator minimizes, for lsgan,
+
+        lambda_adversarial * sum_k mean((D_k(a, G(a)) - 1)^2)                                  `adversarial_ab`
+        + lambda_feature_matching * 4 / (layers * scales) * sum_k,i mean(|D_k^i(a, b) - D_k^i(a, G(a))|)
+                                                                                               `feature_matching_ab`
+        + lambda_perceptual * sum_i w_i mean(|VGG^i(b) - VGG^i(G(a))|)                         `perceptual_ab`
+
+    With direction `"ba"` the names end in `_ba`, and `b` is the question. A term whose weight is 0 is not computed.
+
+    With `label_classes`, domain A is a label map: a channel of `id / 127.5 - 1`, and in a second channel ids of objects
+    in the same unit. With `instance_features`, an encoder finds in the real image how its objects look, and the
+    generator is told. After training, `fit_feature_clusters` makes a table of what was found, of which `translate`
+    takes the most common entry of each class and `sample` a random one for each object.
+
+    Args:
+        image_shape: `(height, width, channels)` of domain A, multiples of `size_multiple` or, when `pool_size` is 0,
+            None. Defaults to `(256, 256, 3)`.
+        channels_b: int, channels of domain B. Defaults to those of A, with `label_classes` to 3.
+        direction: `"ab"` or `"ba"`, the one that is learned. Defaults to `"ab"`.
+        label_classes: int, classes of the label maps; 0 for images. Defaults to 0.
+        instance_edges: bool, whether the networks are shown where objects meet. Defaults to False.
+        instance_features: int, features of an object; the reference takes 3. Defaults to 0, none.
+        feature_clusters: int, different features that the table holds for each class. Defaults to 10.
+        filters: int, filters of the first convolution of the global generator, or of the finest enhancer (where the
+            reference takes 32). Defaults to 64.
+        downsamplings, residual_blocks: of the global generator. Default to 4 and 9.
+        enhancers: int, local enhancers around the global generator, each of which doubles the size. Defaults to 0.
+        local_residual_blocks: int, residual blocks of an enhancer. Defaults to 3.
+        stage_epochs: pair of ints: epochs in which the global generator is trained alone, on images of half the size
+            for each enhancer; then epochs in which it is fixed and the enhancers are trained. Defaults to `(0, 0)`.
+        normalization, initializer: of all networks. Default to `"instance"` and `"normal"`.
+        discriminator_filters, discriminator_layers, scales: of `networks.multiscale_discriminator`. Default to 64, 3
+            and 2.
+        lambda_feature_matching, lambda_perceptual: floats. Default to 10.
+        perceptual_weights: weights of VGG19, as in `networks.vgg.vgg19_features`. Defaults to `"imagenet"`, Keras's
+            download; if that fails, a warning is logged and `lambda_perceptual` becomes 0.
+        lambda_adversarial: float. Defaults to 1.
+        gan_mode: `"lsgan"`, `"vanilla"` or `"hinge"`. Defaults to `"lsgan"`.
+        pool_size: int, pairs of question and generated answer in the discriminators' history. Defaults to 0.
+        seed: optional int, of the pool and of the clusters.
+        generator_network, discriminator_network, encoder_network, perceptual_network: own networks, instead of the
+            model's. With `label_classes` the generator takes a channel for each class, one for the edges, and the
+            features. The discriminator takes the same without the features, and the answer's channels; it answers as
+            `networks.multiscale_discriminator`.
+        name: optional name.
+        dtype: dtype or policy of the networks; None for the ambient policy.
+
+    Raises:
+        ValueError: if an argument is out of its range, or two do not fit together.
+
+    Example:
+        >>> model = Pix2PixHD(image_shape=(64, 64, 3), filters=16, lambda_perceptual=0)
+        >>> model.compile()
+        >>> model.fit(load_dataset("emoji/lines", batch_size=4))  # doctest: +SKIP
+
+    Reference:
+        [Wang et al., 2017](https://arxiv.org/abs/1711.11585)
+    """
+
+    directions = ("ab",)
+    paired = True
+    # 2^(downsamplings + enhancers): of the default settings here, of a model's own in the model.
+    size_multiple = 16
+    network_arguments = _NETWORKS
+
+    def __init__(
+        self,
+        image_shape=(256, 256, 3),
+        channels_b=None,
+        direction="ab",
+        label_classes=0,
+        instance_edges=False,
+        instance_features=0,
+        feature_clusters=10,
+        filters=64,
+        downsamplings=4,
+        residual_blocks=9,
+        enhancers=0,
+        local_residual_blocks=3,
+        stage_epochs=(0, 0),
+        normalization="instance",
+        initializer="normal",
+        discriminator_filters=64,
+        discriminator_layers=3,
+        scales=2,
+        lambda_feature_matching=10.0,
+        lambda_perceptual=10.0,
+        perceptual_weights="imagenet",
+        lambda_adversarial=1.0,
+        gan_mode="lsgan",
+        pool_size=0,
+        seed=None,
+        generator_network=None,
+        discriminator_network=None,
+        encoder_network=None,
+        perceptual_network=None,
+        name=None,
+        dtype=None,
+    ):
+        given = (generator_network, discriminator_network, encoder_network, perceptual_network)
+        super().__init__(name, dtype, dict(zip(_NETWORKS, given, strict=True)))
+        # Half precision has no room for the ids of label maps.
+        self.autocast = False
+        self.image_shape = tuple(image_shape)
+        self.channels_b = (3 if label_classes else self.image_shape[-1]) if channels_b is None else channels_b
+        self.direction = direction
+        self.label_classes = label_classes
+        self.instance_edges = instance_edges
+        self.instance_features = instance_features
+        self.feature_clusters = feature_clusters
+        self.filters = filters
+        self.downsamplings = downsamplings
+        self.residual_blocks = residual_blocks
+        self.enhancers = enhancers
+        self.local_residual_blocks = local_residual_blocks
+        # A saved config comes back with a list.
+        self.stage_epochs = tuple(stage_epochs) if isinstance(stage_epochs, list) else stage_epochs
+        self.normalization = normalization
+        self.initializer = initializer
+        self.discriminator_filters = discriminator_filters
+        self.discriminator_layers = discriminator_layers
+        self.scales = scales
+        self.lambda_feature_matching = lambda_feature_matching
+        self.lambda_perceptual = lambda_perceptual
+        self.perceptual_weights = perceptual_weights
+        self.lambda_adversarial = lambda_adversarial
+        self.gan_mode = gan_mode
+        self.pool_size = pool_size
+        self.seed = seed
+        check_settings(self)
+        check_networks(self, generator_network, discriminator_network)
+        self.directions = (direction,)
+        self.size_multiple = 2 ** (downsamplings + enhancers)
+        self._stage = stage_at(0, self.stage_epochs)
+
+        self._make_maps()
+        self._make_generators(generator_network)
+        self.discriminator_network = discriminator_network or hd_networks.new_discriminator(self)
+        self.encoder_network = encoder_network
+        if instance_features and encoder_network is None:
+            self.encoder_network = hd_networks.new_encoder(self)
+        self.perceptual_network = perceptual_network
+        if lambda_perceptual and perceptual_network is None:
+            self._load_perceptual_network()
+        self.pool = parts.new_pool(self, self._pooled_shape, f"pool_{self._target}")
+        self.build()
+
+    @property
+    def channels(self):
+        """Channels of the images of both domains, by their letters."""
+        return {"a": self.image_shape[-1], "b": self.channels_b}
+
+    @property
+    def _target(self):
+        """The domain of the answers."""
+        return self.direction[1]
+
+    @property
+    def _pooled_shape(self):
+        return (*self.image_shape[:2], sum(self.channels.values()))
+
+    @property
+    def condition_channels(self):
+        """Channels of what the networks are told of the question."""
+        return self.label_classes + self.instance_edges if self.label_classes else self.channels[self.direction[0]]
+
+    # ---- the networks ----
+
+    def _make_maps(self):
+        self._encoding = self._features = None
+        if self.label_classes:
+            self._encoding = LabelEncoding(
+                self.label_classes, self.instance_edges, dtype=self.dtype_policy, name="label_encoding"
+            )
+        if self.instance_features:
+            settings = (self.label_classes, self.feature_clusters, self.instance_features)
+            self._features = FeatureTable(*settings, dtype=self.dtype_policy, name="feature_table")
+            self._join = keras.layers.Concatenate(dtype=self.dtype_policy, name="join")
+            self._means = InstanceMeans(dtype=self.dtype_policy.variable_dtype, name="instance_means")
+        if self.stage_epochs[0]:
+            self._half = HalvingPooling2D(dtype=self.dtype_policy.variable_dtype, name="half")
+
+    def _make_generators(self, given):
+        """The network that is trained, the coarse one inside, and both from image to image as others see them."""
+        name = f"generator_{self.direction}"
+        self.coarse_network, self.generator_network = (None, given) if given else hd_networks.new_generators(self, name)
+        self._translator = self._from_images(self.generator_network, name)
+        self._coarse_translator = None
+        if self.coarse_network is not None:
+            settings = {"dtype": self.dtype_policy.variable_dtype, "name": "enlarge"}
+            self._enlarge = BilinearEnlargement2D(2**self.enhancers, **settings)
+            self._coarse_translator = self._from_images(self.coarse_network, f"{name}_enlarged", self._enlarge)
+
+    def _from_images(self, network, name, enlarge=None):
+        """A network that takes label maps as they are, and answers in their size."""
+        if not self.label_classes and enlarge is None:
+            return network
+        if self.label_classes:
+            image = keras.Input((None, None, self.image_shape[-1]), name="image")
+            features = self._features(image) if self.instance_features else None
+            answer = network(self._joined(self._encoding(image), features))
+        else:
+            # Not one network inside another where it can be avoided.
+            image, answer = network.input, network.output
+        return keras.Model(image, answer if enlarge is None else enlarge(answer), name=name)
+
+    def _joined(self, condition, features):
+        return condition if features is None else self._join([condition, features])
+
+    def _load_perceptual_network(self):
+        try:
+            self.perceptual_network = vgg19_features(self.perceptual_weights, "perceptual", self.dtype_policy)
+            # As if it were given: a saved model must load where there is no download.
+            self._given_networks.append("perceptual_network")
+        except WeightsUnavailable as error:
+            _logger.warning("Training goes on without the perceptual loss: %s", error)
+            self.lambda_perceptual = 0.0
+        except ValueError as error:
+            raise ValueError(f"`perceptual_weights` cannot be used: {error}") from error
+
+    # ---- the contract of a model ----
+
+    def generator(self, direction):
+        """The network that translates in `direction`, as far as it is trained.
+
+        In the stage `"global"` it is the global generator, its answers enlarged to the size of the images.
+        """
+        stages = {"global": self._coarse_translator}
+        return {self.direction: stages.get(self.stage, self._translator)}[direction]
+
+    @property
+    def generators(self):
+        encoders = [] if self.encoder_network is None else [self.encoder_network]
+        return [self._trained_network, *encoders]
+
+    @property
+    def _trained_network(self):
+        return self.coarse_network if self.stage == "global" else self.generator_network
+
+    @property
+    def discriminators(self):
+        return [self.discriminator_network]
+
+    @property
+    def generator_variables(self):
+        """The weights that are trained in the present stage."""
+        variables = super().generator_variables
+        if self.stage == "enhancer":
+            kept = {id(v) for v in enhancer_variables(self.generator_network)}
+            kept |= {id(v) for v in self.encoder_network.trainable_variables} if self.encoder_network else set()
+            variables = [v for v in variables if id(v) in kept]
+        if self.stage is None and self.coarse_network is not None:
+            known = {id(v) for v in variables}
+            variables += [v for v in self.coarse_network.trainable_variables if id(v) not in known]
+        return variables
+
+    @property
+    def _discriminates(self):
+        return bool(self.lambda_adversarial or self.lambda_feature_matching)
+
+    @property
+    def loss_names(self):
+        names = [f"adversarial_{self.direction}"] * bool(self.lambda_adversarial)
+        names += [f"feature_matching_{self.direction}"] * bool(self.lambda_feature_matching)
+        names += [f"perceptual_{self.direction}"] * bool(self.lambda_perceptual)
+        return sorted(names + [f"discriminator_{self._target}"] * self._discriminates)
+
+    @property
+    def notes(self):
+        if self.instance_features and not self._features.is_filled:
+            return ("Instance features are 0: `fit_feature_clusters` has not been called.",)
+        return ()
+
+    def forward(self, batch, training):
+        question, answer = self._question_and_answer(batch)
+        condition, features = self._condition(question), None
+        if self.instance_features:
+            found = self.encoder_network(answer, training=training)
+            features = self._means(found, to_ids(question[..., 1]))
+        fake = self._trained_network(self._joined(condition, features), training=training)
+        if not self.pool_size:
+            return {"fake": fake}
+        return {"fake": fake, "fake_pair": _pair(question, fake)}
+
+    def generator_losses(self, batch, outputs, training=True):
+        condition, real = self._judged(batch)
+        fake, terms = outputs["fake"], {}
+        if self._discriminates:
+            fake_scales = self._judge(condition, fake, training)
+        if self.lambda_adversarial:
+            adversarial = losses.generator_adversarial_loss([scale[-1] for scale in fake_scales], self.gan_mode)
+            terms[f"adversarial_{self.direction}"] = self.lambda_adversarial * adversarial
+        if self.lambda_feature_matching:
+            matching = feature_matching_loss(self._judge(condition, real, training), fake_scales)
+            terms[f"feature_matching_{self.direction}"] = self.lambda_feature_matching * matching
+        if self.lambda_perceptual:
+            perceptual = perceptual_loss(self.perceptual_network, real, fake)
+            terms[f"perceptual_{self.direction}"] = self.lambda_perceptual * perceptual
+        return terms
+
+    def discriminator_inputs(self, outputs):
+        if not self.pool_size:
+            return {"fake": outputs["fake"]}
+        return {"fake_pair": self.pool(outputs["fake_pair"])}
+
+    def discriminator_losses(self, batch, outputs, training=True):
+        if not self._discriminates:
+            return {}
+        condition, real = self._judged(batch)
+        if "fake_pair" in outputs:
+            question, fake = tf.split(outputs["fake_pair"], [-1, self.channels[self._target]], axis=-1)
+            fake_scales = self._judge(self._condition(question), fake, training)
+        else:
+            fake_scales = self._judge(condition, outputs["fake"], training)
+        real_scales = self._judge(condition, real, training)
+        scores = ([scale[-1] for scale in scales] for scales in (real_scales, fake_scales))
+        return {f"discriminator_{self._target}": losses.discriminator_adversarial_loss(*scores, self.gan_mode)}
+
+    def _question_and_answer(self, batch):
+        return batch if self.direction == "ab" else batch[::-1]
+
+    def _condition(self, question):
+        """What the networks are told of the question: itself, or the classes and edges of its maps."""
+        return self._encoding(question) if self.label_classes else question
+
+    def _judged(self, batch):
+        """The condition and the real answer in the size of what is generated in the present stage."""
+        question, answer = self._question_and_answer(batch)
+        condition = self._condition(question)
+        for _ in range(self.enhancers if self.stage == "global" else 0):
+            condition, answer = self._half(condition), self._half(answer)
+        return condition, answer
+
+    def _judge(self, condition, images, training):
+        """A list for each scale; Keras takes the list of one scale out of its list."""
+        outputs = self.discriminator_network(_pair(condition, images), training=training)
+        outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        return outputs if isinstance(outputs[0], (list, tuple)) else [outputs]
+
+    def get_config(self):
+        # The configs of a new and of a loaded network differ in tuples and lists, which JSON does not.
+        return json.loads(json.dumps(super().get_config()))
+
+    def displayed(self, images, domain):
+        """Label maps with a color for each class, other images as they are."""
+        if domain != "a" or not self.label_classes:
+            return images
+        return palette(to_ids(images[..., 0]).numpy())
+
+
+def _pair(condition, images):
+    return ops.concatenate([ops.cast(condition, images.dtype), images], axis=-1)

@@ -1,0 +1,108 @@
+"""Training coarse to fine: the global generator, then its enhancers, then all together."""
+
+import keras
+import numpy as np
+
+from tf_cyclegan.checks import check_integer
+from tf_cyclegan.models.base import TranslationModel
+
+STAGES = ("global", "enhancer", "together")
+_STAGE = "stage"
+
+
+class StagedModel(TranslationModel):
+    """A model whose parts are trained one after the other.
+
+    A subclass has `stage_epochs`, and sets `_stage` in its constructor. Its `generator_variables` depend on `stage`,
+    and are those of all stages where that is None.
+    """
+
+    @property
+    def stage(self):
+        """What is trained, one of `STAGES`: `fit` sets it at the beginning of an epoch."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage):
+        self._stage = stage
+        # They were made for another network.
+        self.train_function = self.test_function = self.predict_function = None
+
+    def compile(self, *args, **kwargs):
+        # Of no stage: the optimizers hold moments of the weights of all.
+        stage, self._stage = self._stage, None
+        try:
+            super().compile(*args, **kwargs)
+        finally:
+            self._stage = stage
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """Trains, as `keras.Model.fit`, in the stages of `stage_epochs`."""
+        if any(self.stage_epochs):
+            callbacks = [*keras.tree.flatten(callbacks or []), StageSchedule()]
+        return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store[_STAGE] = np.array(STAGES.index(self.stage))
+
+    def load_own_variables(self, store):
+        entries = {key: store[key] for key in store.keys()}
+        self.stage = STAGES[int(np.asarray(entries.pop(_STAGE)))]
+        super().load_own_variables(entries)
+
+
+def stage_at(epoch, stage_epochs):
+    """The stage of an epoch, one of `STAGES`.
+
+    Args:
+        epoch: int, from 0.
+        stage_epochs: pair of ints, epochs of the stages `"global"` and `"enhancer"`.
+    """
+    first, second = stage_epochs
+    if epoch < first:
+        return "global"
+    return "enhancer" if epoch < first + second else "together"
+
+
+class StageSchedule(keras.callbacks.Callback):
+    """Begins the stages of a `StagedModel` at their epochs, each with optimizers whose moments are new.
+
+    Stages never go back: who calls `fit` once more without `initial_epoch` trains on in the stage that was reached.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        stage = max(stage_at(epoch, self.model.stage_epochs), self.model.stage, key=STAGES.index)
+        if stage != self.model.stage:
+            self.model.stage = stage
+            for optimizer in (self.model.generator_optimizer, self.model.discriminator_optimizer):
+                restart_moments(optimizer)
+            # `fit` has the functions of the last stage already.
+            self.model.make_train_function(force=True)
+
+
+def restart_moments(optimizer):
+    """Has an optimizer forget the gradients it has seen, if it can: `optimizers.Adam` does.
+
+    Args:
+        optimizer: Keras optimizer, or a `LossScaleOptimizer` around one.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(optimizer, "restart"):
+        optimizer.restart()
+
+
+def check_stage_epochs(stage_epochs, enhancers):
+    """Raises `ValueError` unless these are the epochs of two stages, which are 0 without enhancers."""
+    if not isinstance(stage_epochs, (tuple, list)) or len(stage_epochs) != 2:
+        raise ValueError(
+            "`stage_epochs` must be two integers, epochs of the global generator alone and of the enhancers alone. "
+            f"Received: stage_epochs={stage_epochs!r}"
+        )
+    for epochs in stage_epochs:
+        check_integer("stage_epochs", epochs, 0)
+    if any(stage_epochs) and not enhancers:
+        raise ValueError(
+            "`stage_epochs` must be (0, 0) when `enhancers` is 0: there is nothing to train one after the other. "
+            f"Received: stage_epochs={tuple(stage_epochs)}"
+        )

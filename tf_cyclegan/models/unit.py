@@ -1,0 +1,340 @@
+"""UNIT: unpaired translation through a latent space that both domains share."""
+
+import keras
+from keras import ops
+
+from tf_cyclegan import losses
+from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.models import parts, unit_networks
+from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
+from tf_cyclegan.networks.blocks import check_image_shape
+from tf_cyclegan.optimizers import Adam
+
+_NETWORKS = (*unit_networks.PARTS, "discriminator_a", "discriminator_b")
+# What None stands for in each variant.
+_VARIANTS = {
+    "v1.1": {
+        "residual_blocks": 4,
+        "initializer": "kaiming",
+        "discriminator_layers": 4,
+        "scales": 3,
+        "lambda_adversarial": 1.0,
+        "lambda_kl": 0.01,
+        "lambda_reconstruction": 10.0,
+        "lambda_cycle_kl": 0.01,
+        "lambda_cycle": 10.0,
+    },
+    "paper": {
+        "residual_blocks": 3,
+        "initializer": "normal",
+        "discriminator_layers": 4,
+        "scales": 1,
+        "lambda_adversarial": 10.0,
+        "lambda_kl": 0.1,
+        "lambda_reconstruction": 100.0,
+        "lambda_cycle_kl": 0.1,
+        "lambda_cycle": 100.0,
+    },
+}
+_WEIGHTS = tuple(name for name in _VARIANTS["paper"] if name.startswith("lambda_"))
+# The gradient penalty is of one map of scores, which the discriminator of v1.1 has not.
+_GAN_MODES = ("lsgan", "vanilla", "hinge")
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class UNIT(TranslationModel):
+    """Learns two autoencoders with one latent space; to translate is to encode in one domain, to decode in the other.
+
+    `encoder_a` gives the mean `E_a(a)` of a code that is normally distributed about it with a deviation of 1, and
+    `decoder_b` makes an image of B of it. In training the code is drawn, `z = E_a(a) + N(0, 1)`; else it is the mean.
+    Generators minimize, for lsgan,
+
+        lambda_adversarial * mean((D_b(G_b(z_a)) - 1)^2)           `adversarial_ab`
+        + lambda_reconstruction * mean(|G_a(z_a) - a|)             `reconstruction_a`
+        + lambda_kl * mean(E_a(a)^2)                               `kl_a`
+        + lambda_cycle * mean(|G_a(z') - a|)                       `cycle_a`, with z' = E_b(G_b(z_a)) + N(0, 1)
+        + lambda_cycle_kl * mean(E_b(G_b(z_a))^2)                  `cycle_kl_a`
+
+    and the same with A and B exchanged; the discriminators `mean((D_b(b) - 1)^2) + mean(D_b(G_b(z_a))^2)`, without
+    CycleGAN's half. A term whose weight is 0 is not computed.
+
+    The variants are those that people mean by UNIT. `"v1.1"` is the authors' later implementation: networks of their
+    own for each domain, layer normalization in the decoders, discriminators of three scales, L2 on all weights.
+    `"paper"` shares the residual blocks next to the code between the domains, as the paper has it, and weighs its
+    terms as the paper does.
+
+    Args:
+        image_shape: `(height, width, channels)` of domain A; it sizes the pools and tells whether discriminators fit.
+            Height and width may be None when `pool_size` is 0. Networks take any size. Defaults to `(256, 256, 3)`.
+        channels_b: int, channels of domain B. Defaults to those of A.
+        variant: `"v1.1"` or `"paper"`. Defaults to `"v1.1"`.
+        filters: int, filters of the encoders' first convolution. Defaults to 64.
+        residual_blocks: int, residual blocks of each encoder and decoder, in the paper's variant without the shared
+            one. Defaults to 4, in the paper's variant to 3.
+        initializer: of the encoders and decoders, as in `networks.resnet_generator`; discriminators begin with
+            `"normal"`. Defaults to `"kaiming"`, in the paper's variant to `"normal"`.
+        discriminator_filters: int, filters of a discriminator's first convolution. Defaults to 64.
+        discriminator_layers: int, strided convolutions of a scale. Defaults to 4, which is fixed in the paper's
+            variant.
+        scales: int, sizes at which a discriminator judges images. Defaults to 3; fixed at 1 in the paper's variant.
+        lambda_adversarial: float. 0 leaves the discriminators untrained. Defaults to 1, in the paper's variant to 10.
+        lambda_kl: float. Defaults to 0.01, in the paper's variant to 0.1.
+        lambda_reconstruction: float. Defaults to 10, in the paper's variant to 100.
+        lambda_cycle_kl: float. Defaults to 0.01, in the paper's variant to 0.1.
+        lambda_cycle: float. Defaults to 10, in the paper's variant to 100.
+        gan_mode: `"lsgan"`, `"vanilla"` or `"hinge"`. Defaults to `"lsgan"`.
+        pool_size: int, generated images that each discriminator's history holds; 0 for none. Defaults to 0.
+        seed: optional int for the codes and the pools. Defaults to None.
+        encoder_a, encoder_b, decoder_a, decoder_b: own networks in the place of the built ones, not in the paper's
+            variant. What an encoder answers is what every decoder must take.
+        discriminator_a, discriminator_b: own networks, images to scores or to a list of them.
+        name: optional name.
+        dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
+
+    Raises:
+        ValueError: if an argument is out of its range, or two do not fit together.
+
+    Example:
+        >>> model = UNIT(image_shape=(64, 64, 3), filters=32)
+        >>> model.compile()
+        >>> model.fit(load_dataset("emoji", batch_size=4))  # doctest: +SKIP
+
+    Reference:
+        [Liu et al., 2017](https://arxiv.org/abs/1703.00848)
+    """
+
+    network_arguments = _NETWORKS
+    # The reference's order. It encodes and decodes anew for the generators, with other noise; here both steps share
+    # the images of one draw, as good as two, which saves four of fourteen passes through encoders and decoders.
+    discriminator_first = True
+
+    def __init__(
+        self,
+        image_shape=(256, 256, 3),
+        channels_b=None,
+        variant="v1.1",
+        filters=64,
+        residual_blocks=None,
+        initializer=None,
+        discriminator_filters=64,
+        discriminator_layers=None,
+        scales=None,
+        lambda_adversarial=None,
+        lambda_kl=None,
+        lambda_reconstruction=None,
+        lambda_cycle_kl=None,
+        lambda_cycle=None,
+        gan_mode="lsgan",
+        pool_size=0,
+        seed=None,
+        encoder_a=None,
+        encoder_b=None,
+        decoder_a=None,
+        decoder_b=None,
+        discriminator_a=None,
+        discriminator_b=None,
+        name=None,
+        dtype=None,
+    ):
+        given = (encoder_a, encoder_b, decoder_a, decoder_b, discriminator_a, discriminator_b)
+        given = dict(zip(_NETWORKS, given, strict=True))
+        super().__init__(name, dtype, given)
+        check_choice("variant", variant, _VARIANTS)
+        default = _VARIANTS[variant]
+        self.image_shape = tuple(image_shape)
+        self.channels_b = self.image_shape[-1] if channels_b is None else channels_b
+        self.variant = variant
+        self.filters = filters
+        self.residual_blocks = _first(residual_blocks, default["residual_blocks"])
+        self.initializer = _first(initializer, default["initializer"])
+        self.discriminator_filters = discriminator_filters
+        self.discriminator_layers = _first(discriminator_layers, default["discriminator_layers"])
+        self.scales = _first(scales, default["scales"])
+        self.lambda_adversarial = _first(lambda_adversarial, default["lambda_adversarial"])
+        self.lambda_kl = _first(lambda_kl, default["lambda_kl"])
+        self.lambda_reconstruction = _first(lambda_reconstruction, default["lambda_reconstruction"])
+        self.lambda_cycle_kl = _first(lambda_cycle_kl, default["lambda_cycle_kl"])
+        self.lambda_cycle = _first(lambda_cycle, default["lambda_cycle"])
+        self.gan_mode = gan_mode
+        self.pool_size = pool_size
+        self.seed = seed
+        self._check_settings()
+
+        channels_a = self.image_shape[-1]
+        self.generator_ab, self.generator_ba = unit_networks.new_generators(self, given)
+        self.discriminator_a = discriminator_a or self._new_discriminator(channels_a, "discriminator_a")
+        self.discriminator_b = discriminator_b or self._new_discriminator(self.channels_b, "discriminator_b")
+        self.pool_a = parts.new_pool(self, (*self.image_shape[:2], channels_a), "pool_a")
+        self.pool_b = parts.new_pool(self, (*self.image_shape[:2], self.channels_b), "pool_b")
+        self._noise_seed = keras.random.SeedGenerator(seed)
+        self.build()
+
+    def _check_settings(self):
+        check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
+        check_integer("channels_b", self.channels_b, 1)
+        check_choice("gan_mode", self.gan_mode, _GAN_MODES)
+        for name in _WEIGHTS:
+            check_weight(name, getattr(self, name))
+        if not any((self.lambda_adversarial, self.lambda_reconstruction, self.lambda_cycle)):
+            raise ValueError(
+                "`lambda_adversarial`, `lambda_reconstruction` and `lambda_cycle` must not all be 0: nothing is left "
+                f"to learn from. Received: lambda_kl={self.lambda_kl}, lambda_cycle_kl={self.lambda_cycle_kl}"
+            )
+        parts.check_pool(self.pool_size, self.image_shape)
+        if self.variant == "paper":
+            self._check_fixed()
+
+    def _check_fixed(self):
+        for name in ("discriminator_layers", "scales"):
+            fixed, value = _VARIANTS["paper"][name], getattr(self, name)
+            if value != fixed:
+                raise ValueError(
+                    f"`{name}` is a setting of `variant='v1.1'` alone: with 'paper' it must be {fixed} or None. "
+                    f"Received: {name}={value!r}"
+                )
+
+    def _new_discriminator(self, channels, name):
+        shape = (*self.image_shape[:2], channels)
+        settings = {"filters": self.discriminator_filters, "name": name, "dtype": self.dtype_policy}
+        if self.variant == "paper":
+            return four_stride_discriminator(shape, **settings)
+        return unit_discriminator(shape, layers=self.discriminator_layers, scales=self.scales, **settings)
+
+    @property
+    def encoder_a(self):
+        """Images of A to the means of their codes."""
+        return self.generator_ab.layers[1]
+
+    @property
+    def encoder_b(self):
+        """Images of B to the means of their codes."""
+        return self.generator_ba.layers[1]
+
+    @property
+    def decoder_a(self):
+        """Codes to images of A."""
+        return self.generator_ba.layers[2]
+
+    @property
+    def decoder_b(self):
+        """Codes to images of B."""
+        return self.generator_ab.layers[2]
+
+    # ---- the contract of a model ----
+
+    def new_optimizer(self, learning_rate=1e-4):
+        """Adam with `beta_1` of 0.5; in v1.1 with a weight of 1e-4 on the squares of all variables.
+
+        Args:
+            learning_rate: float or schedule. Defaults to 1e-4.
+        """
+        return Adam(learning_rate, l2=0.0 if self.variant == "paper" else 1e-4)
+
+    def generator(self, direction):
+        """The network that translates in `direction`, `"ab"` or `"ba"`, at the mean of the code."""
+        return {"ab": self.generator_ab, "ba": self.generator_ba}[direction]
+
+    @property
+    def generators(self):
+        return [self.generator_ab, self.generator_ba]
+
+    @property
+    def generator_variables(self):
+        # The shared blocks are in both.
+        return list({id(variable): variable for variable in super().generator_variables}.values())
+
+    @property
+    def discriminators(self):
+        return [self.discriminator_a, self.discriminator_b]
+
+    @property
+    def loss_names(self):
+        by_domain = ("kl", "reconstruction", "cycle_kl", "cycle")
+        names = [f"{term}_{domain}" for term in by_domain if getattr(self, f"lambda_{term}") for domain in "ab"]
+        if self.lambda_adversarial:
+            names += ["adversarial_ab", "adversarial_ba", "discriminator_a", "discriminator_b"]
+        return sorted(names)
+
+    def forward(self, batch, training):
+        real_a, real_b = batch
+        means = {"latent_a": self.encoder_a(real_a, training=training)}
+        means["latent_b"] = self.encoder_b(real_b, training=training)
+        # One draw for both decoders, as the references have it.
+        code_a, code_b = (self._drawn(mean, training) for mean in means.values())
+        outputs = {
+            **means,
+            "fake_a": self.decoder_a(code_b, training=training),
+            "fake_b": self.decoder_b(code_a, training=training),
+        }
+        if self.lambda_reconstruction:
+            outputs["reconstructed_a"] = self.decoder_a(code_a, training=training)
+            outputs["reconstructed_b"] = self.decoder_b(code_b, training=training)
+        return outputs | self._cycles(outputs, training)
+
+    def _cycles(self, outputs, training):
+        """What becomes of the translated images back in their own domain; a name tells where the cycle began."""
+        if not (self.lambda_cycle or self.lambda_cycle_kl):
+            return {}
+        latent_a = self.encoder_b(outputs["fake_b"], training=training)
+        latent_b = self.encoder_a(outputs["fake_a"], training=training)
+        cycles = {"cycle_latent_a": latent_a, "cycle_latent_b": latent_b}
+        if self.lambda_cycle:
+            cycles["cycle_a"] = self.decoder_a(self._drawn(latent_a, training), training=training)
+            cycles["cycle_b"] = self.decoder_b(self._drawn(latent_b, training), training=training)
+        return cycles
+
+    def _drawn(self, mean, training):
+        """A code with this mean in training, `mean + N(0, 1)`; otherwise the mean."""
+        if not training:
+            return mean
+        mean = self._wide(mean)
+        return mean + keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self._noise_seed)
+
+    def generator_losses(self, batch, outputs, training=True):
+        terms = {}
+        for domain, direction in (("b", "ab"), ("a", "ba")) if self.lambda_adversarial else ():
+            scores = getattr(self, f"discriminator_{domain}")(outputs[f"fake_{domain}"], training=training)
+            adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
+            terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
+        for domain, real in zip("ab", batch, strict=True):
+            for term, image in (("reconstruction", f"reconstructed_{domain}"), ("cycle", f"cycle_{domain}")):
+                if weight := getattr(self, f"lambda_{term}"):
+                    terms[f"{term}_{domain}"] = weight * losses.reconstruction_loss(real, outputs[image])
+            for term, latent in (("kl", f"latent_{domain}"), ("cycle_kl", f"cycle_latent_{domain}")):
+                if weight := getattr(self, f"lambda_{term}"):
+                    terms[f"{term}_{domain}"] = weight * divergence(outputs[latent])
+        return terms
+
+    def discriminator_inputs(self, outputs):
+        return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
+
+    def discriminator_losses(self, batch, outputs, training=True):
+        # Both references leave out the half that CycleGAN's losses have.
+        whole = 2.0 if self.gan_mode in ("lsgan", "vanilla") else 1.0
+        terms = {}
+        for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
+            discriminator, fake = getattr(self, f"discriminator_{domain}"), outputs[f"fake_{domain}"]
+            real_scores, fake_scores = (discriminator(images, training=training) for images in (real, fake))
+            loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
+            terms[f"discriminator_{domain}"] = whole * loss
+        return terms
+
+
+def divergence(mean):
+    """The Kullback-Leibler divergence of N(mean, 1) from N(0, 1), but for a factor of two, a number of the code.
+
+    Args:
+        mean: float tensor of any shape.
+
+    Returns:
+        Scalar `mean(mean^2)`.
+
+    Reference:
+        [Liu et al., 2017](https://arxiv.org/abs/1703.00848), equation 3.
+    """
+    return ops.mean(ops.square(mean))
+
+
+def _first(value, default):
+    return default if value is None else value
