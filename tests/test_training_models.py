@@ -99,6 +99,7 @@ def test_label_maps_with_instances_are_learned_from(tmp_path):
     assert run("pix2pixhd", data, tmp_path / "run", *flags) == 0
     model = newest(tmp_path / "run")
     assert model.image_shape == (32, 32, 2) and model.channels_b == 3
+    assert model.notes == ()  # the looks of instances were clustered at the end
     assert json.loads((tmp_path / "run" / "config.json").read_text())["channels"] == 2
 
 

@@ -127,7 +127,7 @@ _EMOJI = {
         "epochs": 6,
         "decay_epochs": 14,
     },
-    "unit": {"filters": 24, "residual_blocks": 3, "discriminator_filters": 32, "epochs": 8, "decay_epochs": 4},
+    "unit": {"filters": 16, "residual_blocks": 3, "discriminator_filters": 32, "epochs": 8, "decay_epochs": 4},
 }
 
 

@@ -271,7 +271,8 @@ def _fit(model, data, tools, report):
             _fit_leg(model, data, tools, first_step, last_step)
             if tools.interrupt.signal is not None:
                 break
-        path = tools.checkpoints.save()
+        changed = tools.interrupt.signal is None and model.finish(data.epoch())
+        path = tools.checkpoints.save(again=changed)
     if tools.interrupt.signal is not None:
         report(f"Stopped at step {int(model.step):,} and saved {path}. The same command goes on from there.")
         return 130

@@ -54,8 +54,11 @@ class Checkpoints(keras.callbacks.Callback):
         self._saved_step = None
         self._seen_step = 0
 
-    def save(self):
+    def save(self, again=False):
         """Saves the model as it is now, unless this object has saved this step already.
+
+        Args:
+            again: bool, whether to save in any case: the model has changed without a step. Defaults to False.
 
         Returns:
             The path of the checkpoint of this step.
@@ -66,7 +69,7 @@ class Checkpoints(keras.callbacks.Callback):
         """
         step = int(self.model.step.numpy())
         path = os.path.join(self.directory, f"step_{step:08d}.keras")
-        if step != self._saved_step:
+        if again or step != self._saved_step:
             self._check_finite(step)
             self._write(path)
             self._saved_step = step

@@ -23,7 +23,7 @@ class TranslationModel(keras.Model):
     - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, dicts of
       weighted scalars whose sums are the objectives;
     - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first`, `size_multiple`,
-      `paired`, `new_optimizer(learning_rate)`, `displayed(images, domain)` and `notes`.
+      `paired`, `new_optimizer(learning_rate)`, `displayed(images, domain)`, `finish(dataset)` and `notes`.
 
     Every argument of a subclass's constructor becomes an attribute of the same name, from which `get_config` is made;
     a network stands there only if it was given.
@@ -107,6 +107,17 @@ class TranslationModel(keras.Model):
             Float array in [-1, 1], `(batch, height, width, channels)`.
         """
         return images
+
+    def finish(self, dataset):
+        """What a model has to do when its training has come to an end: nothing, where nothing else is said.
+
+        Args:
+            dataset: `tf.data.Dataset`, an epoch of batches.
+
+        Returns:
+            bool, whether the model has changed.
+        """
+        return False
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, jit_compile=False, **kwargs):
         """Configures training. Without arguments it is the paper's recipe, at a constant learning rate.

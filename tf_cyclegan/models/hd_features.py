@@ -42,6 +42,12 @@ class FeatureSampling:
         found = cluster_by_class(features[known], classes[known], shares[known], clusters, self.seed or 0)
         self._features.fill(*found)
 
+    def finish(self, dataset):
+        """Fills the table of instance features, where the model has one."""
+        if self.instance_features:
+            self.fit_feature_clusters(dataset)
+        return bool(self.instance_features)
+
     def sample(self, images, seed=0):
         """Translates, each object with the features of a random cluster of its class.
 
