@@ -21,7 +21,7 @@ from tf_cyclegan.data import open_dataset
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder")
-    parser.add_argument("--grid", help="PNG to write: inputs beside translations, with one direction also the right answers")
+    parser.add_argument("--grid", help="PNG to write: inputs, translations, for one direction right answers")
     parser.add_argument("--rows", type=int, default=8, help="emoji in the picture")
     return parser.parse_args()
 

@@ -163,6 +163,15 @@ def test_odd_sizes_are_mirrored_and_cropped_back(name):
 
 
 @models
+def test_images_too_small_to_be_mirrored_are_named(name):
+    model = small(name)
+    side = model.smallest_side
+    assert np.asarray(model.translate(random_images(1, side + 1))).shape[1] == side + 1
+    with pytest.raises(ValueError, match=f"`images`.*at least {side}"):
+        model.translate(random_images(1, side - 1))
+
+
+@models
 def test_unknown_directions_are_named(name):
     with pytest.raises(ValueError, match="`direction`.*'sideways'"):
         small(name).translate(random_images(), "sideways")

@@ -85,12 +85,14 @@ def label_folder(folder, largest):
         for name in ("one", "two", "three"):
             label = draw.randint(0, largest + 1, (4, 4)).astype("uint8").repeat(9, 0).repeat(9, 1)
             Image.fromarray(label).save(folder / f"{split}_label" / f"{name}.png")
-            Image.fromarray((label.astype("uint16") * 1000 + 1)).save(folder / f"{split}_inst" / f"{name}.png")
+            Image.fromarray(label.astype("uint16") * 1000 + 1).save(folder / f"{split}_inst" / f"{name}.png")
             images.save_png(folder / f"{split}_img" / f"{name}.png", images.to_uint8(random_images(1, 36)[0]))
     return folder
 
 
-LABELS = "--label-classes=5 --downsamplings=1 --residual-blocks=1 --discriminator-layers=1 --lambda-perceptual=0".split()
+LABELS = (
+    "--label-classes=5 --downsamplings=1 --residual-blocks=1 --discriminator-layers=1 --lambda-perceptual=0".split()
+)
 
 
 def test_label_maps_with_instances_are_learned_from(tmp_path):
@@ -99,8 +101,23 @@ def test_label_maps_with_instances_are_learned_from(tmp_path):
     assert run("pix2pixhd", data, tmp_path / "run", *flags) == 0
     model = newest(tmp_path / "run")
     assert model.image_shape == (32, 32, 2) and model.channels_b == 3
-    assert model.notes == ()  # the looks of instances were clustered at the end
+    assert not any("Instance features" in note for note in model.notes)  # they were clustered at the end
     assert json.loads((tmp_path / "run" / "config.json").read_text())["channels"] == 2
+
+
+def test_label_files_are_translated_by_their_numbers(tmp_path):
+    data = label_folder(tmp_path / "city", largest=4)
+    assert run("pix2pixhd", data, tmp_path / "run", *LABELS, "--steps=1") == 0
+    gray = Image.open(data / "test_label" / "one.png")
+    palette = Image.fromarray(np.asarray(gray), mode="P")
+    palette.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9, 77, 5, 5])
+    palette.save(tmp_path / "palette.png")
+    for name, source in {"gray": data / "test_label" / "one.png", "colors": tmp_path / "palette.png"}.items():
+        assert main(["translate", str(tmp_path / "run"), str(source), "-o", str(tmp_path / f"{name}.png")]) == 0
+    translated = [np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("gray", "colors")]
+    np.testing.assert_array_equal(*translated)
+    ids = np.asarray(gray, "float32")[None, ..., None] / 127.5 - 1
+    np.testing.assert_array_equal(translated[0], images.to_uint8(newest(tmp_path / "run").translate(ids)[0]))
 
 
 def test_ids_out_of_range_are_shown_before_training(tmp_path, capfd):

@@ -138,9 +138,9 @@ class TrainConfig:
     """Epochs after them, in which the rate falls."""
     steps: _derived(int, "none", "INT") = None
     """End the run after this many steps, whatever the epochs."""
-    batch_size: _derived(int, "4 for emoji, else 1", "INT") = None
+    batch_size: _derived(int, "1; 4 for most models on emoji", "INT") = None
     """Images of each domain in a step."""
-    learning_rate: _derived(float, "4e-4 for emoji, else 2e-4", "FLOAT") = None
+    learning_rate: _derived(float, "2e-4, 1e-4 for unit; 4e-4 for most models on emoji", "FLOAT") = None
     """Adam's learning rate."""
     schedule: _derived(Literal["linear", "step", "cosine", "constant"], "linear; step for unit") = None
     """linear: constant for --epochs, then down over --decay-epochs. step: times --decay-rate every --decay-epochs."""

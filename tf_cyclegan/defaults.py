@@ -118,7 +118,15 @@ _EMOJI = {
         "epochs": 6,
         "decay_epochs": 18,
     },
-    "pix2pix": {"filters": 32, "discriminator_filters": 32, "epochs": 4, "decay_epochs": 10},
+    # Batches of one: batch normalization must see in training what it sees in use.
+    "pix2pix": {
+        "filters": 32,
+        "discriminator_filters": 32,
+        "batch_size": 1,
+        "learning_rate": 2e-4,
+        "epochs": 3,
+        "decay_epochs": 5,
+    },
     "pix2pixhd": {
         "filters": 24,
         "downsamplings": 3,

@@ -23,7 +23,7 @@ class TranslationModel(keras.Model):
     - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, dicts of
       weighted scalars whose sums are the objectives;
     - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first`, `size_multiple`,
-      `paired`, `new_optimizer(learning_rate)`, `displayed(images, domain)`, `finish(dataset)` and `notes`.
+      `paired`, `takes_ids`, `new_optimizer(learning_rate)`, `displayed(images, domain)`, `finish(dataset)` and `notes`.
 
     Every argument of a subclass's constructor becomes an attribute of the same name, from which `get_config` is made;
     a network stands there only if it was given.
@@ -39,6 +39,8 @@ class TranslationModel(keras.Model):
     size_multiple = 4
     # Whether image i of A belongs to image i of B in training.
     paired = False
+    # Whether images of A are maps of numbers, see `networks.instance_maps`: files hold the numbers as they are.
+    takes_ids = False
     # Constructor arguments that take networks.
     network_arguments = ()
     # What who exports a generator should know of it, lines of text.
@@ -71,12 +73,22 @@ class TranslationModel(keras.Model):
             Float32 tensor of the same height and width, in [-1, 1].
 
         Raises:
-            ValueError: if `direction` is not one of the model's.
+            ValueError: if `direction` is not one of the model's, or the images are below `smallest_side`.
         """
         if direction not in self.directions:
             raise ValueError(f"`direction` must be one of {self.directions}. Received: direction={direction!r}")
         images = tf.cast(tf.convert_to_tensor(images), "float32")
+        if any(side is not None and side < self.smallest_side for side in images.shape[1:3]):
+            raise ValueError(
+                f"`images` must have a height and width of at least {self.smallest_side} pixels, to be mirrored to "
+                f"{self.size_multiple}. Received: images of shape {tuple(images.shape)}"
+            )
         return self._translated(images, self.generator(direction), training=False)
+
+    @property
+    def smallest_side(self):
+        """Pixels that an image must have to be translated: it is mirrored once, to twice its size at most."""
+        return -(-self.size_multiple // 2)
 
     def _translated(self, images, network, training):
         height, width = tf.shape(images)[1], tf.shape(images)[2]

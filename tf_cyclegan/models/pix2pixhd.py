@@ -295,10 +295,17 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         return sorted(names + [f"discriminator_{self._target}"] * self._discriminates)
 
     @property
+    def takes_ids(self):
+        return bool(self.label_classes)
+
+    @property
     def notes(self):
+        lines = []
+        if self.label_classes:
+            lines.append("Images are label maps: gray levels are the numbers of classes, palettes are not understood.")
         if self.instance_features and not self._features.is_filled:
-            return ("Instance features are 0: `fit_feature_clusters` has not been called.",)
-        return ()
+            lines.append("Instance features are 0: `fit_feature_clusters` has not been called.")
+        return tuple(lines)
 
     def forward(self, batch, training):
         question, answer = self._question_and_answer(batch)

@@ -3,11 +3,9 @@
 import numpy as np
 from tqdm import tqdm
 
-from tf_cyclegan.images import UNREADABLE, read_image, to_float
+from tf_cyclegan.images import UNREADABLE, read_ids, read_image, to_float
 from tf_cyclegan.translating.files import ARRAY, plan, save
 from tf_cyclegan.translating.translators import open_translator
-
-SMALLEST_SIDE = 16  # as exported models have it: below, too little is left to mirror
 
 
 def run_translate(config, report):
@@ -62,12 +60,19 @@ def _translate_all(translator, pairs):
 
 
 def _translate(translator, source, target):
-    image = read_image(source, translator.channels, translator.value_range or _own_range(source))
+    image = _read(translator, source)
     try:
-        _check_size(*image.shape[:2])
+        _check_size(*image.shape[:2], translator.smallest_side)
         save(target, translator(to_float(image)))
     except ValueError as error:
         raise ValueError(f"Cannot translate the image {source}: {error}") from error
+
+
+def _read(translator, path):
+    # A label map with a map of instances has no place in an image file: it comes as an array of floats.
+    if translator.takes_ids and translator.channels == 1:
+        return read_ids(path)
+    return read_image(path, translator.channels, translator.value_range or _own_range(path))
 
 
 def _own_range(path):
@@ -80,6 +85,6 @@ def _own_range(path):
         return None
 
 
-def _check_size(height, width):
-    if min(height, width) < SMALLEST_SIDE:
-        raise ValueError(f"{width}x{height} pixels, at least {SMALLEST_SIDE}x{SMALLEST_SIDE} are needed")
+def _check_size(height, width, smallest):
+    if min(height, width) < smallest:
+        raise ValueError(f"{width}x{height} pixels, at least {smallest}x{smallest} are needed")

@@ -14,6 +14,8 @@ from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.trained import load_trained, one_line, read_model
 
+SMALLEST_SIDE = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Translator:
@@ -25,12 +27,17 @@ class Translator:
         output_channels: int, channels of the images it gives.
         value_range: optional `(low, high)` that the training read as -1 and 1, see `images.read_image`. Defaults to
             None.
+        takes_ids: bool, whether files hold the numbers of classes. Defaults to False.
+        smallest_side: int, pixels that an image must have. Defaults to 16, as exported models have it: below, too
+            little is left to mirror.
     """
 
     function: Callable
     channels: int
     output_channels: int
     value_range: tuple | None = None
+    takes_ids: bool = False
+    smallest_side: int = SMALLEST_SIDE
 
     def __call__(self, image):
         """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size.
@@ -119,7 +126,9 @@ def _from_model(model, direction, value_range):
     # One trace for all sizes: retracing for each would cost seconds and memory every time.
     image = tf.TensorSpec((1, None, None, channels), tf.float32)
     function = tf.function(lambda images: model.translate(images, direction), input_signature=[image])
-    return Translator(function, channels, generator.output_shape[-1], value_range)
+    takes_ids = model.takes_ids and direction == "ab"
+    smallest_side = max(SMALLEST_SIDE, model.smallest_side)
+    return Translator(function, channels, generator.output_shape[-1], value_range, takes_ids, smallest_side)
 
 
 def _load(path, report):
