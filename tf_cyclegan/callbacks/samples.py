@@ -101,9 +101,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _samples(self, domain):
         if domain == "b" and self.images_b is None:
-            raise ValueError(
-                "`images_b` must be given for a model that translates images of B. Received: None"
-            )
+            raise ValueError("`images_b` must be given for a model that translates images of B. Received: None")
         return self.images_a if domain == "a" else self.images_b
 
     def _displayed(self, samples, domain):
