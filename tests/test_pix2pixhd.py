@@ -169,7 +169,7 @@ def test_discriminators_are_trained_on_pairs_from_the_pool(maps):
 # ---- weights of VGG19 ----
 
 
-def test_without_a_download_training_goes_on_and_says_so(monkeypatch, caplog):
+def test_without_a_download_training_goes_on_and_says_so(monkeypatch, caplog, tmp_path):
     def fail(**_):
         raise OSError("no network")
 
@@ -178,7 +178,13 @@ def test_without_a_download_training_goes_on_and_says_so(monkeypatch, caplog):
         model = small(lambda_perceptual=10.0)
     (record,) = caplog.records
     assert "no network" in record.getMessage() and "\n" not in record.getMessage()
-    assert model.lambda_perceptual == 0.0 and model.loss_names == small().loss_names
+    assert model.perceptual_network is False and model.loss_names == small().loss_names
+    assert set(fit(model)) == {"loss", *model.loss_names}
+    # What is saved goes on without it, also where it could be loaded.
+    monkeypatch.setattr(keras.applications, "VGG19", None)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.perceptual_network is False and again.get_config() == model.get_config()
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
@@ -304,7 +310,7 @@ def test_ids_survive_half_precision(policy):
 
 def test_instance_features_are_trained_then_tabled_then_translated(tmp_path):
     model = small(**FEATURES)
-    assert model.notes and "fit_feature_clusters" in model.notes[0]
+    assert not model.is_finished and "fit_feature_clusters" in model.notes[-1]
     before = [v.numpy() for v in model.encoder_network.trainable_variables]
     fit(model, label_batches())
     for ours, theirs in zip(model.encoder_network.trainable_variables, before, strict=True):
@@ -312,7 +318,7 @@ def test_instance_features_are_trained_then_tabled_then_translated(tmp_path):
     images = label_images(2, 20)[:, :19, :17]
     plain = np.asarray(model.translate(images))
     model.fit_feature_clusters(label_batches(4))
-    assert model.notes == ()
+    assert model.is_finished and len(model.notes) == 1
     translated = np.asarray(model.translate(images))
     assert translated.shape == (2, 19, 17, 3) and not np.array_equal(translated, plain)
     np.testing.assert_array_equal(model.sample(images, seed=1), model.sample(images, seed=1))

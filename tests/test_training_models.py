@@ -8,7 +8,7 @@ import pytest
 from conftest import random_images
 from PIL import Image
 
-from tf_cyclegan import images
+from tf_cyclegan import Pix2PixHD, images
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
 
@@ -68,6 +68,12 @@ def test_what_was_trained_translates_files_and_exports(model, pairs, tmp_path):
     assert np.abs(direct - served).max() <= 1  # one level where rounding meets a half
 
 
+def test_a_folder_of_another_model_is_named(pairs, tmp_path, capfd):
+    assert run("pix2pix", pairs, tmp_path / "run", *MODELS["pix2pix"], "--steps=1") == 0
+    assert run("unit", pairs, tmp_path / "run", *MODELS["unit"], "--steps=1") == 2
+    assert "another --model: expected 'unit', found 'pix2pix'" in capfd.readouterr().err
+
+
 def test_the_direction_decides_what_is_translated(pairs, tmp_path, capfd):
     assert run("pix2pix", pairs, tmp_path / "run", "--direction=BtoA", "--steps=1") == 0
     assert newest(tmp_path / "run").directions == ("ba",)
@@ -120,6 +126,44 @@ def test_label_files_are_translated_by_their_numbers(tmp_path):
     np.testing.assert_array_equal(translated[0], images.to_uint8(newest(tmp_path / "run").translate(ids)[0]))
 
 
+def test_instance_maps_are_translated_from_arrays_of_numbers(tmp_path, capfd):
+    data = label_folder(tmp_path / "city", largest=4)
+    assert run("pix2pixhd", data, tmp_path / "run", *LABELS, "--instance-edges=True", "--steps=1") == 0
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "exported")]) == 0
+    files = [data / f"test_{kind}" / "two.png" for kind in ("label", "inst")]
+    maps = np.stack([np.asarray(Image.open(file), "uint16") for file in files], axis=-1)
+    np.save(tmp_path / "maps.npy", maps)
+    expected = np.asarray(newest(tmp_path / "run").translate(maps[None].astype("float32") / 127.5 - 1))[0]
+    for number, model in enumerate((tmp_path / "run", tmp_path / "exported" / "run_ab")):
+        output = tmp_path / f"{number}.npy"
+        assert main(["translate", str(model), str(tmp_path / "maps.npy"), "-o", str(output)]) == 0
+        np.testing.assert_allclose(np.load(output), expected, atol=1e-5)
+        assert main(["translate", str(model), str(files[0]), "-o", str(tmp_path / "no.png")]) == 1
+        assert ".npy of whole numbers (height, width, 2)" in capfd.readouterr().out
+
+
+def test_a_table_that_a_killed_run_left_empty_is_filled_by_the_next(tmp_path, monkeypatch):
+    data = label_folder(tmp_path / "city", largest=4)
+    flags = [*LABELS, "--instance-features=2", "--steps=1"]
+    monkeypatch.setattr(Pix2PixHD, "finish", lambda self, dataset: None)
+    assert run("pix2pixhd", data, tmp_path / "run", *flags) == 0
+    assert not newest(tmp_path / "run").is_finished
+    monkeypatch.undo()
+    assert run("pix2pixhd", data, tmp_path / "run", *flags) == 0
+    assert newest(tmp_path / "run").is_finished
+
+
+def test_two_folders_of_the_same_names_are_pairs(tmp_path, capfd):
+    for name in ("questions", "answers"):
+        (tmp_path / name).mkdir()
+        for index, image in enumerate(random_images(4, 36, seed=len(name))):
+            images.save_png(tmp_path / name / f"{index}.png", images.to_uint8(image))
+    folders = [f"--data-a={tmp_path / 'questions'}", f"--data-b={tmp_path / 'answers'}"]
+    flags = ["--model=pix2pix", f"--output-dir={tmp_path / 'run'}", *MODELS["pix2pix"], *SMALL, "--steps=1"]
+    assert main(["train", *folders, *flags, "--test-share=0.25"]) == 0
+    assert "3 in B, paired" in capfd.readouterr().out
+
+
 def test_ids_out_of_range_are_shown_before_training(tmp_path, capfd):
     data = label_folder(tmp_path / "city", largest=7)
     assert run("pix2pixhd", data, tmp_path / "run", *LABELS, "--steps=1") == 2
@@ -137,6 +181,8 @@ def test_ids_out_of_range_are_shown_before_training(tmp_path, capfd):
         (["--model=pix2pix", "--downsamplings=7"], ["--downsamplings", "--image-size", "128"]),
         (["--model=pix2pixhd", "--image-size=70", "--lambda-perceptual=0"], ["--image-size", "70"]),
         (["--model=pix2pixhd", "--lambda-l1=3"], ["--lambda-l1", "pix2pixhd"]),
+        (["--model=pix2pixhd", "--enhancers=1", "--stage-epochs", "19", "1"], ["--stage-epochs", "--epochs"]),
+        (["--model=pix2pixhd", "--label-classes=5", "--channels=3"], ["--channels", "3"]),
         (["--model=unit", "--image-size=32"], ["--image-size", "--scales"]),
         (["--model=unit", "--variant=paper", "--scales=2"], ["--scales", "paper"]),
     ],

@@ -10,12 +10,12 @@ from tf_cyclegan.networks import vgg
 RELUS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 
 
-def test_features_are_those_of_keras_in_deviations_of_imagenet():
+def test_features_are_those_of_keras_for_colors_in_deviations_of_imagenet():
     theirs = keras.applications.VGG19(weights=None, include_top=False)
     ours = vgg.vgg19_features(weights=None)
     vgg._load(ours, [layer.get_weights() for layer in theirs.layers if isinstance(layer, keras.layers.Conv2D)])
     images = random_images(1, 32, 48)
-    pixels = keras.applications.vgg19.preprocess_input((images + 1) * 127.5)
+    pixels = images[..., ::-1] * 57.63
     wanted = keras.Model(theirs.input, [theirs.get_layer(name).output for name in RELUS])(pixels)
     for found, expected in zip(ours(images), wanted, strict=True):
         np.testing.assert_allclose(57.63 * np.asarray(found), expected, atol=1e-3, rtol=1e-4)

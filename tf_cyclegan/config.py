@@ -75,7 +75,7 @@ class TrainConfig:
     """Filters of the generator's first convolution."""
     downsamplings: _derived(int, "as many as --image-size allows, at most 8; 4 for pix2pixhd", "INT") = None
     """pix2pix, pix2pixhd: how often the U-Net or the global generator halves the image (sides: multiples of 2^N)."""
-    residual_blocks: _derived(int, "6 below 256 pixels, else 9", "INT") = None
+    residual_blocks: _derived(int, "6 below 256 pixels, else 9; for unit 4", "INT") = None
     """Residual blocks of the generator."""
     enhancers: _derived(int, "0", "INT") = None
     """pix2pixhd: local enhancers around the global generator, each of which doubles the size."""
@@ -179,13 +179,16 @@ class TrainConfig:
             raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
         self._check_model_settings()
         if self.dataset is None:
-            return dataclasses.replace(self, dataset=DATASETS[self.model]).resolved()
+            dataset = DATASETS[self.model] if self.data_a is None else ""
+            return dataclasses.replace(self, dataset=dataset).resolved()
         image_size = self.image_size or recipe(self.model, self.is_emoji, small=False)["image_size"]
         small = max(parse_size(image_size, "image_size")) < 256
         values = recipe(self.model, self.is_emoji, small)
         channels = self.channels or (1 + self.instance_maps if self.label_classes else 3)
         channels_b = self.channels_b or (3 if self.label_classes else channels)
         values |= {"output_dir": Path("runs", self._run_name()), "channels": channels, "channels_b": channels_b}
+        if self.enhancers and not self.is_emoji:
+            values["filters"] = 32  # of the enhancer; the global generator inside has twice as many
         if "lambda_identity" in values and channels != channels_b:
             values["lambda_identity"] = 0.0
         chosen = {name: value for name, value in values.items() if getattr(self, name) is None}
@@ -208,6 +211,16 @@ class TrainConfig:
             check_integer(name, getattr(self, name), 0)
         if self.epochs + self.decay_epochs < 1:
             raise ValueError("`epochs` and `decay_epochs` must not both be 0: a run has an epoch")
+        if self.label_classes and self.channels != 1 + self.instance_maps:
+            raise ValueError(
+                f"`channels` must be {1 + self.instance_maps} with these label maps, or left out. "
+                f"Received: channels={self.channels}"
+            )
+        if self.stage_epochs and sum(self.stage_epochs) >= self.epochs + self.decay_epochs:
+            raise ValueError(
+                "`stage_epochs` must leave epochs of `epochs` and `decay_epochs` in which both parts are trained. "
+                f"Received: stage_epochs={self.stage_epochs} of {self.epochs + self.decay_epochs}"
+            )
         if self.schedule == "step" and self.decay_epochs < 1:
             raise ValueError("`decay_epochs` must be at least 1 with `schedule` step. Received: decay_epochs=0")
         if self.steps is not None:

@@ -47,7 +47,7 @@ PYTORCH_FLAGS = {
     "--netD": "--discriminator-type",
     "--n_layers_D": "--discriminator-layers",
     "--norm": "--normalization",
-    "--no_dropout": "--dropout=0, the default",
+    "--no_dropout": "--dropout=0, the default of cyclegan",
     "--init_type": "--initializer",
     "--n_epochs": "--epochs",
     "--niter": "--epochs",

@@ -104,16 +104,17 @@ def read_header(file, channels=3, value_range=None, name=None):
         raise _unreadable(file, name, error) from error
 
 
-def read_ids(file, name=None):
+def read_ids(file, name=None, channels=1):
     """Reads one label map: the number in each pixel, whatever a palette would show for it.
 
     Args:
         file: path, or the `bytes` of an encoded file: a gray or palette image, not JPEG, or a `.npy` of whole numbers.
         name: what errors call it. Defaults to the path.
+        channels: 1, or 2 for a label map with instance ids, which only a `.npy` can hold. Defaults to 1.
 
     Returns:
-        Array `(height, width, 1)`: uint8 for files of at most 8 bits, otherwise float32, of whole numbers from 0 to
-        `MAX_ID`.
+        Array `(height, width, channels)`: uint8 for files of at most 8 bits, otherwise float32, of whole
+        numbers from 0 to `MAX_ID`.
 
     Raises:
         ValueError: if the file cannot be read, or holds no ids.
@@ -121,9 +122,9 @@ def read_ids(file, name=None):
     try:
         data = _content(file)
         if data[: len(NPY_MAGIC)] == NPY_MAGIC:
-            return _ids(_npy_channels(np.load(io.BytesIO(data), allow_pickle=False), 1))
+            return _ids(_npy_channels(np.load(io.BytesIO(data), allow_pickle=False), channels))
         with _open(data) as image:
-            _check_ids_image(image)
+            _check_ids_image(image, channels)
             image.load()
             return _ids(np.asarray(ImageOps.exif_transpose(image))[..., None])
     except UNREADABLE as error:
@@ -293,7 +294,9 @@ def _npy_header(stream, channels, value_range):
     return shape[0], shape[1], "uint8" if dtype == np.uint8 and value_range is None else "float32"
 
 
-def _check_ids_image(image):
+def _check_ids_image(image, channels=1):
+    if channels != 1:
+        raise ValueError(f"an image, expected a .npy of whole numbers (height, width, {channels}): classes, instances")
     if image.format == "JPEG":
         raise ValueError("JPEG changes values, which a label map cannot stand. Use PNG")
     if image.mode not in ID_MODES and not image.mode.startswith("I;16"):

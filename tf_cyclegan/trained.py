@@ -9,6 +9,8 @@ import keras
 from tf_cyclegan import callbacks
 from tf_cyclegan.models import TranslationModel
 
+# Lies beside an exported model whose images are label maps.
+TAKES_IDS_FILE = "assets.extra/takes_ids"
 _load_file = functools.partial(keras.models.load_model, compile=False)  # no optimizers: nothing is trained on
 
 

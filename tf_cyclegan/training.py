@@ -42,6 +42,7 @@ def dry_run(config, report):
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
         model = new_model(config, policy)
+        model.to_last_stage()
         lines = [
             "settings",
             json.dumps(config.to_dict(), indent=2),
@@ -85,8 +86,8 @@ def train(config, report):
         for file, reason in data.skipped:
             report(f"skipped {file}: {reason}")
         model = _resumed(config, model, report) or model
-        _write_config(config, model)
         _compile(model, config, data.steps_per_epoch)
+        _write_config(config, model)
         tools = _Tools(model, data, config)
     return _fit(model, data, tools, report)
 
@@ -202,6 +203,8 @@ def _resumed(config, expected, report):
 
 
 def _check_same_model(model, expected, folder):
+    names = {kind: name for name, kind in MODELS.items()}
+    _check_same(folder, "model", *(names.get(type(each), type(each).__name__) for each in (model, expected)))
     _check_same(folder, "precision", model.dtype_policy.name, expected.dtype_policy.name)
     ours, theirs = model.get_config(), expected.get_config()
     for name in theirs:
@@ -221,6 +224,7 @@ _DATA_SETTINGS = (
     "resize_mode",
     "flip",
     "value_range",
+    "skip_unreadable",
 )
 
 
@@ -263,6 +267,8 @@ def _write_config(config, model):
 def _fit(model, data, tools, report):
     total = tools.total_steps
     if int(model.step) >= total:
+        if not model.is_finished:  # a run that was killed after its last step
+            _finish(model, data, tools)
         report(f"The run is complete: {total:,} steps. More --epochs or --steps go on from here.")
         return 0
     started = time.monotonic()
@@ -271,14 +277,18 @@ def _fit(model, data, tools, report):
             _fit_leg(model, data, tools, first_step, last_step)
             if tools.interrupt.signal is not None:
                 break
-        changed = tools.interrupt.signal is None and model.finish(data.epoch())
-        path = tools.checkpoints.save(again=changed)
+        path = tools.checkpoints.save() if tools.interrupt.signal else _finish(model, data, tools)
     if tools.interrupt.signal is not None:
         report(f"Stopped at step {int(model.step):,} and saved {path}. The same command goes on from there.")
         return 130
     minutes = (time.monotonic() - started) / 60
     report(f"Trained to step {total:,} in {minutes:.1f} minutes: {path}. Samples are in {tools.folder / 'samples'}.")
     return 0
+
+
+def _finish(model, data, tools):
+    model.finish(data.epoch())
+    return tools.checkpoints.save(again=True)
 
 
 def _legs(step, total, steps_per_epoch):

@@ -19,7 +19,8 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 CURES = {
     "won": "Lower the discriminators' learning rate, give them fewer filters or layers, or add images.",
-    "unchanged": "Lower `lambda_identity` to 0, then `lambda_cycle`, so that a change costs less.",
+    "unchanged": "Lower `lambda_identity` to 0, then `lambda_cycle` or `lambda_reconstruction`, so that a change costs "
+    "less.",
     "collapsed": "Go back to an earlier checkpoint and lower both learning rates; raise `lambda_cycle`; check that the "
     "domain does not hold many copies of one image.",
     "inverted": "Unless the domains call for it, start again with another seed and raise `lambda_identity` (0.5 or 1).",
@@ -36,7 +37,8 @@ class Health(keras.callbacks.Callback):
     After an epoch it checks, for each direction: whether the discriminator tells every image apart (`WON`, by
     `model.gan_mode`), whether outputs equal inputs, whether all outputs are alike, and whether light and dark are
     exchanged. What lasts for `patience` epochs is reported, and again after each 10 epochs more. After every step it
-    checks that all losses are finite. Models of pairs may exchange light and dark: their data say so.
+    checks that all losses are finite. Of models of pairs, whose data say what changes, only
+    the first and the third are told.
 
     Args:
         images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A; 4 to 8 do.
@@ -91,9 +93,12 @@ class Health(keras.callbacks.Callback):
         domain = direction[-1]
         discriminator = _loss(logs, "discriminator", domain)
         adversarial = _loss(logs, "adversarial", direction)
-        weight = getattr(self.model, "lambda_adversarial", 1.0)  # losses are logged weighted
+        # Losses are logged weighted, and summed over scales.
+        scales = getattr(self.model, "scales", 1)
+        weight = getattr(self.model, "lambda_adversarial", 1.0) * scales
         if discriminator is None or adversarial is None or not weight:
             return {}
+        discriminator = discriminator / scales
         if not discriminator_has_won(discriminator, adversarial / weight, self.model.gan_mode):
             return {}
         text = (
@@ -115,8 +120,9 @@ class Health(keras.callbacks.Callback):
             "inverted": f"From {where}, colors have been inverted",
         }
         verdicts = image_verdicts(inputs, outputs, targets)
-        # In pairs it is the data that say what becomes of light and dark.
-        return {(kind, direction): texts[kind] for kind in verdicts if kind != "inverted" or not self.model.paired}
+        # In pairs it is the data that say how much is to change, and what becomes of light and dark.
+        told = [kind for kind in verdicts if kind == "collapsed" or not self.model.paired]
+        return {(kind, direction): texts[kind] for kind in told}
 
 
 def diverged_message(step, losses, names=None):

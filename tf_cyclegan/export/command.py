@@ -42,7 +42,15 @@ def run_export(config, report):
         generator = model.generator(direction)
         if _SAVED_MODEL in formats:
             export_saved_model(
-                generator, stem, model.size_multiple, sizes, config.precision, config.keep, report, model.notes
+                generator,
+                stem,
+                model.size_multiple,
+                sizes,
+                config.precision,
+                config.keep,
+                report,
+                model.notes,
+                model.takes_ids and direction == "ab",
             )
         for file_format in (name for name in formats if name != _SAVED_MODEL):
             refused += not _export_format(generator, stem, file_format, model.size_multiple, report)

@@ -12,6 +12,7 @@ from tf_cyclegan.export.publish import publish_version
 from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.export.warmup import write_warmup
 from tf_cyclegan.files import write_whole
+from tf_cyclegan.trained import TAKES_IDS_FILE
 
 # The name by which tools that move a model to TPUs find the function to move.
 _ACCELERATED = "tpu_func"
@@ -19,7 +20,15 @@ _NOTES_FILE = os.path.join("assets.extra", "notes.txt")
 
 
 def export_saved_model(
-    generator, directory, size_multiple=None, static_sizes=(), precision="float32", keep=None, report=None, notes=()
+    generator,
+    directory,
+    size_multiple=None,
+    static_sizes=(),
+    precision="float32",
+    keep=None,
+    report=None,
+    notes=(),
+    takes_ids=False,
 ):
     """Exports a generator as the next version of a served model, `directory/VERSION`.
 
@@ -39,6 +48,8 @@ def export_saved_model(
         report: optional callable that gets lines on what was done. Defaults to None.
         notes: lines that who serves the model should know, as `TranslationModel.notes`; they are reported and lie
             beside the model as `assets.extra/notes.txt`. Defaults to none.
+        takes_ids: bool, whether images are label maps, as `TranslationModel.takes_ids`; `tf-cyclegan translate` reads
+            their files accordingly. Defaults to False.
 
     Returns:
         str, the path of the new version.
@@ -67,7 +78,8 @@ def export_saved_model(
 
     def write(path):
         _write(path, network, signatures)
-        _write_notes(path, notes)
+        _write_beside(path, _NOTES_FILE, notes)
+        _write_beside(path, TAKES_IDS_FILE, ["images are label maps"] if takes_ids else ())
         if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple)):
             report('No warmup requests were written: they need pip install "tf_cyclegan[export]".')
         tolerance = TOLERANCES[precision]
@@ -112,8 +124,8 @@ def _write(path, network, signatures):
     archive.write_out(path, options=options, verbose=False)
 
 
-def _write_notes(path, notes):
-    if notes:
-        file = os.path.join(path, _NOTES_FILE)
+def _write_beside(path, name, lines):
+    if lines:
+        file = os.path.join(path, name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        write_whole(file, "".join(f"{line}\n" for line in notes).encode())
+        write_whole(file, "".join(f"{line}\n" for line in lines).encode())

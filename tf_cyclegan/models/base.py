@@ -23,7 +23,8 @@ class TranslationModel(keras.Model):
     - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, dicts of
       weighted scalars whose sums are the objectives;
     - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first`, `size_multiple`,
-      `paired`, `takes_ids`, `new_optimizer(learning_rate)`, `displayed(images, domain)`, `finish(dataset)` and `notes`.
+      `paired`, `takes_ids`, `new_optimizer(learning_rate)`, `displayed(images, domain)`,
+      `is_finished`, `finish(dataset)` and `notes`.
 
     Every argument of a subclass's constructor becomes an attribute of the same name, from which `get_config` is made;
     a network stands there only if it was given.
@@ -70,7 +71,7 @@ class TranslationModel(keras.Model):
             direction: str, one of `directions`. Defaults to `"ab"`.
 
         Returns:
-            Float32 tensor of the same height and width, in [-1, 1].
+            Tensor of the same height and width in [-1, 1], float32 unless the dtype is float64.
 
         Raises:
             ValueError: if `direction` is not one of the model's, or the images are below `smallest_side`.
@@ -87,8 +88,8 @@ class TranslationModel(keras.Model):
 
     @property
     def smallest_side(self):
-        """Pixels that an image must have to be translated: it is mirrored once, to twice its size at most."""
-        return -(-self.size_multiple // 2)
+        """Pixels that an image must have to be translated: at the smallest size a mirrored border needs two."""
+        return self.size_multiple + 1
 
     def _translated(self, images, network, training):
         height, width = tf.shape(images)[1], tf.shape(images)[2]
@@ -120,16 +121,18 @@ class TranslationModel(keras.Model):
         """
         return images
 
+    def to_last_stage(self):
+        """Has a model that is trained in stages show its last, largest one. Others have but one."""
+
+    # Whether nothing is left to do when training has come to an end; otherwise `finish` does it.
+    is_finished = True
+
     def finish(self, dataset):
-        """What a model has to do when its training has come to an end: nothing, where nothing else is said.
+        """Does what a model has to do once its training has come to an end.
 
         Args:
             dataset: `tf.data.Dataset`, an epoch of batches.
-
-        Returns:
-            bool, whether the model has changed.
         """
-        return False
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, jit_compile=False, **kwargs):
         """Configures training. Without arguments it is the paper's recipe, at a constant learning rate.

@@ -46,7 +46,11 @@ class FeatureSampling:
         """Fills the table of instance features, where the model has one."""
         if self.instance_features:
             self.fit_feature_clusters(dataset)
-        return bool(self.instance_features)
+
+    @property
+    def is_finished(self):
+        """Whether the table of instance features is filled, where the model has one."""
+        return not self.instance_features or self._features.is_filled
 
     def sample(self, images, seed=0):
         """Translates, each object with the features of a random cluster of its class.

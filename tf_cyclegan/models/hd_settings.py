@@ -15,6 +15,7 @@ _SMALLEST = {
     "feature_clusters": 1,
     "downsamplings": 1,
     "enhancers": 0,
+    "local_residual_blocks": 0,
     "scales": 1,
 }
 
@@ -23,6 +24,7 @@ def check_settings(model):
     """Raises `ValueError` where a setting of a `Pix2PixHD` is out of its range, or does not fit to another."""
     check_choice("direction", model.direction, ("ab", "ba"))
     check_choice("gan_mode", model.gan_mode, GAN_MODES)
+    check_choice("instance_edges", model.instance_edges, (False, True))
     for name, smallest in _SMALLEST.items():
         check_integer(name, getattr(model, name), smallest)
     check_depth(model.image_shape, model.downsamplings + model.enhancers)

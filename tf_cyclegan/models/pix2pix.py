@@ -211,6 +211,11 @@ class Pix2Pix(TranslationModel):
         return (self.direction,)
 
     @property
+    def smallest_side(self):
+        """For a U-Net half of its multiple: an image is mirrored once, to twice its size at most."""
+        return self.size_multiple // 2 if self.generator_type == "unet" else super().smallest_side
+
+    @property
     def _target(self):
         """The domain of the answers."""
         return self.direction[1]

@@ -62,7 +62,8 @@ class Pix2PixHD(FeatureSampling, StagedModel):
             and 2.
         lambda_feature_matching, lambda_perceptual: floats. Default to 10.
         perceptual_weights: weights of VGG19, as in `networks.vgg.vgg19_features`. Defaults to `"imagenet"`, Keras's
-            download; if that fails, a warning is logged and `lambda_perceptual` becomes 0.
+            download. They are loaded by `compile`; if the download fails, a warning is logged and training goes on
+            without this loss.
         lambda_adversarial: float. Defaults to 1.
         gan_mode: `"lsgan"`, `"vanilla"` or `"hinge"`. Defaults to `"lsgan"`.
         pool_size: int, pairs of question and generated answer in the discriminators' history. Defaults to 0.
@@ -168,9 +169,8 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         self.encoder_network = encoder_network
         if instance_features and encoder_network is None:
             self.encoder_network = hd_networks.new_encoder(self)
+        # Without one it is loaded when there is training to do: what only translates or tells its cost needs none.
         self.perceptual_network = perceptual_network
-        if lambda_perceptual and perceptual_network is None:
-            self._load_perceptual_network()
         self.pool = parts.new_pool(self, self._pooled_shape, f"pool_{self._target}")
         self.build()
 
@@ -178,6 +178,11 @@ class Pix2PixHD(FeatureSampling, StagedModel):
     def channels(self):
         """Channels of the images of both domains, by their letters."""
         return {"a": self.image_shape[-1], "b": self.channels_b}
+
+    @property
+    def smallest_side(self):
+        """An image is mirrored once, to twice its size at most."""
+        return self.size_multiple // 2
 
     @property
     def _target(self):
@@ -236,14 +241,21 @@ class Pix2PixHD(FeatureSampling, StagedModel):
     def _joined(self, condition, features):
         return condition if features is None else self._join([condition, features])
 
-    def _load_perceptual_network(self):
-        try:
-            self.perceptual_network = vgg19_features(self.perceptual_weights, "perceptual", self.dtype_policy)
-            # As if it were given: a saved model must load where there is no download.
+    def compile(self, *args, **kwargs):
+        if self.lambda_perceptual and self.perceptual_network is None:
+            # As if it were given: a saved model must train on where there is no download, or as it did without.
             self._given_networks.append("perceptual_network")
+            self._tracker.unlock()
+            self.perceptual_network = self._loaded_perceptual_network()
+            self._tracker.lock()
+        super().compile(*args, **kwargs)
+
+    def _loaded_perceptual_network(self):
+        try:
+            return vgg19_features(self.perceptual_weights, "perceptual", self.dtype_policy)
         except WeightsUnavailable as error:
             _logger.warning("Training goes on without the perceptual loss: %s", error)
-            self.lambda_perceptual = 0.0
+            return False
         except ValueError as error:
             raise ValueError(f"`perceptual_weights` cannot be used: {error}") from error
 
@@ -291,7 +303,9 @@ class Pix2PixHD(FeatureSampling, StagedModel):
     def loss_names(self):
         names = [f"adversarial_{self.direction}"] * bool(self.lambda_adversarial)
         names += [f"feature_matching_{self.direction}"] * bool(self.lambda_feature_matching)
-        names += [f"perceptual_{self.direction}"] * bool(self.lambda_perceptual)
+        names += [f"perceptual_{self.direction}"] * bool(
+            self.lambda_perceptual and self.perceptual_network is not False
+        )
         return sorted(names + [f"discriminator_{self._target}"] * self._discriminates)
 
     @property
@@ -303,7 +317,7 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         lines = []
         if self.label_classes:
             lines.append("Images are label maps: gray levels are the numbers of classes, palettes are not understood.")
-        if self.instance_features and not self._features.is_filled:
+        if not self.is_finished:
             lines.append("Instance features are 0: `fit_feature_clusters` has not been called.")
         return tuple(lines)
 
@@ -329,7 +343,7 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         if self.lambda_feature_matching:
             matching = feature_matching_loss(self._judge(condition, real, training), fake_scales)
             terms[f"feature_matching_{self.direction}"] = self.lambda_feature_matching * matching
-        if self.lambda_perceptual:
+        if self.lambda_perceptual and self.perceptual_network:
             perceptual = perceptual_loss(self.perceptual_network, real, fake)
             terms[f"perceptual_{self.direction}"] = self.lambda_perceptual * perceptual
         return terms

@@ -28,6 +28,9 @@ class StagedModel(TranslationModel):
         # They were made for another network.
         self.train_function = self.test_function = self.predict_function = None
 
+    def to_last_stage(self):
+        self.stage = STAGES[-1]
+
     def compile(self, *args, **kwargs):
         # Of no stage: the optimizers hold moments of the weights of all.
         stage, self._stage = self._stage, None

@@ -89,12 +89,15 @@ class FeatureTable(keras.layers.Layer):
         chosen = tf.argmax(tf.where(there, chances, -1.0), axis=-1)
         objects = tf.gather(tf.gather(self.centers, classes), chosen, axis=1, batch_dims=1)
         features = tf.reshape(tf.gather(objects, numbers), (*tf.unstack(tf.shape(labels)), self.features))
-        return tf.cast(features, self.compute_dtype)
+        return tf.cast(tf.where(self._is_known(labels), features, 0), self.compute_dtype)
 
     def _at(self, table, labels):
-        known = (labels >= 0) & (labels < self.classes)
-        features = tf.gather(table, tf.where(known, labels, 0))
-        return tf.cast(tf.where(tf.expand_dims(known, -1), features, 0), self.compute_dtype)
+        known = self._is_known(labels)
+        features = tf.gather(table, tf.where(known[..., 0], labels, 0))
+        return tf.cast(tf.where(known, features, 0), self.compute_dtype)
+
+    def _is_known(self, labels):
+        return tf.expand_dims((labels >= 0) & (labels < self.classes), -1)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.features)

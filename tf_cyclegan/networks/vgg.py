@@ -13,9 +13,8 @@ from tf_cyclegan.networks.blocks import Blocks
 
 # Convolutions of each block, up to the last one that features are taken from.
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
-# The mean color of ImageNet in blue, green and red, which Keras's weights (converted from Caffe) expect subtracted.
-_MEAN = (103.939, 116.779, 123.68)
-# Keras's weights take pixels in levels of 255, PyTorch's in standard deviations of ImageNet: features differ by that.
+# Keras's weights (converted from Caffe) take pixels in levels of 255 about ImageNet's mean, PyTorch's in standard
+# deviations about it. Features differ by the same factor.
 _DEVIATION = 255 * 0.226
 
 
@@ -26,7 +25,8 @@ class WeightsUnavailable(ValueError):
 def vgg19_features(weights="imagenet", name=None, dtype=None):
     """The first layer of each of VGG19's five blocks: relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1.
 
-    The features are scaled to those of PyTorch's VGG19, for which pix2pixHD's weights of its layers were chosen.
+    As in pix2pixHD, images are not normalized: their [-1, 1] are taken for standard deviations of ImageNet's colors,
+    as PyTorch's VGG19 would take them, and the features have its scale. The weights are Keras's, trained apart.
 
     Args:
         weights: `"imagenet"` for Keras's download, None for random weights, or the path of a file (`.h5`,
@@ -72,19 +72,14 @@ def vgg19_features(weights="imagenet", name=None, dtype=None):
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class ImageNetColors(layers.Layer):
-    """Turns RGB in [-1, 1] into blue, green and red in levels of 255, the mean of ImageNet subtracted.
+    """Turns RGB in standard deviations of ImageNet's colors into blue, green and red in levels of 255.
 
     Call arguments:
         inputs: float tensor `(batch, height, width, 3)`.
     """
 
-    def __init__(self, **kwargs):
-        # Half precision would round levels before the mean is subtracted.
-        super().__init__(**{**kwargs, "autocast": False})
-
     def call(self, inputs):
-        levels = (inputs[..., ::-1] + 1.0) * 127.5
-        return tf.cast(levels - tf.constant(_MEAN, levels.dtype), self.compute_dtype)
+        return inputs[..., ::-1] * tf.cast(_DEVIATION, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

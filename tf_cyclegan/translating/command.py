@@ -69,9 +69,8 @@ def _translate(translator, source, target):
 
 
 def _read(translator, path):
-    # A label map with a map of instances has no place in an image file: it comes as an array of floats.
-    if translator.takes_ids and translator.channels == 1:
-        return read_ids(path)
+    if translator.takes_ids:
+        return read_ids(path, channels=translator.channels)
     return read_image(path, translator.channels, translator.value_range or _own_range(path))
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_cyclegan.checks import check_choice
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.trained import load_trained, one_line, read_model
+from tf_cyclegan.trained import TAKES_IDS_FILE, load_trained, one_line, read_model
 
 SMALLEST_SIDE = 16
 
@@ -75,7 +75,7 @@ def open_translator(path, direction=None, report=lambda line: None):
     if version := _exported_version(path):
         _check_exported_direction(version, direction)
         with contextlib.closing(read_model(Engine, version)) as engine:
-            yield _from_engine(engine, path)
+            yield _from_engine(engine, path, (version / TAKES_IDS_FILE).is_file())
     else:
         model, value_range = _load(path, report)
         direction = direction or model.directions[0]
@@ -104,7 +104,7 @@ def _check_exported_direction(version, direction):
             )
 
 
-def _from_engine(engine, path):
+def _from_engine(engine, path, takes_ids):
     try:
         signature = engine.signatures["tensor"]
         shapes = signature.inputs["image"].shape, signature.outputs["translated"].shape
@@ -114,7 +114,12 @@ def _from_engine(engine, path):
             f"Received: model={str(path)!r} with the signatures {', '.join(engine.signatures)}"
         ) from error
     channels, output_channels = (shape[-1] for shape in shapes)
-    return Translator(lambda images: engine.run("tensor", {"image": images})["translated"], channels, output_channels)
+    return Translator(
+        lambda images: engine.run("tensor", {"image": images})["translated"],
+        channels,
+        output_channels,
+        takes_ids=takes_ids,
+    )
 
 
 # ---- trained models ----
