@@ -39,7 +39,7 @@ def newest(run_folder):
     return keras.models.load_model(newest_checkpoint(run_folder / "checkpoints"))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["pix2pixhd"])  # with its stages; the contract tests say the same of every model
 def test_a_run_in_pieces_equals_a_whole_one(model, pairs, tmp_path, capfd):
     flags = [*MODELS[model], "--epochs=2", "--decay-epochs=1"]
     assert run(model, pairs, tmp_path / "whole", *flags) == 0

@@ -181,8 +181,8 @@ class Pix2PixHD(FeatureSampling, StagedModel):
 
     @property
     def smallest_side(self):
-        """An image is mirrored once, to twice its size at most."""
-        return self.size_multiple // 2
+        """An image is mirrored once, to twice its size at most; the widest mirrored border needs 4 pixels of it."""
+        return self.size_multiple // 2 if self.downsamplings > 1 else super().smallest_side
 
     @property
     def _target(self):
