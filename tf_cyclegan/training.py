@@ -113,12 +113,12 @@ def _warn_of_long_run(config, policy, report):
         )
 
 
-def open_data(config, multiple=4):
+def open_data(config, multiple):
     """The training split of the data set of a resolved `TrainConfig`.
 
     Args:
         config: `TrainConfig`.
-        multiple: int, what whole images are rounded to: the model's `size_multiple`. Defaults to 4.
+        multiple: int, what whole images are rounded to: the model's `size_multiple`.
 
     Raises:
         ValueError: if there is none, or not as described.
@@ -287,8 +287,7 @@ def _fit(model, data, tools, report):
 
 
 def _finish(model, data, tools):
-    model.finish(data.epoch())
-    return tools.checkpoints.save(again=True)
+    return tools.checkpoints.save(again=model.finish(data.epoch()))
 
 
 def _legs(step, total, steps_per_epoch):

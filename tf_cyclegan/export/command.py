@@ -49,8 +49,8 @@ def run_export(config, report):
                 config.precision,
                 config.keep,
                 report,
-                model.notes,
-                model.takes_ids and direction == "ab",
+                notes=model.notes,
+                takes_ids=model.takes_ids and direction == "ab",
             )
         for file_format in (name for name in formats if name != _SAVED_MODEL):
             refused += not _export_format(generator, stem, file_format, model.size_multiple, report)

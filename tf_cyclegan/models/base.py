@@ -24,7 +24,7 @@ class TranslationModel(keras.Model):
       weighted scalars whose sums are the objectives;
     - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first`, `size_multiple`,
       `paired`, `takes_ids`, `new_optimizer(learning_rate)`, `displayed(images, domain)`,
-      `is_finished`, `finish(dataset)` and `notes`.
+      `to_last_stage()`, `is_finished`, `finish(dataset)` and `notes`.
 
     Every argument of a subclass's constructor becomes an attribute of the same name, from which `get_config` is made;
     a network stands there only if it was given.
@@ -132,7 +132,11 @@ class TranslationModel(keras.Model):
 
         Args:
             dataset: `tf.data.Dataset`, an epoch of batches.
+
+        Returns:
+            bool, whether the model has changed.
         """
+        return False
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, jit_compile=False, **kwargs):
         """Configures training. Without arguments it is the paper's recipe, at a constant learning rate.

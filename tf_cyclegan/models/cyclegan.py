@@ -5,7 +5,7 @@ import keras
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.networks import resnet_generator
 from tf_cyclegan.networks.blocks import check_image_shape
 
@@ -13,7 +13,7 @@ _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class CycleGAN(TranslationModel):
+class CycleGAN(TwoWayModel):
     """Learns to translate between two sets of images without examples of what belongs to what.
 
     `generator_ab` translates A to B and `discriminator_b` judges domain B; likewise the other way. The generators
@@ -167,18 +167,6 @@ class CycleGAN(TranslationModel):
 
     # ---- the contract of a model ----
 
-    def generator(self, direction):
-        """The network that translates in `direction`, `"ab"` or `"ba"`."""
-        return {"ab": self.generator_ab, "ba": self.generator_ba}[direction]
-
-    @property
-    def generators(self):
-        return [self.generator_ab, self.generator_ba]
-
-    @property
-    def discriminators(self):
-        return [self.discriminator_a, self.discriminator_b]
-
     @property
     def cycle_weights(self):
         """Weights of the cycles that begin in A (forward) and in B (backward)."""
@@ -228,9 +216,6 @@ class CycleGAN(TranslationModel):
                 identity = losses.reconstruction_loss(real, outputs[f"identity_{domain}"])
                 terms[f"identity_{domain}"] = weight * self.lambda_identity * identity
         return terms
-
-    def discriminator_inputs(self, outputs):
-        return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
 
     def discriminator_losses(self, batch, outputs, training=True):
         terms = {}

@@ -46,6 +46,7 @@ class FeatureSampling:
         """Fills the table of instance features, where the model has one."""
         if self.instance_features:
             self.fit_feature_clusters(dataset)
+        return bool(self.instance_features)
 
     @property
     def is_finished(self):

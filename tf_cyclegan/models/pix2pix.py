@@ -7,7 +7,7 @@ from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.layers import INFERENCE_STATISTICS
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.models.directions import OneWayModel
 from tf_cyclegan.networks import resnet_generator, unet_generator
 from tf_cyclegan.networks.blocks import check_image_shape
 
@@ -18,7 +18,7 @@ _DOWNSAMPLINGS = (8, 5)
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class Pix2Pix(TranslationModel):
+class Pix2Pix(OneWayModel):
     """Learns to translate from pairs of images: the first of a pair is the question, the second the answer.
 
     The discriminator sees both together, `D(a, b)`. The generator minimizes, for vanilla,
@@ -72,7 +72,6 @@ class Pix2Pix(TranslationModel):
     """
 
     discriminator_first = True
-    paired = True
     network_arguments = ("generator_network", "discriminator_network")
 
     def __init__(
@@ -133,14 +132,13 @@ class Pix2Pix(TranslationModel):
         self.downsamplings = self._checked_downsamplings(downsamplings)
         self.size_multiple = 2**self.downsamplings if generator_type == "unet" else type(self).size_multiple
 
-        pair_shape = (*self.image_shape[:2], self.image_shape[-1] + self.channels_b)
         self.generator_network = generator_network or self._new_generator()
         self.discriminator_network = discriminator_network or parts.new_discriminator(
-            self, pair_shape, f"discriminator_{self._target}"
+            self, self._pair_shape, f"discriminator_{self._target}"
         )
         if gan_mode == "wgangp":
             parts.check_penalized(self.discriminators)
-        self.pool = parts.new_pool(self, pair_shape, f"pool_{self._target}")
+        self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
         self._penalty_seed = keras.random.SeedGenerator(seed)
         self.build()
 
@@ -186,10 +184,9 @@ class Pix2Pix(TranslationModel):
         return downsamplings
 
     def _new_generator(self):
-        channels = {"a": self.image_shape[-1], "b": self.channels_b}
         common = {
-            "image_shape": (None, None, channels[self.direction[0]]),
-            "output_channels": channels[self._target],
+            "image_shape": (None, None, self.channels[self.direction[0]]),
+            "output_channels": self.channels[self._target],
             "filters": self.filters,
             "normalization": self.normalization,
             "inference_statistics": self.inference_statistics,
@@ -207,18 +204,9 @@ class Pix2Pix(TranslationModel):
     # ---- the contract of a model ----
 
     @property
-    def directions(self):
-        return (self.direction,)
-
-    @property
     def smallest_side(self):
         """For a U-Net half of its multiple: an image is mirrored once, to twice its size at most."""
         return self.size_multiple // 2 if self.generator_type == "unet" else super().smallest_side
-
-    @property
-    def _target(self):
-        """The domain of the answers."""
-        return self.direction[1]
 
     def generator(self, direction):
         """The network that translates in `direction`, the only one of `directions`."""
@@ -227,10 +215,6 @@ class Pix2Pix(TranslationModel):
     @property
     def generators(self):
         return [self.generator_network]
-
-    @property
-    def discriminators(self):
-        return [self.discriminator_network]
 
     @property
     def loss_names(self):
@@ -280,9 +264,6 @@ class Pix2Pix(TranslationModel):
             penalty = losses.gradient_penalty(network, real_pair, outputs["fake_pair"], self._penalty_seed)
             terms[f"gradient_penalty_{self._target}"] = self.lambda_gradient_penalty * penalty
         return terms
-
-    def _question_and_answer(self, batch):
-        return batch if self.direction == "ab" else batch[::-1]
 
     def _pair(self, question, answer):
         return ops.concatenate([question, ops.cast(answer, question.dtype)], axis=-1)

@@ -9,6 +9,7 @@ from keras import ops
 
 from tf_cyclegan import losses
 from tf_cyclegan.models import hd_networks, parts
+from tf_cyclegan.models.directions import OneWayModel
 from tf_cyclegan.models.hd_features import FeatureSampling
 from tf_cyclegan.models.hd_losses import feature_matching_loss, perceptual_loss
 from tf_cyclegan.models.hd_settings import check_networks, check_settings
@@ -24,7 +25,7 @@ _logger = logging.getLogger("tf_cyclegan")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class Pix2PixHD(FeatureSampling, StagedModel):
+class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
     """Learns to translate from pairs of images at high resolution, as from label maps to photographs.
 
     The discriminators, one a scale, see question and answer together. The generator minimizes, for lsgan,
@@ -87,8 +88,6 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         [Wang et al., 2017](https://arxiv.org/abs/1711.11585)
     """
 
-    directions = ("ab",)
-    paired = True
     # 2^(downsamplings + enhancers): of the default settings here, of a model's own in the model.
     size_multiple = 16
     network_arguments = _NETWORKS
@@ -159,7 +158,6 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         self.seed = seed
         check_settings(self)
         check_networks(self, generator_network, discriminator_network)
-        self.directions = (direction,)
         self.size_multiple = 2 ** (downsamplings + enhancers)
         self._stage = stage_at(0, self.stage_epochs)
 
@@ -171,27 +169,13 @@ class Pix2PixHD(FeatureSampling, StagedModel):
             self.encoder_network = hd_networks.new_encoder(self)
         # Without one it is loaded when there is training to do: what only translates or tells its cost needs none.
         self.perceptual_network = perceptual_network
-        self.pool = parts.new_pool(self, self._pooled_shape, f"pool_{self._target}")
+        self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
         self.build()
-
-    @property
-    def channels(self):
-        """Channels of the images of both domains, by their letters."""
-        return {"a": self.image_shape[-1], "b": self.channels_b}
 
     @property
     def smallest_side(self):
         """An image is mirrored once, to twice its size at most; the widest mirrored border needs 4 pixels of it."""
         return self.size_multiple // 2 if self.downsamplings > 1 else super().smallest_side
-
-    @property
-    def _target(self):
-        """The domain of the answers."""
-        return self.direction[1]
-
-    @property
-    def _pooled_shape(self):
-        return (*self.image_shape[:2], sum(self.channels.values()))
 
     @property
     def condition_channels(self):
@@ -279,10 +263,6 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         return self.coarse_network if self.stage == "global" else self.generator_network
 
     @property
-    def discriminators(self):
-        return [self.discriminator_network]
-
-    @property
     def generator_variables(self):
         """The weights that are trained in the present stage."""
         variables = super().generator_variables
@@ -365,9 +345,6 @@ class Pix2PixHD(FeatureSampling, StagedModel):
         real_scales = self._judge(condition, real, training)
         scores = ([scale[-1] for scale in scales] for scales in (real_scales, fake_scales))
         return {f"discriminator_{self._target}": losses.discriminator_adversarial_loss(*scores, self.gan_mode)}
-
-    def _question_and_answer(self, batch):
-        return batch if self.direction == "ab" else batch[::-1]
 
     def _condition(self, question):
         """What the networks are told of the question: itself, or the classes and edges of its maps."""

@@ -6,7 +6,7 @@ from keras import ops
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts, unit_networks
-from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.optimizers import Adam
@@ -43,7 +43,7 @@ _GAN_MODES = ("lsgan", "vanilla", "hinge")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class UNIT(TranslationModel):
+class UNIT(TwoWayModel):
     """Learns two autoencoders with one latent space; to translate is to encode in one domain, to decode in the other.
 
     `encoder_a` gives the mean `E_a(a)` of a code that is normally distributed about it with a deviation of 1, and
@@ -231,22 +231,10 @@ class UNIT(TranslationModel):
         """
         return Adam(learning_rate, l2=0.0 if self.variant == "paper" else 1e-4)
 
-    def generator(self, direction):
-        """The network that translates in `direction`, `"ab"` or `"ba"`, at the mean of the code."""
-        return {"ab": self.generator_ab, "ba": self.generator_ba}[direction]
-
-    @property
-    def generators(self):
-        return [self.generator_ab, self.generator_ba]
-
     @property
     def generator_variables(self):
         # The shared blocks are in both.
         return list({id(variable): variable for variable in super().generator_variables}.values())
-
-    @property
-    def discriminators(self):
-        return [self.discriminator_a, self.discriminator_b]
 
     @property
     def loss_names(self):
@@ -305,9 +293,6 @@ class UNIT(TranslationModel):
                 if weight := getattr(self, f"lambda_{term}"):
                     terms[f"{term}_{domain}"] = weight * divergence(outputs[latent])
         return terms
-
-    def discriminator_inputs(self, outputs):
-        return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
 
     def discriminator_losses(self, batch, outputs, training=True):
         # Both references leave out the half that CycleGAN's losses have.

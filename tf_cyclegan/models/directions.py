@@ -1,0 +1,54 @@
+"""What models of both directions have in common, and what those of one."""
+
+from tf_cyclegan.models.base import TranslationModel
+
+
+class TwoWayModel(TranslationModel):
+    """A model with `generator_ab`, `generator_ba`, `discriminator_a`, `discriminator_b`, `pool_a` and `pool_b`."""
+
+    def generator(self, direction):
+        """The network that translates in `direction`, `"ab"` or `"ba"`."""
+        return {"ab": self.generator_ab, "ba": self.generator_ba}[direction]
+
+    @property
+    def generators(self):
+        return [self.generator_ab, self.generator_ba]
+
+    @property
+    def discriminators(self):
+        return [self.discriminator_a, self.discriminator_b]
+
+    def discriminator_inputs(self, outputs):
+        return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
+
+
+class OneWayModel(TranslationModel):
+    """A model that learns one `direction` from pairs, with `discriminator_network` and `channels_b`."""
+
+    paired = True
+
+    @property
+    def directions(self):
+        return (self.direction,)
+
+    @property
+    def discriminators(self):
+        return [self.discriminator_network]
+
+    @property
+    def channels(self):
+        """Channels of the images of both domains, by their letters."""
+        return {"a": self.image_shape[-1], "b": self.channels_b}
+
+    @property
+    def _target(self):
+        """The domain of the answers."""
+        return self.direction[1]
+
+    @property
+    def _pair_shape(self):
+        """`(height, width, channels)` of question and answer together."""
+        return (*self.image_shape[:2], sum(self.channels.values()))
+
+    def _question_and_answer(self, batch):
+        return batch if self.direction == "ab" else batch[::-1]
