@@ -1,88 +1,65 @@
 #!/usr/bin/env python3
-"""Seconds of one CycleGAN training step, beside another implementation, alternately in one go.
+"""Seconds of one CycleGAN training step, beside its peers, turn by turn.
 
-    python benchmarks/train_step.py --size 128
-    python benchmarks/train_step.py --size 128 --peer torch_cyclegan.py --peer-python ../torch-env/bin/python
+    python benchmarks/train_step.py --sizes 128 256 --torch-python ../torch-env/bin/python
 
-Every measurement is a process of its own, ours and the peer's in turn. The peer is any program that takes --size,
---batch, --filters, --blocks, --precision and --steps and ends with a JSON line that has `median_s` and `peak_gb`.
+Ours, the usual Keras recipe and, where `--torch-python` names a Python that has it, PyTorch, as people run it and
+compiled. "ours is" says how many times as fast as each we are in the same precision and in the same turns; the floor
+is the summed time of the convolution kernels alone (conv_roofline.py).
 """
 
 import argparse
 import json
-import os
-import resource
-import statistics
 import subprocess
 import sys
-import time
+from pathlib import Path
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+from contest import contest, peer, table
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=128, help="pixels of a side")
-    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128], help="pixels of a side")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1])
     parser.add_argument("--filters", type=int, default=64)
     parser.add_argument("--blocks", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=5, help="steps a measurement, after two that are not counted")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each")
-    parser.add_argument("--precision", choices=POLICIES, nargs="+", default=["float32"])
-    parser.add_argument("--peer", help="program of the other implementation")
-    parser.add_argument("--peer-python", default=sys.executable, help="Python that has what the peer needs")
-    parser.add_argument("--measure", action="store_true", help="measure ours once and print the JSON line")
+    parser.add_argument("--precisions", choices=["float32", "bfloat16"], nargs="+", default=["float32"])
+    parser.add_argument("--steps", type=int, default=7, help="turns, after two steps of each that are not counted")
+    parser.add_argument("--torch-python", help="Python of an environment with torch")
+    parser.add_argument("--compiled", action="store_true", help="also torch.compile, which takes minutes to start")
+    parser.add_argument("--against", help="another checkout of this project to compare with")
+    parser.add_argument("--no-floor", action="store_true", help="leave out the convolutions alone")
     return parser.parse_args()
 
 
-def measure(args):
-    """Times our step on random images, as `train_on_batch` runs it, and prints a JSON line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    from tf_cyclegan import CycleGAN
-
-    shape = (args.size, args.size, 3)
-    model = CycleGAN(shape, filters=args.filters, residual_blocks=args.blocks, dtype=POLICIES[args.precision[0]])
-    model.compile()
-    images_a, images_b = (tf.random.uniform((args.batch, *shape), -1, 1) for _ in range(2))
-    times = []
-    for _ in range(2 + args.steps):
-        start = time.perf_counter()
-        model.train_on_batch(images_a, images_b)
-        times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"median_s": statistics.median(times[2:]), "first_s": times[0], "peak_gb": round(peak, 2)}))
+def programs(args, flags):
+    found = {"tf_cyclegan": peer(None, "ours.py", *flags), "Keras recipe": peer(None, "keras_recipe.py", *flags)}
+    if args.against:
+        found = {"tf_cyclegan": found["tf_cyclegan"], "the other checkout": ["env", f"PYTHONPATH={args.against}"]}
+        found["the other checkout"] += peer(None, "ours.py", *flags)
+    if args.torch_python:
+        found["PyTorch"] = peer(args.torch_python, "torch_cyclegan.py", *flags)
+        if args.compiled:
+            found["PyTorch compiled"] = [*found["PyTorch"], "--compile"]
+    return found
 
 
-def run(command, args, precision):
-    names = ("size", "batch", "filters", "blocks", "steps")
-    flags = [part for name in names for part in (f"--{name}", str(getattr(args, name)))]
-    done = subprocess.run([*command, *flags, "--precision", precision], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+def floor(flags):
+    command = [sys.executable, str(Path(__file__).parent / "conv_roofline.py"), *map(str, flags)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])["sum_s"]
 
 
-def compare(args):
-    programs = {"tf_cyclegan": [sys.executable, __file__, "--measure"]}
-    if args.peer:
-        programs["peer"] = [args.peer_python, args.peer]
-    keys = [(name, precision) for precision in args.precision for name in programs]
-    results = {key: [] for key in keys}
-    for _ in range(args.rounds):
-        for name, precision in keys:
-            results[name, precision].append(run(programs[name], args, precision))
-    seconds = {key: statistics.median(result["median_s"] for result in results[key]) for key in keys}
-    print(f"{args.size} pixels, {args.blocks} blocks, {args.filters} filters, batch {args.batch}, {args.rounds} rounds")
-    print(f"{'':14}{'precision':12}{'s a step':>10}{'peak GB':>10}")
-    for name, precision in keys:
-        peak = max(result["peak_gb"] for result in results[name, precision])
-        print(f"{name:14}{precision:12}{seconds[name, precision]:10.3f}{peak:10.2f}")
-    for ours in args.precision if args.peer else ():
-        for theirs in args.precision:
-            ratio = seconds["peer", theirs] / seconds["tf_cyclegan", ours]
-            print(f"ours in {ours} is {ratio:.2f} times as fast as the peer in {theirs}")
+def main(args):
+    for precision in args.precisions:
+        for size in args.sizes:
+            for batch in args.batches:
+                flags = ["--size", size, "--batch", batch, "--precision", precision]
+                flags += ["--filters", args.filters, "--blocks", args.blocks]
+                contestants = contest(programs(args, flags), args.steps)
+                title = f"{size} pixels, batch {batch}, {args.blocks} blocks, {args.filters} filters, {precision}"
+                table(title, contestants, None if args.no_floor else floor(flags))
 
 
 if __name__ == "__main__":
-    settings = arguments()
-    measure(settings) if settings.measure else compare(settings)
+    main(arguments())

@@ -14,8 +14,8 @@ LAYERS = [
     ["recipe", "serving", "trained"],
     ["models", "data", "callbacks", "pytorch", "devices"],
     ["networks", "image_pool", "schedules", "optimizers"],
-    ["layers", "losses", "images", "config", "commands"],
-    ["checks", "files", "defaults", "foreign_flags"],
+    ["layers", "convolution", "losses", "images", "config", "commands"],
+    ["checks", "cpu", "files", "defaults", "foreign_flags"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

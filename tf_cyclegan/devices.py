@@ -1,9 +1,8 @@
 """What the machine computes fast."""
 
-from pathlib import Path
-
 import tensorflow as tf
 
+from tf_cyclegan import cpu
 from tf_cyclegan.checks import check_choice
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -35,7 +34,7 @@ def has_fast_bfloat16():
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         return details.get("compute_capability", (0, 0)) >= (8, 0)
-    return _cpu_has("amx_bf16")
+    return cpu.has("amx_bf16")
 
 
 def describe_device():
@@ -45,11 +44,5 @@ def describe_device():
         if found:
             name = tf.config.experimental.get_device_details(found[0]).get("device_name", kind)
             return f"{len(found)} x {name}"
-    return f"CPU {'with' if _cpu_has('amx_bf16') else 'without'} AMX"
+    return f"CPU {'with' if cpu.has('amx_bf16') else 'without'} AMX"
 
-
-def _cpu_has(flag):
-    try:
-        return flag in Path("/proc/cpuinfo").read_text().split()
-    except OSError:  # not Linux: no AMX that TensorFlow would use
-        return False

@@ -187,18 +187,17 @@ class CycleGAN(TwoWayModel):
 
     def forward(self, batch, training):
         real_a, real_b = batch
-        fake_b = self.generator_ab(real_a, training=training)
-        fake_a = self.generator_ba(real_b, training=training)
+        # The generators meet the real images of both domains, one to translate, the other to leave as it is.
+        of_ab = [real_a] + [real_b] * ("identity_b" in self.loss_names)
+        of_ba = [real_b] + [real_a] * ("identity_a" in self.loss_names)
+        fake_b, *identity_b = parts.at_once(self.generator_ab, of_ab, training)
+        fake_a, *identity_a = parts.at_once(self.generator_ba, of_ba, training)
         outputs = {"fake_a": fake_a, "fake_b": fake_b}
         if "cycle_a" in self.loss_names:
             outputs["reconstructed_a"] = self.generator_ba(fake_b, training=training)
         if "cycle_b" in self.loss_names:
             outputs["reconstructed_b"] = self.generator_ab(fake_a, training=training)
-        if "identity_a" in self.loss_names:
-            outputs["identity_a"] = self.generator_ba(real_a, training=training)
-        if "identity_b" in self.loss_names:
-            outputs["identity_b"] = self.generator_ab(real_b, training=training)
-        return outputs
+        return outputs | {f"identity_{domain}": same[0] for domain, same in (("a", identity_a), ("b", identity_b)) if same}
 
     def generator_losses(self, batch, outputs, training=True):
         terms = {}
@@ -222,7 +221,7 @@ class CycleGAN(TwoWayModel):
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
             fake = outputs[f"fake_{domain}"]
-            real_scores, fake_scores = (discriminator(images, training=training) for images in (real, fake))
+            real_scores, fake_scores = parts.at_once(discriminator, [real, fake], training)
             terms[f"discriminator_{domain}"] = losses.discriminator_adversarial_loss(
                 real_scores, fake_scores, self.gan_mode
             )

@@ -256,7 +256,7 @@ class Pix2Pix(OneWayModel):
             return {}
         network, real_pair = self.discriminator_network, self._pair(*self._question_and_answer(batch))
         # The reference judges the generated pair first; batch normalization's moving averages remember the order.
-        fake_scores, real_scores = (network(pair, training=training) for pair in (outputs["fake_pair"], real_pair))
+        fake_scores, real_scores = parts.at_once(network, [outputs["fake_pair"], real_pair], training)
         loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
         terms = {f"discriminator_{self._target}": loss}
         # In a test it would move the random state, and with it the training that follows.

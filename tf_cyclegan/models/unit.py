@@ -300,7 +300,7 @@ class UNIT(TwoWayModel):
         terms = {}
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator, fake = getattr(self, f"discriminator_{domain}"), outputs[f"fake_{domain}"]
-            real_scores, fake_scores = (discriminator(images, training=training) for images in (real, fake))
+            real_scores, fake_scores = parts.at_once(discriminator, [real, fake], training)
             loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
             terms[f"discriminator_{domain}"] = whole * loss
         return terms

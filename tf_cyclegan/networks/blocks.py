@@ -6,7 +6,8 @@ import keras
 from keras import layers
 
 from tf_cyclegan.checks import check_choice
-from tf_cyclegan.layers import BatchNormalization, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
+from tf_cyclegan.convolution import Conv2D
+from tf_cyclegan.layers import BatchNormalization, Cropping2D, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 
 NORMALIZATIONS = ("instance", "batch", "none")
 INITIALIZERS = ("normal", "xavier", "kaiming", "orthogonal")
@@ -43,7 +44,7 @@ class Blocks:
         return PADDINGS[mode](padding, dtype=self.dtype, name=name)(x)
 
     def convolution(self, x, filters, kernel_size, name, strides=1, padding="valid", use_bias=True):
-        return layers.Conv2D(
+        return Conv2D(
             filters,
             kernel_size,
             strides,
@@ -70,7 +71,7 @@ class Blocks:
             dtype=self.dtype,
             name=f"{name}_conv",
         )(x)
-        return layers.Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x) if kernel_size == 3 else x
+        return Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x) if kernel_size == 3 else x
 
     @property
     def bias_before_normalization(self):

@@ -1,0 +1,91 @@
+"""Programs that take turns on one machine, and the table of how they did; see peers/stepping.py."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+PEERS = Path(__file__).parent / "peers"
+
+
+class Contestant:
+    """A running program that makes one step when asked.
+
+    Args:
+        name: str, its row in the table.
+        command: list of str that starts it.
+    """
+
+    def __init__(self, name, command):
+        self.name = name
+        self.seconds = []
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self._process = subprocess.Popen(command, text=True, **pipes)
+        self.ready_s = self._figure("ready_s")
+
+    def step(self):
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.seconds.append(self._figure("seconds"))
+
+    def end(self):
+        self._process.stdin.close()
+        self.peak_gb = self._figure("peak_gb")
+        self._process.wait()
+
+    @property
+    def median(self):
+        return statistics.median(self.seconds)
+
+    def _figure(self, name):
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)[name]
+        error = self._process.stderr.read().strip()
+        raise SystemExit(f"{self.name} ended without its figures:\n{error[-2000:]}")
+
+
+def contest(programs, steps):
+    """Starts the programs one after the other, has them step in turn, and ends them.
+
+    Args:
+        programs: dict from names to commands.
+        steps: int, steps of each.
+
+    Returns:
+        A list of the contestants.
+    """
+    contestants = [Contestant(name, command) for name, command in programs.items()]
+    for _ in range(steps):
+        for contestant in contestants:
+            contestant.step()
+    for contestant in contestants:
+        contestant.end()
+    return contestants
+
+
+def ratio(theirs, ours):
+    """How many times as fast ours is: the median over the turns, which both made side by side."""
+    return statistics.median(their / our for their, our in zip(theirs.seconds, ours.seconds, strict=True))
+
+
+def peer(python, program, *flags):
+    return [python or sys.executable, str(PEERS / program), *map(str, flags)]
+
+
+def table(title, contestants, floor=None):
+    """Prints seconds, memory and how many times as fast the first is.
+
+    Args:
+        title: str.
+        contestants: list of `Contestant`, ours first.
+        floor: optional float, seconds of the convolutions alone.
+    """
+    ours = contestants[0]
+    print(f"\n{title}\n{'':30}{'median s':>10}{'min s':>9}{'peak GB':>9}{'ours is':>9}" + "  of the floor" * bool(floor))
+    for contestant in contestants:
+        times = f"{ratio(contestant, ours):7.2f} x" if contestant is not ours else f"{'':9}"
+        share = f"{floor / contestant.median:13.0%}" if floor else ""
+        figures = f"{contestant.median:10.3f}{min(contestant.seconds):9.3f}{contestant.peak_gb:9.2f}"
+        print(f"{contestant.name:30}{figures}{times}{share}", flush=True)

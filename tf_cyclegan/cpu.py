@@ -1,0 +1,27 @@
+"""What the processor and TensorFlow's kernels for it can do."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+
+def has(flag):
+    """Whether the processor names a feature, as `"amx_bf16"`, among its own."""
+    try:
+        return flag in Path("/proc/cpuinfo").read_text().split()
+    except OSError:  # not Linux: nothing of it that TensorFlow would use
+        return False
+
+
+def convolves_with_eigen():
+    """Whether convolutions run on Eigen's kernels: TensorFlow takes oneDNN's by itself where it expects them to win.
+
+    That is on CPUs with AVX-512 VNNI, AMX or their like, and where the environment says `TF_ENABLE_ONEDNN_OPTS=1`.
+    """
+    if tf.config.list_physical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+        return False
+    try:
+        from tensorflow.python.util import _pywrap_util_port
+    except ImportError:
+        return False
+    return not _pywrap_util_port.IsMklEnabled()
