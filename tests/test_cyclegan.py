@@ -7,6 +7,7 @@ import tensorflow as tf
 from conftest import SMALL, random_batches, random_images
 
 from tf_cyclegan import CycleGAN, losses, networks
+from tf_cyclegan.models import parts
 
 
 def small(**settings):
@@ -34,6 +35,42 @@ def test_losses_are_the_papers():
         "identity_b": 5 * 0.5 * l1(ab(b), b),
     }
     assert {name: float(value) for name, value in terms.items()} == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_one_call_for_two_batches_changes_nothing(policy):
+    networks_ = {name: getattr(small(dtype=policy), name) for name in ("generator_ab", "discriminator_b")}
+    for network in networks_.values():
+        together = parts.at_once(network, list(BATCH), training=True)
+        for answer, images in zip(together, BATCH, strict=True):
+            np.testing.assert_allclose(
+                answer, network(images, training=True), atol=1e-5 if policy == "float32" else 2e-2
+            )
+
+
+def calls_of(network, batches):
+    """How often a network is called for batches."""
+    sizes = []
+    image = keras.Input((None, None, 3))
+    counted = keras.Model(image, network(image))
+    counted.call = lambda x, **kwargs: sizes.append(x.shape[0]) or type(counted).call(counted, x, **kwargs)
+    parts.at_once(counted, batches, training=True)
+    return sizes
+
+
+@pytest.mark.parametrize("kind", ["batch normalization", "own layer", "own operation", "sizes"])
+def test_networks_in_which_images_meet_are_called_for_each_batch(kind):
+    image = keras.Input((None, None, 3))
+    batches = [np.ones((1, 16, 16, 3), "float32"), np.ones((2, 16, 16, 3), "float32")]
+    assert calls_of(keras.Model(image, keras.layers.ReLU()(image)), batches) == [3]
+    output = {
+        "batch normalization": lambda: keras.layers.BatchNormalization()(image),
+        "own layer": lambda: keras.layers.Lambda(lambda x: x - keras.ops.mean(x))(image),
+        "own operation": lambda: image - keras.ops.mean(image),
+        "sizes": lambda: keras.layers.ReLU()(image),
+    }[kind]()
+    batches[1] = batches[1][:, : 8 if kind == "sizes" else 16]
+    assert calls_of(keras.Model(image, output), batches) == [1, 2]
 
 
 @pytest.mark.parametrize("term, cycles", [("cycle_a", (10.0, 0.0)), ("cycle_b", (0.0, 10.0))])

@@ -15,7 +15,7 @@ LAYERS = [
     ["models", "data", "callbacks", "pytorch", "devices"],
     ["networks", "image_pool", "schedules", "optimizers"],
     ["layers", "convolution", "losses", "images", "config", "commands"],
-    ["checks", "cpu", "files", "defaults", "foreign_flags"],
+    ["checks", "cpu", "tracing", "files", "defaults", "foreign_flags"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

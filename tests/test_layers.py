@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import random_images
 
 from tf_cyclegan import layers
-from tf_cyclegan.layers import InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
+from tf_cyclegan.layers import Cropping2D, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 
 
 def by_definition(x, epsilon=1e-5):
@@ -144,3 +144,17 @@ def test_layers_are_found_when_a_model_is_loaded(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(random_images()), model(random_images()))
+
+
+@pytest.mark.parametrize("cropping", [((1, 0), (1, 0)), ((2, 0), (0, 0)), ((1, 2), (0, 1))])
+def test_cropping_is_keras(cropping):
+    x = keras.random.normal((2, 6, 7, 3), seed=0)
+    answers = []
+    for layer in (Cropping2D(cropping), keras.layers.Cropping2D(cropping)):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(y**2)
+        answers.append((y, tape.gradient(loss, x)))
+    for ours, theirs in zip(*answers, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

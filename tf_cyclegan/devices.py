@@ -45,4 +45,3 @@ def describe_device():
             name = tf.config.experimental.get_device_details(found[0]).get("device_name", kind)
             return f"{len(found)} x {name}"
     return f"CPU {'with' if cpu.has('amx_bf16') else 'without'} AMX"
-

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.tracing import once_a_shape
 
 # One fused kernel an image beats moments arithmetic up to about this many images on CPUs.
 _LARGEST_FUSED_BATCH = 4
@@ -93,7 +94,8 @@ class InstanceNormalization(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        return _normalize_images(inputs, self.axis, self.epsilon, self.gamma, self.beta)
+        weights = (weight if weight is None else tf.convert_to_tensor(weight) for weight in (self.gamma, self.beta))
+        return _normalize_images(inputs, self.axis, self.epsilon, *weights)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -142,12 +144,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if training or self.inference_statistics == "moving":
             return super().call(inputs, training=training, mask=mask)
-        return _normalize_images(inputs, self.axis, self.epsilon, self.gamma, self.beta)
+        weights = (weight if weight is None else tf.convert_to_tensor(weight) for weight in (self.gamma, self.beta))
+        return _normalize_images(inputs, self.axis, self.epsilon, *weights)
 
     def get_config(self):
         return {**super().get_config(), "inference_statistics": self.inference_statistics}
 
 
+@once_a_shape
 def _normalize_images(inputs, axis, epsilon, gamma, beta):
     """Each channel of each image to zero mean and unit variance, times `gamma` plus `beta`, which may be None."""
     if _is_fusable(inputs, axis):
@@ -269,9 +273,10 @@ class ReplicationPadding2D(_Padding2D):
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class Cropping2D(keras.layers.Cropping2D):
-    """Keras's for channels last, by one slice: its gradient pads, where that of a strided slice takes ten times as long."""
+    """Keras's, whose gradient only pads where top and left are cropped; that of a strided slice takes ten times as long."""
 
     def call(self, inputs):
         (top, bottom), (left, right) = self.cropping
-        size = tf.shape(inputs) - [0, top + bottom, left + right, 0]
-        return tf.slice(inputs, [0, top, left, 0], size)
+        if bottom or right or self.data_format == "channels_first":
+            return super().call(inputs)
+        return tf.slice(inputs, [0, top, left, 0], [-1, -1, -1, -1])

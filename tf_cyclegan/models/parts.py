@@ -13,6 +13,20 @@ DISCRIMINATORS = {
     "four_stride": four_stride_discriminator,
 }
 
+_OF_EACH_IMAGE = (
+    keras.layers.Activation,
+    keras.layers.Add,
+    keras.layers.Concatenate,
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Dropout,
+    keras.layers.InputLayer,
+    keras.layers.LeakyReLU,
+    keras.layers.ReLU,
+    keras.layers.UpSampling2D,
+    keras.layers.ZeroPadding2D,
+)
+
 
 def new_discriminator(model, image_shape, name):
     """The discriminator that a model's settings ask for.
@@ -49,9 +63,8 @@ def at_once(network, batches, training):
     Returns:
         A list of the answers.
     """
-    shape = batches[0].shape[1:]
-    alike = shape.is_fully_defined() and all(batch.shape[1:] == shape for batch in batches)
-    if not alike or not _keeps_images_apart(network):
+    shapes = {tuple(batch.shape[1:]) for batch in batches}
+    if len(shapes) > 1 or None in shapes.pop() or not _keeps_images_apart(network):
         return [network(batch, training=training) for batch in batches]
     sizes = [batch.shape[0] or tf.shape(batch)[0] for batch in batches]
     answers = network(tf.concat([tf.cast(batch, batches[0].dtype) for batch in batches], axis=0), training=training)
@@ -59,12 +72,12 @@ def at_once(network, batches, training):
     return [tf.nest.pack_sequence_as(answers, of_batch) for of_batch in zip(*split, strict=True)]
 
 
-def _keeps_images_apart(network):
-    """Whether no image's answer or trace depends on the others of its batch: of layers not known here, nobody can say."""
-    together = (keras.layers.BatchNormalization, keras.layers.SpectralNormalization)
-    layers = network._flatten_layers() if isinstance(network, keras.Model) else [network]
-    known = ("keras.", "tf_cyclegan.")
-    return not any(isinstance(layer, together) or not type(layer).__module__.startswith(known) for layer in layers)
+def _keeps_images_apart(operation):
+    """Whether no image's answer or trace depends on others of its batch: of operations not known here, nobody can say."""
+    if isinstance(operation, keras.Model) and hasattr(operation, "operations"):
+        return all(map(_keeps_images_apart, operation.operations))
+    own = type(operation).__module__.startswith("tf_cyclegan.") and isinstance(operation, keras.Layer)
+    return isinstance(operation, _OF_EACH_IMAGE) or (own and not isinstance(operation, keras.layers.BatchNormalization))
 
 
 def check_penalized(discriminators):

@@ -7,7 +7,13 @@ from keras import layers
 
 from tf_cyclegan.checks import check_choice
 from tf_cyclegan.convolution import Conv2D
-from tf_cyclegan.layers import BatchNormalization, Cropping2D, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
+from tf_cyclegan.layers import (
+    BatchNormalization,
+    Cropping2D,
+    InstanceNormalization,
+    ReflectionPadding2D,
+    ReplicationPadding2D,
+)
 
 NORMALIZATIONS = ("instance", "batch", "none")
 INITIALIZERS = ("normal", "xavier", "kaiming", "orthogonal")

@@ -1,0 +1,37 @@
+"""What is traced once for each shape, and what is not traced at all."""
+
+import tensorflow as tf
+
+from tf_cyclegan.tracing import once_a_shape
+
+
+def test_a_graph_traces_it_once_a_shape_and_eager_calls_never():
+    calls = []
+
+    @once_a_shape
+    def double(x):
+        calls.append(tf.inside_function())
+        return 2 * x
+
+    @tf.function
+    def graph(x, y):
+        return double(x) + double(x + 1), double(y)
+
+    total, other = graph(tf.ones(3), tf.ones(4))
+    assert calls == [True, True]
+    assert total.numpy().tolist() == [6, 6, 6] and other.numpy().tolist() == [2, 2, 2, 2]
+    assert double(tf.ones(2)).numpy().tolist() == [2, 2]
+    assert calls == [True, True, False]
+
+
+def test_what_is_not_inlined_has_gradients_too():
+    square = once_a_shape(lambda x: x**2, inline=False)
+
+    @tf.function
+    def slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = square(x)
+        return tape.gradient(y, x)
+
+    assert slope(tf.constant(3.0)).numpy() == 6.0
