@@ -82,10 +82,8 @@ def table(title, contestants, floor=None):
         contestants: list of `Contestant`, ours first.
         floor: optional float, seconds of the convolutions alone.
     """
-    ours = contestants[0]
-    print(
-        f"\n{title}\n{'':30}{'median s':>10}{'min s':>9}{'peak GB':>9}{'ours is':>9}" + "  of the floor" * bool(floor)
-    )
+    ours, last = contestants[0], "  of the floor" * bool(floor)
+    print(f"\n{title}\n{'':30}{'median s':>10}{'min s':>9}{'peak GB':>9}{'ours is':>9}{last}")
     for contestant in contestants:
         times = f"{ratio(contestant, ours):7.2f} x" if contestant is not ours else f"{'':9}"
         share = f"{floor / contestant.median:13.0%}" if floor else ""

@@ -1,4 +1,4 @@
-"""Less for TensorFlow to trace: a training step is some thousand operations, most of them repeated from layer to layer."""
+"""Less for TensorFlow to trace: a training step is thousands of operations, the same ones from layer to layer."""
 
 import functools
 

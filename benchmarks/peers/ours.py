@@ -24,9 +24,8 @@ def inference(args):
 
     images = tf.random.uniform((args.batch, args.size, args.size, 3), -1, 1)
     if args.model:
-        translate = tf.saved_model.load(args.model).signatures["serving_default"]
-        name = next(iter(translate.structured_input_signature[1]))
-        return lambda: next(iter(translate(**{name: images}).values())).numpy()
+        translate = tf.saved_model.load(args.model).signatures["tensor"]
+        return lambda: translate(image=images)["translated"].numpy()
     from tf_cyclegan.networks import resnet_generator
 
     network = resnet_generator(filters=args.filters, residual_blocks=args.blocks, dtype=POLICIES[args.precision])

@@ -197,9 +197,8 @@ class CycleGAN(TwoWayModel):
             outputs["reconstructed_a"] = self.generator_ba(fake_b, training=training)
         if "cycle_b" in self.loss_names:
             outputs["reconstructed_b"] = self.generator_ab(fake_a, training=training)
-        return outputs | {
-            f"identity_{domain}": same[0] for domain, same in (("a", identity_a), ("b", identity_b)) if same
-        }
+        identities = {"identity_a": identity_a, "identity_b": identity_b}
+        return outputs | {name: images[0] for name, images in identities.items() if images}
 
     def generator_losses(self, batch, outputs, training=True):
         terms = {}

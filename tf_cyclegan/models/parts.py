@@ -73,7 +73,7 @@ def at_once(network, batches, training):
 
 
 def _keeps_images_apart(operation):
-    """Whether no image's answer or trace depends on others of its batch: of operations not known here, nobody can say."""
+    """Whether no image's answer depends on the others of its batch: of operations not known here, nobody can say."""
     if isinstance(operation, keras.Model) and hasattr(operation, "operations"):
         return all(map(_keeps_images_apart, operation.operations))
     own = type(operation).__module__.startswith("tf_cyclegan.") and isinstance(operation, keras.Layer)
