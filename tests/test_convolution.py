@@ -32,9 +32,9 @@ def derivatives(convolve, x, kernel):
 SHAPES = [(7, 5, 3), (4, 300, 1), (3, 256, 8), (3, 16, 8), (1, 256, 3)]
 
 
-@pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("runs", ["eagerly", "as a graph", "under XLA"])
 @pytest.mark.parametrize(("size", "channels", "filters"), SHAPES)
-def test_derivatives_are_tensorflows(on_eigen, size, channels, filters, in_graph):
+def test_derivatives_are_tensorflows(on_eigen, size, channels, filters, runs):
     rng = np.random.default_rng(0)
     x = tf.constant(rng.normal(size=(2, 9, 11, channels)), "float32")
     kernel = tf.constant(rng.normal(size=(size, size, channels, filters)) / channels, "float32")
@@ -44,7 +44,8 @@ def test_derivatives_are_tensorflows(on_eigen, size, channels, filters, in_graph
         ours = derivatives(layer.convolution_op, x, kernel)
         return ours, derivatives(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "VALID"), x, kernel)
 
-    for ours, theirs in zip(*(tf.function(both) if in_graph else both)(x, kernel), strict=True):
+    function = both if runs == "eagerly" else tf.function(both, jit_compile=runs == "under XLA")
+    for ours, theirs in zip(*function(x, kernel), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 

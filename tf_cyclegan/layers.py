@@ -273,7 +273,7 @@ class ReplicationPadding2D(_Padding2D):
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class Cropping2D(keras.layers.Cropping2D):
-    """Keras's, whose gradient only pads where top and left are cropped: that of a strided slice takes 20 times longer."""
+    """Keras's, whose gradient only pads where top and left are cropped; a strided slice's takes 20 times as long."""
 
     def call(self, inputs):
         (top, bottom), (left, right) = self.cropping

@@ -1,0 +1,59 @@
+"""The benchmarks run: contestants take turns, and what they took stands in the table."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+PEERS = BENCHMARKS / "peers"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setenv("PYTHONPATH", str(PEERS), prepend=":")
+
+
+def sleeper(seconds):
+    return [sys.executable, "-c", f"import time, stepping; stepping.serve(lambda: time.sleep({seconds}))"]
+
+
+def test_contestants_take_turns_and_are_compared(capsys):
+    from contest import contest, table
+
+    contestants = contest({"ours": sleeper(0.01), "theirs": sleeper(0.03)}, steps=3)
+    table("a title", contestants, floor=0.005)
+    title, _, ours, theirs = capsys.readouterr().out.strip().splitlines()
+    assert title == "a title"
+    assert [len(contestant.seconds) for contestant in contestants] == [3, 3]
+    ratio, share = re.search(r"([\d.]+) x\s+(\d+)%", theirs).groups()
+    assert 1.5 < float(ratio) < 4 and 5 < int(share) < 20
+    assert " x" not in ours
+
+
+def test_a_contestant_that_fails_says_why():
+    from contest import contest
+
+    with pytest.raises(SystemExit, match="bad ended without its figures(.|\n)*no such thing"):
+        contest({"bad": [sys.executable, "-c", "raise ValueError('no such thing')"]}, steps=1)
+
+
+@pytest.mark.parametrize("mode", ["train", "infer"])
+def test_ours_makes_steps(mode):
+    from contest import contest, peer
+
+    flags = ["--mode", mode, "--size", "32", "--filters", "4", "--blocks", "1"]
+    (ours,) = contest({"ours": peer(None, "ours.py", *flags)}, steps=2)
+    assert len(ours.seconds) == 2 and min(ours.seconds) > 0 and 0.1 < ours.peak_gb < 4
+
+
+def test_the_input_pipeline_says_how_often_it_feeds_a_step():
+    flags = ["--size", "32", "--pairs", "8", "--turns", "1", "--step-seconds", "0.5"]
+    command = [sys.executable, str(BENCHMARKS / "input_pipeline.py"), *flags]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for name in ("tf_cyclegan", "tf.data recipe"):
+        rate, times = re.search(rf"{name}\s+([\d.]+) pairs/s, (\d+) times", text).groups()
+        assert abs(float(rate) * 0.5 - int(times)) <= 0.6
