@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RECIPE = ["--dataset=emoji", "--image-size=32", "--filters=16", "--discriminator-filters=16"]
+RECIPE = ["--dataset=emoji", "--image-size=32", "--filters=4", "--residual-blocks=2", "--discriminator-filters=8"]
 
 
 def arguments():
