@@ -1,5 +1,7 @@
 """Weights of the PyTorch implementations in the networks here, without needing torch."""
 
+from tf_cyclegan.pytorch.reading import read_checkpoint
 from tf_cyclegan.pytorch.state import load_state_dict
+from tf_cyclegan.pytorch.writing import write_checkpoint
 
-__all__ = ["load_state_dict"]
+__all__ = ["load_state_dict", "read_checkpoint", "write_checkpoint"]

@@ -1,0 +1,159 @@
+"""Writing checkpoint files that PyTorch reads, without PyTorch."""
+
+import io
+import os
+import struct
+import zipfile
+
+import numpy as np
+
+from tf_cyclegan.files import write_whole
+from tf_cyclegan.pytorch.flattening import NAME_LENGTH
+from tf_cyclegan.pytorch.pickles import PICKLE_BYTES
+from tf_cyclegan.pytorch.safetensors import HEADER_BYTES, header_of
+from tf_cyclegan.pytorch.tensors import DTYPES, contiguous_strides
+
+_ALIGNMENT = 64
+_NAMES = 5000  # what the steps of a pickle suffice for when it is read
+# bfloat16 arrays, which `ml_dtypes` gives NumPy, are written as they are.
+_STORAGES = {
+    "float16": "HalfStorage",
+    "float32": "FloatStorage",
+    "float64": "DoubleStorage",
+    "bfloat16": "BFloat16Storage",
+    "int8": "CharStorage",
+    "int16": "ShortStorage",
+    "int32": "IntStorage",
+    "int64": "LongStorage",
+    "uint8": "ByteStorage",
+    "bool": "BoolStorage",
+}
+
+
+def write_checkpoint(path, state):
+    """Writes weights as `torch.load(path, weights_only=True)` reads them, without PyTorch.
+
+    The file is written aside and renamed: an earlier one stays until the new one is whole. A state read again is equal
+    bit for bit, but `read_checkpoint` strips the prefixes `module.` and `_orig_mod.` and makes bfloat16 float32.
+
+    Args:
+        path: str or path; one that ends in `.safetensors` gets that format, any other the one of PyTorch since 1.6.
+        state: dict, PyTorch's names to arrays in PyTorch's layout: float16, float32, float64, bfloat16, bool or
+            integers (uint16, uint32 and uint64 need PyTorch 2.3 to be read).
+
+    Raises:
+        ValueError: if `state` is empty, or a name or dtype in it cannot be written.
+        OSError: if the file cannot be written; nothing is left behind.
+
+    Example:
+        >>> write_checkpoint("net.pth", {"model.1.bias": np.zeros(4, "float32")})
+    """
+    arrays = _checked(state)
+    buffer = io.BytesIO()
+    if os.fspath(path).endswith(".safetensors"):
+        _write_safetensors(buffer, arrays)
+    else:
+        _write_zip(buffer, arrays)
+    write_whole(path, buffer.getbuffer())
+
+
+def _checked(state):
+    """Names to pairs of PyTorch's dtype and little-endian array."""
+    if not isinstance(state, dict) or not 0 < len(state) <= _NAMES:
+        received = f"{len(state)} names" if isinstance(state, dict) else type(state).__name__
+        raise ValueError(f"`state` must be a dict of 1 to {_NAMES} names and arrays. Received: {received}")
+    return {_checked_name(name): _checked_array(name, value) for name, value in state.items()}
+
+
+def _checked_name(name):
+    if not isinstance(name, str) or len(name) > NAME_LENGTH or any(0xD800 <= ord(letter) < 0xE000 for letter in name):
+        raise ValueError(f"`state` must have names of at most {NAME_LENGTH} letters. Received: {ascii(name)[:80]}")
+    return name
+
+
+def _checked_array(name, value):
+    array = np.asarray(value)
+    if array.dtype.name not in DTYPES:
+        allowed = ", ".join(DTYPES)
+        raise ValueError(f"`state` must have arrays of {allowed}. Received: {array.dtype} at {name!r}")
+    dtype = array.dtype.name
+    # NumPy itself cannot swap the bytes of bfloat16; it is taken as its bits.
+    bits = array.view(np.uint16) if dtype == "bfloat16" else array
+    return dtype, np.asarray(bits, DTYPES[dtype], order="C")
+
+
+def _write_safetensors(file, arrays):
+    """The widest elements first, so that all stand aligned."""
+    arrays = dict(sorted(arrays.items(), key=lambda item: -item[1][1].itemsize))
+    file.write(_within(HEADER_BYTES, header_of(arrays)))
+    for _, array in arrays.values():
+        file.write(_bytes(array))
+
+
+def _within(limit, data):
+    """What describes the arrays, unless `read_checkpoint` would refuse it."""
+    if len(data) > limit:
+        raise ValueError(f"`state` must have names and shapes of at most {limit} bytes. Received: {len(data)}")
+    return data
+
+
+def _bytes(array):
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _write_zip(file, arrays):
+    with zipfile.ZipFile(file, "w") as archive:
+        _write_record(archive, "data.pkl", _within(PICKLE_BYTES, _pickled(arrays)))
+        _write_record(archive, "byteorder", b"little")
+        for key, (_, array) in enumerate(arrays.values()):
+            _write_record(archive, f"data/{key}", _bytes(array))
+        _write_record(archive, "version", b"3\n")
+
+
+def _write_record(archive, name, data):
+    """One stored record, its numbers on a multiple of 64 bytes: what pads it is an extra field of its header."""
+    record = zipfile.ZipInfo(f"archive/{name}")
+    start = archive.fp.tell() + zipfile.sizeFileHeader + len(record.filename) + 4
+    padding = -start % _ALIGNMENT
+    record.extra = struct.pack("<2sH", b"FB", padding) + b"Z" * padding
+    archive.writestr(record, data)
+    record.extra = b""  # the directory at the end needs none
+
+
+def _pickled(arrays):
+    """A pickle of protocol 2: an ordered dict of calls that make the tensors."""
+    items = [_text(name) + _tensor(key, *pair) for key, (name, pair) in enumerate(arrays.items())]
+    return b"\x80\x02" + _EMPTY_DICT + b"(" + b"".join(items) + b"u."
+
+
+def _text(text):
+    data = text.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def _integer(value):
+    if value < 2**31:
+        return b"J" + struct.pack("<i", value)
+    return b"\x8a\x08" + struct.pack("<q", value)
+
+
+def _tuple(*parts):
+    return b"(" + b"".join(parts) + b"t"
+
+
+def _name(module, name):
+    return f"c{module}\n{name}\n".encode()
+
+
+_EMPTY_DICT = _name("collections", "OrderedDict") + b")R"
+
+
+def _tensor(key, dtype, array):
+    """Storage, offset, sizes, strides, no gradient, no hooks; dtypes younger than the typed storages stand behind."""
+    typed = dtype in _STORAGES
+    kind = _name("torch", _STORAGES[dtype]) if typed else _name("torch.storage", "UntypedStorage")
+    count = array.size if typed else array.nbytes
+    storage = _tuple(_text("storage"), kind, _text(str(key)), _text("cpu"), _integer(count)) + b"Q"
+    layout = [_tuple(*map(_integer, sizes)) for sizes in (array.shape, contiguous_strides(array.shape))]
+    parts = [storage, _integer(0), *layout, b"\x89", _EMPTY_DICT] + ([] if typed else [_name("torch", dtype)])
+    return _name("torch._utils", "_rebuild_tensor_v2" if typed else "_rebuild_tensor_v3") + _tuple(*parts) + b"R"
