@@ -2,7 +2,7 @@
 
 import pytest
 
-from tf_cyclegan import devices
+from tf_cyclegan import cpu, devices
 
 
 @pytest.mark.parametrize("fast, policy", [(True, "mixed_bfloat16"), (False, "float32")])
@@ -14,7 +14,7 @@ def test_auto_takes_bfloat16_only_where_it_is_fast(fast, policy, monkeypatch):
 @pytest.mark.parametrize("flags, fast", [("fpu amx_bf16 amx_tile", True), ("fpu avx2", False)])
 def test_amx_is_what_makes_a_cpu_fast(flags, fast, monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    monkeypatch.setattr(devices, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr(cpu, "Path", lambda _: tmp_path / "cpuinfo")
     assert devices.has_fast_bfloat16() is fast
     assert devices.describe_device() == f"CPU {'with' if fast else 'without'} AMX"
 
