@@ -159,8 +159,9 @@ def test_odd_sizes_are_mirrored_and_cropped_back(name):
     down, right = -33 % model.size_multiple, -38 % model.size_multiple
     padded = np.pad(images, ((0, 0), (0, down), (0, right), (0, 0)), "symmetric")
     want = np.asarray(model.translate(padded))[:, :33, :38]
-    np.testing.assert_allclose(model.translate(images), want, atol=1e-6)
-    np.testing.assert_allclose(model.predict(images, verbose=0), want, atol=1e-6)
+    # A graph may sum in another order than eager calls.
+    np.testing.assert_allclose(model.translate(images), want, atol=1e-5)
+    np.testing.assert_allclose(model.predict(images, verbose=0), want, atol=1e-5)
 
 
 @models
