@@ -1,5 +1,7 @@
 """Programs that take turns on one machine, and the table of how they did; see peers/stepping.py."""
 
+import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -72,6 +74,36 @@ def ratio(theirs, ours):
 
 def peer(python, program, *flags):
     return [python or sys.executable, str(PEERS / program), *map(str, flags)]
+
+
+def contest_parser(description, size, steps):
+    """The command line of a benchmark of contestants; `size` and `steps` are its defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[size], help="pixels of a side")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1])
+    parser.add_argument("--filters", type=int, default=64)
+    parser.add_argument("--blocks", type=int, default=9)
+    parser.add_argument("--precisions", choices=["float32", "bfloat16"], nargs="+", default=["float32"])
+    parser.add_argument("--steps", type=int, default=steps, help="turns, after two of each that are not counted")
+    parser.add_argument("--torch-python", help="Python of an environment with torch")
+    parser.add_argument("--compiled", action="store_true", help="also torch.compile, which takes minutes to start")
+    return parser
+
+
+def cases(args, precision):
+    """Title and flags of every size and batch in one precision."""
+    for size, batch in itertools.product(args.sizes, args.batches):
+        flags = ["--size", size, "--batch", batch, "--precision", precision]
+        flags += ["--filters", args.filters, "--blocks", args.blocks]
+        yield f"{size} pixels, batch {batch}, {args.blocks} blocks, {args.filters} filters, {precision}", flags
+
+
+def torch_programs(args, flags):
+    """PyTorch, as people run it and compiled, as far as it was asked for."""
+    if not args.torch_python:
+        return {}
+    found = {"PyTorch": peer(args.torch_python, "torch_cyclegan.py", *flags)}
+    return found | ({"PyTorch compiled": [*found["PyTorch"], "--compile"]} if args.compiled else {})
 
 
 def table(title, contestants, floor=None):

@@ -8,25 +8,16 @@ compiled. "ours is" says how many times as fast as each we are in the same preci
 is the summed time of the convolution kernels alone (conv_roofline.py).
 """
 
-import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from contest import contest, peer, table
+from contest import cases, contest, contest_parser, peer, table, torch_programs
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[128], help="pixels of a side")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1])
-    parser.add_argument("--filters", type=int, default=64)
-    parser.add_argument("--blocks", type=int, default=9)
-    parser.add_argument("--precisions", choices=["float32", "bfloat16"], nargs="+", default=["float32"])
-    parser.add_argument("--steps", type=int, default=7, help="turns, after two steps of each that are not counted")
-    parser.add_argument("--torch-python", help="Python of an environment with torch")
-    parser.add_argument("--compiled", action="store_true", help="also torch.compile, which takes minutes to start")
+    parser = contest_parser(__doc__, size=128, steps=7)
     parser.add_argument("--against", help="another checkout of this project to compare with")
     parser.add_argument("--no-floor", action="store_true", help="leave out the convolutions alone")
     return parser.parse_args()
@@ -37,11 +28,7 @@ def programs(args, flags):
     if args.against:
         found = {"tf_cyclegan": found["tf_cyclegan"], "the other checkout": ["env", f"PYTHONPATH={args.against}"]}
         found["the other checkout"] += peer(None, "ours.py", *flags)
-    if args.torch_python:
-        found["PyTorch"] = peer(args.torch_python, "torch_cyclegan.py", *flags)
-        if args.compiled:
-            found["PyTorch compiled"] = [*found["PyTorch"], "--compile"]
-    return found
+    return found | torch_programs(args, flags)
 
 
 def floor(flags):
@@ -52,13 +39,9 @@ def floor(flags):
 
 def main(args):
     for precision in args.precisions:
-        for size in args.sizes:
-            for batch in args.batches:
-                flags = ["--size", size, "--batch", batch, "--precision", precision]
-                flags += ["--filters", args.filters, "--blocks", args.blocks]
-                contestants = contest(programs(args, flags), args.steps)
-                title = f"{size} pixels, batch {batch}, {args.blocks} blocks, {args.filters} filters, {precision}"
-                table(title, contestants, None if args.no_floor else floor(flags))
+        for title, flags in cases(args, precision):
+            contestants = contest(programs(args, flags), args.steps)
+            table(title, contestants, None if args.no_floor else floor(flags))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_cyclegan import convolution, cpu
+from tf_cyclegan import cpu
 from tf_cyclegan.convolution import Conv2D
 
 
 @pytest.fixture(params=[True, False], ids=["eigen", "onednn"])
 def on_eigen(request, monkeypatch):
     """Both kinds of kernels decide which gradients are taken; either way they must be right on this machine."""
-    monkeypatch.setattr(convolution, "_on_eigen", lambda: request.param)
+    monkeypatch.setattr(cpu, "convolves_with_eigen", lambda: request.param)
     return request.param
 
 

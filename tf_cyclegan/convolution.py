@@ -1,7 +1,5 @@
 """A convolution whose gradients are fast on Eigen's kernels too, the ones of CPUs without AVX-512."""
 
-import functools
-
 import keras
 import tensorflow as tf
 
@@ -32,12 +30,11 @@ class Conv2D(keras.layers.Conv2D):
 
 def _gains(kernel_shape):
     several = kernel_shape[0] * kernel_shape[1] > 1
-    return several and (kernel_shape[3] <= _FEW_FILTERS or kernel_shape[2] >= _MANY_CHANNELS) and _on_eigen()
-
-
-@functools.cache
-def _on_eigen():
-    return cpu.convolves_with_eigen()
+    return (
+        several
+        and (kernel_shape[3] <= _FEW_FILTERS or kernel_shape[2] >= _MANY_CHANNELS)
+        and cpu.convolves_with_eigen()
+    )
 
 
 @tf.custom_gradient

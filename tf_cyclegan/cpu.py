@@ -1,5 +1,6 @@
 """What the processor and TensorFlow's kernels for it can do."""
 
+import functools
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ def has(flag):
         return False
 
 
+@functools.cache
 def convolves_with_eigen():
     """Whether convolutions run on Eigen's kernels: TensorFlow takes oneDNN's by itself where it expects them to win.
 

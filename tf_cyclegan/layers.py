@@ -94,8 +94,7 @@ class InstanceNormalization(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        weights = (weight if weight is None else tf.convert_to_tensor(weight) for weight in (self.gamma, self.beta))
-        return _normalize_images(inputs, self.axis, self.epsilon, *weights)
+        return _normalized(self, inputs)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -144,11 +143,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if training or self.inference_statistics == "moving":
             return super().call(inputs, training=training, mask=mask)
-        weights = (weight if weight is None else tf.convert_to_tensor(weight) for weight in (self.gamma, self.beta))
-        return _normalize_images(inputs, self.axis, self.epsilon, *weights)
+        return _normalized(self, inputs)
 
     def get_config(self):
         return {**super().get_config(), "inference_statistics": self.inference_statistics}
+
+
+def _normalized(layer, inputs):
+    """Inputs normalized as a layer with `axis`, `epsilon`, `gamma` and `beta` says, its weights read here."""
+    weights = (weight if weight is None else tf.convert_to_tensor(weight) for weight in (layer.gamma, layer.beta))
+    return _normalize_images(inputs, layer.axis, layer.epsilon, *weights)
 
 
 @once_a_shape

@@ -13,7 +13,7 @@ NAME_LENGTH = 512
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "params_ema", "params", "weights", "module")
 _TRAINING = re.compile(r"optim|sched|scaler|rng|ema|loss|metric", re.IGNORECASE)
 # `DataParallel` and `torch.compile` put these before every name.
-_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
+PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 def named_tensors(value):
@@ -56,7 +56,7 @@ def _walk(mapping, prefix, depth):
     if depth > NESTING:
         refuse(f"dicts nested at most {NESTING} deep", "deeper ones", SAVE_AGAIN)
     for key, value in mapping.items():
-        name = prefix + _PREFIXES.sub("", str(key))
+        name = prefix + PREFIXES.sub("", str(key))
         if len(name) > NAME_LENGTH:
             refuse(f"names of at most {NAME_LENGTH} characters", "a longer one", SAVE_AGAIN)
         yield name, value

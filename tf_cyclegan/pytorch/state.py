@@ -3,11 +3,10 @@
 A state dict is a dict of NumPy arrays by PyTorch's names and in PyTorch's layout.
 """
 
-import re
-
 import numpy as np
 
 from tf_cyclegan.pytorch import hd_names
+from tf_cyclegan.pytorch.flattening import PREFIXES
 from tf_cyclegan.pytorch.names import torch_prefixes
 from tf_cyclegan.pytorch.unit_names import is_of_other_half, parameter_names
 
@@ -23,7 +22,6 @@ _PARAMETERS = {
 # PyTorch has no biases in the other convolutions when the normalization is not instance, nor in a pixel head.
 _ALWAYS_BIASED = ("patch1_conv", "pixel1_conv", "head_conv", "decoder_", "pyramid", "enhancer", "scale")
 _PIXEL_HEAD = "net.5.bias"
-_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 def load_state_dict(network, state):
@@ -58,7 +56,7 @@ def _key(prefix, layer, weight):
 
 
 def _canonical_name(name):
-    return hd_names.canonical_name(_WRAPPERS.sub("", name).replace(".block.", ".conv_block."))
+    return hd_names.canonical_name(PREFIXES.sub("", name).replace(".block.", ".conv_block."))
 
 
 def _value_of(weight, key, state):
