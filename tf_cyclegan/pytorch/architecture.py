@@ -1,0 +1,154 @@
+"""Which network a state dict is of, by its names and shapes."""
+
+import dataclasses
+import inspect
+import re
+
+import numpy as np
+
+from tf_cyclegan.pytorch.families import FAMILIES, Names
+from tf_cyclegan.pytorch.flattening import PREFIXES
+from tf_cyclegan.pytorch.hd_names import canonical_name
+
+# Of implementations whose networks are not here, by a name that only they have.
+_STRANGERS = {
+    ".filt": "an anti-aliased network of CUT",
+    ".mlp.": "MUNIT",
+    "mlp_": "the projection heads of CUT",
+    "spade": "SPADE",
+    "weight_orig": "a spectrally normalized network",
+    "layers.0.": "a Keras network",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A builder function of `tf_cyclegan.networks` and the arguments that make a certain network.
+
+    Args:
+        function: str, the builder's name.
+        settings: dict of its keyword arguments.
+    """
+
+    function: str
+    settings: dict
+
+    def build(self, **settings):
+        """The network with new weights.
+
+        Args:
+            **settings: arguments of the builder, in the place of those found.
+
+        Returns:
+            `keras.Model`.
+        """
+        from tf_cyclegan import networks
+
+        builder = getattr(networks, self.function)
+        unknown = sorted(set(settings) - set(inspect.signature(builder).parameters))
+        if unknown:
+            raise ValueError(f"`{unknown[0]}` is no setting of the network in the file, a {self.function}")
+        return builder(**{**self.settings, **settings})
+
+    def __str__(self):
+        """As one would write the call."""
+        return f"{self.function}({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
+
+
+def canonical(state):
+    """The same state dict by the names of CycleGAN's and pix2pixHD's own implementation, without wrappers' prefixes."""
+    return {
+        canonical_name(PREFIXES.sub("", name).replace(".block.", ".conv_block.")): np.asarray(value)
+        for name, value in state.items()
+    }
+
+
+def infer(state):
+    """Finds the network that a state dict is of.
+
+    What leaves no trace in names and shapes is as in the reference implementation: `padding="reflect"` where there is
+    a module of padding, a `dropout` of 0.5 in residual blocks that have the module, and in U-Nets.
+
+    Args:
+        state: dict, PyTorch's names to arrays. Of UNIT 1.1, only the encoder or only the decoder.
+
+    Returns:
+        `Architecture`.
+
+    Raises:
+        ValueError: if it is of no network of `tf_cyclegan.networks`.
+
+    Example:
+        >>> infer(read_checkpoint("latest_net_G.pth")).function  # doctest: +SKIP
+        'resnet_generator'
+    """
+    shapes = {name: value.shape for name, value in canonical(state).items()}
+    for sign, stranger in _STRANGERS.items():
+        if found := next((name for name in shapes if sign in name), None):
+            raise ValueError(f"`state` must be of a network of tf_cyclegan.networks. Received: {stranger} ({found!r})")
+    for sign, family in FAMILIES:
+        if any(re.match(sign, name) for name in shapes):
+            try:
+                return Architecture(*family(Names(shapes)))
+            except (LookupError, TypeError, ValueError) as error:
+                looks = family.__name__.strip("_").replace("_", " ")
+                reason = f"without {error}" if isinstance(error, KeyError) else "with other shapes"
+                raise ValueError(f"`state` must be whole. Received: what looks like {looks}, {reason}") from None
+    raise ValueError(
+        "`state` must be of a network of tf_cyclegan.networks, of CycleGAN's, pix2pix's, pix2pixHD's or UNIT's "
+        f"implementation. Received: weights named {', '.join(map(repr, sorted(shapes)[:3]))}, ..."
+    )
+
+
+def network_from_state_dict(state, **settings):
+    """The network that a state dict is of, with its weights.
+
+    Args:
+        state: dict, PyTorch's names to arrays, as `read_checkpoint` gives it.
+        **settings: arguments of the network's builder, in the place of those found, see `infer`.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if it is of no network of `tf_cyclegan.networks`, or a setting does not fit.
+
+    Example:
+        >>> generator = network_from_state_dict(to_state_dict(resnet_generator(filters=4)))
+        >>> generator.count_params() == resnet_generator(filters=4).count_params()
+        True
+    """
+    from tf_cyclegan.pytorch.state import load_state_dict
+
+    architecture = infer(state)
+    try:
+        network = architecture.build(**settings)
+    except ValueError as error:
+        if settings:
+            raise
+        raise ValueError(f"`state` must be whole. Received: what looks like {architecture}, but {error}") from None
+    load_state_dict(network, state)
+    return network
+
+
+def explain_misfit(state, expected):
+    """The settings in which two state dicts differ, in words.
+
+    Args:
+        state: dict of PyTorch's names to arrays, from a file.
+        expected: the same, of the network that it does not fit.
+
+    Returns:
+        str, a sentence without its period.
+    """
+    try:
+        found, wanted = infer(state), infer(expected)
+    except ValueError:
+        return "Compare `filters`, `residual_blocks`, `normalization`, `layers`, `dropout`, `padding` and `upsampling`"
+    if found.function != wanted.function:
+        return f"`state` is of a {found.function}, the network is a {wanted.function}"
+    names = [name for name in found.settings if found.settings[name] != wanted.settings.get(name)]
+    if not names:
+        return f"`state` looks like the network, {wanted}"
+    pairs = (f"{name}={found.settings[name]!r}, the network has {wanted.settings.get(name)!r}" for name in names)
+    return f"`state` is of a network with {'; '.join(pairs)}"
