@@ -123,6 +123,18 @@ def random_state(random):
     return state
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_dicts_of_dicts_come_back_by_dotted_names(tmp_path, suffix):
+    path = tmp_path / f"gen{suffix}"
+    write_checkpoint(path, {"a": {"enc.bias": np.ones(2)}, "b": {"enc.bias": np.zeros(3)}})
+    assert {name: value.shape for name, value in read_checkpoint(path).items()} == {
+        "a.enc.bias": (2,),
+        "b.enc.bias": (3,),
+    }
+    with pytest.raises(ValueError, match="every dotted name once"):
+        write_checkpoint(path, {"a": {"bias": np.ones(2)}, "a.bias": np.ones(2)})
+
+
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_round_trips_are_equal_bit_for_bit(tmp_path, suffix):
     random = np.random.default_rng(0)

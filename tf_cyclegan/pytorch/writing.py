@@ -39,7 +39,8 @@ def write_checkpoint(path, state):
     Args:
         path: str or path; one that ends in `.safetensors` gets that format, any other the one of PyTorch since 1.6.
         state: dict, PyTorch's names to arrays in PyTorch's layout: float16, float32, float64, bfloat16, bool or
-            integers (uint16, uint32 and uint64 need PyTorch 2.3 to be read).
+            integers (uint16, uint32 and uint64 need PyTorch 2.3 to be read). Dicts of them, as UNIT's `{"a": ...,
+            "b": ...}`, stay dicts, or become dotted names in a safetensors file.
 
     Raises:
         ValueError: if `state` is empty, or a name or dtype in it cannot be written.
@@ -53,16 +54,25 @@ def write_checkpoint(path, state):
     if os.fspath(path).endswith(".safetensors"):
         _write_safetensors(buffer, arrays)
     else:
-        _write_zip(buffer, arrays)
+        _write_zip(buffer, arrays, state)
     write_whole(path, buffer.getbuffer())
 
 
 def _checked(state):
-    """Names to pairs of PyTorch's dtype and little-endian array."""
-    if not isinstance(state, dict) or not 0 < len(state) <= _NAMES:
-        received = f"{len(state)} names" if isinstance(state, dict) else type(state).__name__
+    """Dotted names to pairs of PyTorch's dtype and little-endian array."""
+    items = list(_items(state)) if isinstance(state, dict) else []
+    if not 0 < len(items) <= _NAMES:
+        received = f"{len(items)} names" if isinstance(state, dict) else type(state).__name__
         raise ValueError(f"`state` must be a dict of 1 to {_NAMES} names and arrays. Received: {received}")
-    return {_checked_name(name): _checked_array(name, value) for name, value in state.items()}
+    if len(dict(items)) < len(items):
+        raise ValueError("`state` must have every dotted name once. Received: the same by a dict and by a dot")
+    return {name: _checked_array(name, value) for name, value in items}
+
+
+def _items(state, prefix=""):
+    for name, value in state.items():
+        dotted = prefix + _checked_name(name)
+        yield from _items(value, f"{dotted}.") if isinstance(value, dict) else [(_checked_name(dotted), value)]
 
 
 def _checked_name(name):
@@ -101,9 +111,9 @@ def _bytes(array):
     return array.reshape(-1).view(np.uint8).data
 
 
-def _write_zip(file, arrays):
+def _write_zip(file, arrays, state):
     with zipfile.ZipFile(file, "w") as archive:
-        _write_record(archive, "data.pkl", _within(PICKLE_BYTES, _pickled(arrays)))
+        _write_record(archive, "data.pkl", _within(PICKLE_BYTES, _pickled(arrays, state)))
         _write_record(archive, "byteorder", b"little")
         for key, (_, array) in enumerate(arrays.values()):
             _write_record(archive, f"data/{key}", _bytes(array))
@@ -120,10 +130,20 @@ def _write_record(archive, name, data):
     record.extra = b""  # the directory at the end needs none
 
 
-def _pickled(arrays):
-    """A pickle of protocol 2: an ordered dict of calls that make the tensors."""
-    items = [_text(name) + _tensor(key, *pair) for key, (name, pair) in enumerate(arrays.items())]
-    return b"\x80\x02" + _EMPTY_DICT + b"(" + b"".join(items) + b"u."
+def _pickled(arrays, state):
+    """A pickle of protocol 2: an ordered dict of calls that make the tensors, or of such dicts."""
+    keys = {name: key for key, name in enumerate(arrays)}
+
+    def pickled_dict(values, prefix=""):
+        items = []
+        for name, value in values.items():
+            dotted = prefix + name
+            nested = isinstance(value, dict)
+            pickled = pickled_dict(value, f"{dotted}.") if nested else _tensor(keys[dotted], *arrays[dotted])
+            items.append(_text(name) + pickled)
+        return _EMPTY_DICT + b"(" + b"".join(items) + b"u"
+
+    return b"\x80\x02" + pickled_dict(state) + b"."
 
 
 def _text(text):
