@@ -9,7 +9,7 @@ import sys
 import tyro
 
 from tf_cyclegan.checks import with_flags
-from tf_cyclegan.commands import ExportConfig, ServeConfig, TranslateConfig
+from tf_cyclegan.commands import ConvertConfig, ExportConfig, ServeConfig, TranslateConfig
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
 
@@ -21,6 +21,7 @@ commands:
   train       train a model on a data set, a folder or the bundled emoji
   translate   translate an image or a folder of images
   export      write models for TensorFlow Serving, TFLite or ONNX
+  convert     weights of PyTorch's implementations to a model, and back
   serve       answer TensorFlow Serving's REST requests, with a page to try them
 
 tf-cyclegan COMMAND --help lists the options of a command."""
@@ -141,5 +142,6 @@ _COMMANDS = {
     "train": _train,
     "translate": _runner("translate", TranslateConfig, "tf_cyclegan.translating", "run_translate"),
     "export": _runner("export", ExportConfig, "tf_cyclegan.export", "run_export"),
+    "convert": _runner("convert", ConvertConfig, "tf_cyclegan.converting", "run_convert"),
     "serve": _runner("serve", ServeConfig, "tf_cyclegan.serving.server", "run_serve"),
 }

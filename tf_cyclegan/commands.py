@@ -16,7 +16,7 @@ class ExportConfig:
     """Exports the generators of a trained model for TensorFlow Serving, each direction as a model of its own."""
 
     model: _positional(Path, "MODEL")
-    """Run folder (its newest checkpoint) or .keras file."""
+    """Run folder (its newest checkpoint), .keras file, or a generator's weights, as latest_net_G.pth."""
     output: _positional(Path, "OUTPUT")
     """Folder that gets NAME_ab/VERSION and NAME_ba/VERSION."""
     name: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: that of the run folder or file)")] = None
@@ -35,11 +35,46 @@ class ExportConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ConvertConfig:
+    """Converts weight files of other implementations to a .keras file, or a trained model to PyTorch's checkpoints."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")]
+    """Checkpoints of PyTorch or safetensors files, as latest_net_G_A.pth latest_net_G_B.pth; or one run folder or
+    .keras file, for the way back."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """The .keras file; for the way back a folder, or for one network a .pth or .safetensors file."""
+    roles: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE ...")] = ()
+    """Which network each file holds, where its name does not tell: generator_ab, generator_ba, discriminator_a (which
+    judges domain A), discriminator_b, generator, discriminator, encoder, encoder_a, encoder_b, decoder_a, decoder_b."""
+    label_classes: int = 0
+    """pix2pixHD: classes of the label maps that the generator takes."""
+    image_size: int = 256
+    """Height and width that the model is to be trained on; it translates images of any size."""
+    padding: Annotated[
+        Literal["reflect", "replicate", "zero"] | None,
+        tyro.conf.arg(help_behavior_hint="(default: as found)", metavar="{reflect,replicate,zero}"),
+    ] = None
+    """Padding of the residual blocks: a file does not tell replicate from reflect."""
+    normalization: Annotated[
+        Literal["instance", "batch", "none"] | None,
+        tyro.conf.arg(help_behavior_hint="(default: as found)", metavar="{instance,batch,none}"),
+    ] = None
+    """Normalization of the generators: a file does not tell none from instance where it has biases."""
+    inference_statistics: Literal["moving", "image"] = "moving"
+    """What batch normalization takes: moving, as PyTorch in evaluation mode, or image, as its test without --eval."""
+    format: Literal["pth", "safetensors"] = "pth"
+    """Of the files that the way back writes into a folder."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+
+@dataclasses.dataclass(frozen=True)
 class TranslateConfig:
     """Translates an image, the images of a folder tree, or those that a pattern matches."""
 
     model: _positional(Path, "MODEL")
-    """Run folder (its newest checkpoint), .keras file, or an exported model (NAME_ab, or one of its versions)."""
+    """Run folder (its newest checkpoint), .keras file, an exported model (NAME_ab, or one of its versions), or a
+    generator's weights, as latest_net_G.pth."""
     input: _positional(str, "INPUT")
     """Image, folder (with all folders inside), or quoted pattern as 'photos/**/*.jpg'."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]

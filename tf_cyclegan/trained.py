@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from tf_cyclegan import callbacks
+from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.models import TranslationModel
 
 # Lies beside an exported model whose images are label maps.
@@ -18,9 +19,10 @@ def load_trained(path, report=lambda line: None):
     """Loads a trained model, without its optimizers.
 
     Args:
-        path: run folder (its newest checkpoint that can be read) or `.keras` file.
-        report: callable that gets a line of text for the checkpoint taken and each damaged one passed over. Defaults to
-            nothing.
+        path: run folder (its newest checkpoint that can be read), `.keras` file, or weights of another implementation's
+            generator, as `latest_net_G.pth`.
+        report: callable that gets a line of text for what is taken and each damaged checkpoint passed over. Defaults
+            to nothing.
 
     Returns:
         `TranslationModel`.
@@ -36,9 +38,14 @@ def load_trained(path, report=lambda line: None):
         model = _load_run(path, report)
     elif path.is_file() and path.suffix == ".keras":
         model = _load_keras(path)
+    elif is_weight_file(path) and path.exists():
+        model, _ = import_model([path], report=report)
     else:
         missing = "" if path.exists() else ", there is no such file or folder"
-        raise ValueError(f"`model` must be a run folder or a .keras file. Received: model={str(path)!r}{missing}")
+        raise ValueError(
+            "`model` must be a run folder, a .keras file, or a generator's weights, as latest_net_G.pth. "
+            f"Received: model={str(path)!r}{missing}"
+        )
     if not isinstance(model, TranslationModel):
         raise ValueError(
             "`model` must hold a whole model, as CycleGAN, not a network of one. "

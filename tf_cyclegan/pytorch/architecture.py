@@ -45,10 +45,11 @@ class Architecture:
         from tf_cyclegan import networks
 
         builder = getattr(networks, self.function)
-        unknown = sorted(set(settings) - set(inspect.signature(builder).parameters))
+        settings = {**self.settings, **settings}
+        unknown = sorted(settings.keys() - inspect.signature(builder).parameters)
         if unknown:
             raise ValueError(f"`{unknown[0]}` is no setting of the network in the file, a {self.function}")
-        return builder(**{**self.settings, **settings})
+        return builder(**settings)
 
     def __str__(self):
         """As one would write the call."""

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.checks import check_choice
+from tf_cyclegan.importing import is_weight_file
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.trained import TAKES_IDS_FILE, load_trained, one_line, read_model
@@ -56,8 +57,8 @@ def open_translator(path, direction=None, report=lambda line: None):
     """Loads a trained model for the time of a `with` block.
 
     Args:
-        path: run folder (its newest checkpoint that can be read), `.keras` file, or exported model: the folder with
-            its versions, of which the newest is taken, or one version.
+        path: run folder (its newest checkpoint that can be read), `.keras` file, exported model (the folder with its
+            versions, of which the newest is taken, or one version), or weights of another implementation's generator.
         direction: `"ab"` or `"ba"`. Defaults to the only one of an exported model, else the model's first.
         report: callable that gets a line of text for each damaged checkpoint passed over. Defaults to nothing.
 
@@ -138,11 +139,11 @@ def _from_model(model, direction, value_range):
 
 def _load(path, report):
     """The model of a run folder or a file, and the range of values that it was trained with."""
-    if not path.is_dir() and path.suffix != ".keras":
+    if not (path.is_dir() or path.exists() and (path.suffix == ".keras" or is_weight_file(path))):
         missing = "" if path.exists() else ", there is no such file or folder"
         raise ValueError(
-            "`model` must be a run folder, a .keras file, or an exported model (the folder with its versions, or one "
-            f"of them). Received: model={str(path)!r}{missing}"
+            "`model` must be a run folder, a .keras file, an exported model (the folder with its versions, or one of "
+            f"them), or a generator's weights, as latest_net_G.pth. Received: model={str(path)!r}{missing}"
         )
     return load_trained(path, report), _value_range(path / "config.json")
 

@@ -1,0 +1,281 @@
+"""The command `convert`: weight files to models and back, and what takes them directly."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import golden, random_images
+
+from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, networks
+from tf_cyclegan.cli import main
+from tf_cyclegan.commands import ConvertConfig
+from tf_cyclegan.converting import run_convert
+from tf_cyclegan.importing.roles import role_of
+from tf_cyclegan.models import PretrainedGenerator
+from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
+
+SMALL = {"image_shape": (32, 32, 3), "filters": 4, "residual_blocks": 1, "pool_size": 0, "discriminator_filters": 4}
+OFFICIAL = {"generator_ab": "G_A", "generator_ba": "G_B", "discriminator_b": "D_A", "discriminator_a": "D_B"}
+# PyTorch-GAN's files, whose D_A judges domain A.
+COLLECTION = {
+    "generator_ab": "G_AB_7.pth",
+    "generator_ba": "G_BA_7.pth",
+    "discriminator_a": "D_A_7.pth",
+    "discriminator_b": "D_B_7.pth",
+}
+
+
+def convert(files, output, **settings):
+    lines = []
+    code = run_convert(ConvertConfig(files=tuple(files), output=output, **settings), lines.append)
+    assert code == 0
+    return "\n".join(lines)
+
+
+def write(folder, model, names):
+    paths = [folder / name for name in names.values()]
+    for path, role in zip(paths, names, strict=True):
+        write_checkpoint(path, to_state_dict(getattr(model, role)))
+    return paths
+
+
+def same_weights(ours, theirs):
+    for a, b in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=b.path)
+
+
+@pytest.fixture
+def cyclegan():
+    return CycleGAN(**SMALL, channels_b=1, lambda_identity=0)
+
+
+@pytest.mark.parametrize("names", [{role: f"latest_net_{name}.pth" for role, name in OFFICIAL.items()}, COLLECTION])
+def test_four_files_make_a_cyclegan_that_trains_on(tmp_path, cyclegan, names):
+    paths = write(tmp_path, cyclegan, names)
+    text = convert(reversed(paths), tmp_path / "model.keras", image_size=32)
+    model = keras.models.load_model(tmp_path / "model.keras")
+    for role in OFFICIAL:
+        same_weights(getattr(model, role), getattr(cyclegan, role))
+    assert model.pool_size == 50 and "not trained" not in text
+    model.compile()
+    losses = model.train_on_batch(random_images(1, 32), random_images(1, 32, channels=1), return_dict=True)
+    assert all(np.isfinite(value) for value in losses.values())
+
+
+def test_generators_alone_say_what_is_new(tmp_path, cyclegan):
+    paths = write(tmp_path, cyclegan, {role: f"{n}.pth" for role, n in {"generator_ab": 1, "generator_ba": 2}.items()})
+    text = convert(paths, tmp_path / "model.keras")
+    assert "discriminator_a: new, not trained" in text and "CycleGAN" in text
+    model = keras.models.load_model(tmp_path / "model.keras")
+    same_weights(model.generator_ab, cyclegan.generator_ab)  # in the order of the files
+    assert model.pool_size == 0
+
+
+def test_networks_unlike_each_other_stay_what_they_are(tmp_path):
+    made = {
+        "generator_ab": networks.resnet_generator(filters=4, residual_blocks=1),
+        "generator_ba": networks.resnet_generator(filters=6, residual_blocks=2, dropout=0.5),
+        "discriminator_b": networks.pixel_discriminator(filters=4),
+    }
+    for role, network in made.items():
+        write_checkpoint(tmp_path / f"{role}.safetensors", to_state_dict(network))
+    convert(sorted(tmp_path.iterdir()), tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    for role, network in made.items():
+        same_weights(getattr(model, role), network)
+
+
+def test_one_generator_translates_and_is_handed_back(tmp_path, cyclegan):
+    (path,) = write(tmp_path, cyclegan, {"generator_ba": "300_net_G_B.pth"})
+    convert([path], tmp_path / "one.keras")
+    model = keras.models.load_model(tmp_path / "one.keras")
+    assert isinstance(model, PretrainedGenerator) and model.directions == ("ba",)
+    images = random_images(1, 30, 34, channels=1)
+    np.testing.assert_array_equal(model.translate(images, "ba"), cyclegan.translate(images, "ba"))
+    with pytest.raises(ValueError, match="cannot be trained"):
+        model.compile()
+    convert([tmp_path / "one.keras"], tmp_path / "back.pth")
+    assert (tmp_path / "back.pth").read_bytes() == path.read_bytes()
+
+
+def test_the_way_back_writes_the_files_that_it_came_from(tmp_path, cyclegan):
+    names = {role: f"latest_net_{name}.pth" for role, name in OFFICIAL.items()}
+    paths = write(tmp_path, cyclegan, names)
+    convert(paths, tmp_path / "model.keras")
+    convert([tmp_path / "model.keras"], tmp_path / "back")
+    for path in paths:
+        assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
+    convert([tmp_path / "model.keras"], tmp_path / "back", format="safetensors")
+    assert sorted(read_checkpoint(tmp_path / "back/latest_net_D_B.safetensors")) == sorted(read_checkpoint(paths[-1]))
+
+
+@pytest.mark.parametrize("variant", ["v1.1", "paper"])
+def test_unit_there_and_back(tmp_path, variant):
+    model = UNIT(**{**SMALL, "image_shape": (64, 64, 3)}, variant=variant)
+    model.save(tmp_path / "unit.keras")
+    convert([tmp_path / "unit.keras"], tmp_path / "files")
+    files = sorted((tmp_path / "files").iterdir())
+    assert len(files) == (2 if variant == "v1.1" else 6)
+    convert(files, tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    assert again.variant == variant
+    for role in ("encoder_a", "encoder_b", "decoder_a", "decoder_b", "discriminator_a", "discriminator_b"):
+        same_weights(getattr(again, role), getattr(model, role))
+
+
+def test_pix2pix_is_told_by_its_discriminator_of_pairs(tmp_path):
+    model = Pix2Pix((32, 32, 3), filters=4, discriminator_filters=4, channels_b=1)
+    model.save(tmp_path / "model.keras")
+    convert([tmp_path / "model.keras"], tmp_path / "files")
+    text = convert(sorted((tmp_path / "files").iterdir()), tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    assert isinstance(again, Pix2Pix) and again.inference_statistics == "moving" and "Pix2Pix" in text
+    same_weights(again.generator_network, model.generator_network)
+    same_weights(again.discriminator_network, model.discriminator_network)
+    convert([tmp_path / "files/latest_net_G.pth"], tmp_path / "image.keras", inference_statistics="image")
+    image = keras.models.load_model(tmp_path / "image.keras")
+    question = random_images(1, 32)
+    np.testing.assert_allclose(image.translate(question), model.translate(question), atol=1e-6)
+
+
+def test_pix2pixhd_of_label_maps(tmp_path):
+    model = Pix2PixHD(
+        (32, 32, 2),
+        label_classes=3,
+        instance_edges=True,
+        instance_features=2,
+        filters=4,
+        downsamplings=2,
+        residual_blocks=1,
+        discriminator_filters=4,
+        lambda_perceptual=0,
+    )
+    model.save(tmp_path / "model.keras")
+    convert([tmp_path / "model.keras"], tmp_path / "files")
+    convert(sorted((tmp_path / "files").iterdir()), tmp_path / "again.keras", label_classes=3)
+    again = keras.models.load_model(tmp_path / "again.keras")
+    assert again.instance_edges and again.instance_features == 2 and again.label_classes == 3
+    for name in ("generator_network", "discriminator_network", "encoder_network"):
+        same_weights(getattr(again, name), getattr(model, name))
+
+
+def test_a_golden_file_translates_as_it_computes(tmp_path):
+    arrays, state = golden("resnet_9blocks_instance")
+    write_checkpoint(tmp_path / "latest_net_G.pth", state)
+    image = np.round((arrays["input"][:1].transpose(0, 2, 3, 1).clip(-1, 1) + 1) * 127.5) / 127.5 - 1
+    np.save(tmp_path / "image.npy", image[0].astype("float32"))
+    files = [str(tmp_path / name) for name in ("latest_net_G.pth", "image.npy", "out.npy")]
+    assert main(["translate", files[0], files[1], "-o", files[2]]) == 0
+    convert([tmp_path / "latest_net_G.pth"], tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(np.load(files[2]), model.translate(image)[0], atol=1e-6)
+    np.testing.assert_allclose(
+        model.translate(arrays["input"].transpose(0, 2, 3, 1)), arrays["output"].transpose(0, 2, 3, 1), atol=1e-4
+    )
+
+
+def test_training_begins_with_imported_networks(tmp_path, cyclegan):
+    model = CycleGAN(**{**SMALL, "filters": 5}, lambda_identity=0.5)
+    model.save(tmp_path / "model.keras")
+    flags = [f"--initial-model={tmp_path / 'model.keras'}", f"--output-dir={tmp_path / 'run'}", "--image-size=32"]
+    code = main(["train", *flags, "--steps=1", "--batch-size=1", "--learning-rate=1e-30", "--samples=1"])
+    assert code == 0
+    (path,) = (tmp_path / "run" / "checkpoints").glob("*.keras")
+    trained = keras.models.load_model(path)
+    assert trained.filters == 5 and trained.upsampling == "deconvolution"
+    for ours, theirs in zip(trained.trainable_variables, model.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-20)
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["--filters=6"], "--filters must be 4, that of --initial-model"),
+        (["--model=pix2pix"], "--model must be cyclegan"),
+    ],
+)
+def test_settings_against_the_initial_model_are_named(tmp_path, capsys, flags, told):
+    CycleGAN(**SMALL).save(tmp_path / "model.keras")
+    code = main(["train", f"--initial-model={tmp_path / 'model.keras'}", "--dry-run", *flags])
+    assert code == 2 and told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "names, settings, told",
+    [
+        (["latest_net_D_A.pth"], {}, "must hold a generator"),
+        (["x.pth", "first.pth"], {}, "`roles` must say which network"),
+        (["x.pth"], {"roles": ("discriminator_a",)}, "`roles` must fit"),
+        (["x.pth"], {"roles": ("generator_ab", "generator_ba")}, "`roles` must be as many"),
+        (["latest_net_G_A.pth", "G_AB_1.pth"], {}, "`roles` must differ"),
+        (["x.pth"], {"padding": "replicate", "output": "x.pth"}, "`output` must end in .keras"),
+        (["x.pth"], {"output": "taken.keras"}, "`output` exists"),
+        (["x.pth", "taken.keras"], {}, "`files` must be checkpoints"),
+        (["gen_1.pt"], {}, "Missing: decoder_b, encoder_b"),
+    ],
+)
+def test_what_makes_no_model_is_named(tmp_path, cyclegan, names, settings, told):
+    files = {
+        "generator_ab": ["latest_net_G_A.pth", "G_AB_1.pth", "x.pth"],
+        "discriminator_b": ["latest_net_D_A.pth", "first.pth"],
+    }
+    for role, copies in files.items():
+        for name in copies:
+            write_checkpoint(tmp_path / name, to_state_dict(getattr(cyclegan, role)))
+    write_checkpoint(tmp_path / "gen_1.pt", {"a": golden("unit_v11_vae_generator")[1]})
+    (tmp_path / "taken.keras").write_bytes(b"kept")
+    output = tmp_path / settings.pop("output", "new.keras")
+    with pytest.raises(ValueError) as error:
+        convert([tmp_path / name for name in names], output, **settings)
+    assert told in str(error.value) and "\n" not in str(error.value)
+    assert (tmp_path / "taken.keras").read_bytes() == b"kept" and not (tmp_path / "new.keras").exists()
+
+
+@pytest.mark.parametrize(
+    "name, role",
+    [
+        ("latest_net_G_A.pth", "generator_ab"),
+        ("5_net_D_A.pth", "discriminator_b"),
+        ("D_A_12.pth", "discriminator_a"),
+        ("G_BA_0.pth", "generator_ba"),
+        ("latest_net_E.pth", "encoder"),
+        ("E1_3.pth", "encoder_a"),
+        ("horse_generator_ba.safetensors", "generator_ba"),
+        ("netG_B", "generator_ba"),
+        ("magnet_Guess.pth", None),
+        ("model.pth", None),
+    ],
+)
+def test_names_of_files(name, role):
+    assert role_of(name) == role
+
+
+def test_networks_of_one_file_by_their_names(tmp_path, cyclegan):
+    names = {"generator_ab": "netG_A", "generator_ba": "netG_B"}
+    nested = {name: to_state_dict(getattr(cyclegan, role)) for role, name in names.items()}
+    write_checkpoint(tmp_path / "both.pth", nested)
+    convert([tmp_path / "both.pth"], tmp_path / "model.keras")
+    same_weights(keras.models.load_model(tmp_path / "model.keras").generator_ba, cyclegan.generator_ba)
+
+
+def test_a_failed_write_keeps_what_was_there(tmp_path, cyclegan, monkeypatch):
+    (path,) = write(tmp_path, cyclegan, {"generator_ab": "x.pth"})
+    (tmp_path / "model.keras").write_bytes(b"kept")
+    with pytest.raises(ZeroDivisionError):
+        monkeypatch.setattr(PretrainedGenerator, "save", _fails)
+        convert([path], tmp_path / "model.keras", overwrite=True)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.keras", "x.pth"]
+    assert (tmp_path / "model.keras").read_bytes() == b"kept"
+
+
+def _fails(model, path):
+    path.write_bytes(b"half")
+    raise ZeroDivisionError
+
+
+def test_unit_halves_of_a_golden_file(tmp_path):
+    arrays, state = golden("unit_v11_vae_generator")
+    write_checkpoint(tmp_path / "gen_00000001.pt", {"a": state, "b": state})
+    convert([tmp_path / "gen_00000001.pt"], tmp_path / "unit.keras")
+    model = keras.models.load_model(tmp_path / "unit.keras")
+    images = arrays["input"].transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(model.translate(images, "ba"), arrays["output_mean"].transpose(0, 2, 3, 1), atol=1e-4)

@@ -1,0 +1,143 @@
+"""The command `convert`: weight files of other implementations to a model of this package, and back."""
+
+import os
+import uuid
+from pathlib import Path
+
+from tf_cyclegan.importing import import_model, is_weight_file
+from tf_cyclegan.importing.parts import difference
+from tf_cyclegan.importing.roles import FILE_NAMES
+from tf_cyclegan.models import UNIT, PretrainedGenerator
+from tf_cyclegan.models.directions import TwoWayModel
+from tf_cyclegan.pytorch import infer, to_state_dict, write_checkpoint
+from tf_cyclegan.trained import load_trained
+
+# Two runs of PyTorch on two processors differ by 2e-4 where a network amplifies rounding.
+_LARGEST_DIFFERENCE = 1e-3
+_KERAS = ".keras"
+
+
+def run_convert(config, report):
+    """Converts weight files to a `.keras` file, or a trained model to PyTorch's checkpoints.
+
+    Where PyTorch is installed, each network and PyTorch's are run on the same random images, and the largest
+    difference is reported.
+
+    Args:
+        config: `ConvertConfig`.
+        report: callable, takes lines of text.
+
+    Returns:
+        0, or 1 if a network does not compute what PyTorch's does.
+
+    Raises:
+        ValueError: if a file cannot be read, the networks make no model, or files would be replaced.
+        OSError: if a file cannot be written; an earlier one is then as it was.
+    """
+    if all(is_weight_file(path) for path in config.files):
+        return _to_keras(config, report)
+    if len(config.files) > 1:
+        strange = next(path for path in config.files if not is_weight_file(path))
+        raise ValueError(f"`files` must be checkpoints, or one run folder or .keras file. Received: {strange}")
+    return _to_pytorch(config, report)
+
+
+def _to_keras(config, report):
+    if config.output.suffix != _KERAS:
+        raise ValueError(f"`output` must end in .keras for weight files. Received: {config.output}")
+    _check_free([config.output], config.overwrite)
+    model, networks = import_model(
+        config.files,
+        config.roles,
+        config.label_classes,
+        config.image_size,
+        report,
+        padding=config.padding,
+        normalization=config.normalization,
+        inference_statistics=None if config.inference_statistics == "moving" else config.inference_statistics,
+    )
+    differences = {role: part.difference(network) for role, (network, part) in networks.items()}
+    _save(model, config.output)
+    report(f"Wrote {config.output}, a {type(model).__name__} for the directions {' and '.join(model.directions)}.")
+    return _judged(differences, report)
+
+
+def _to_pytorch(config, report):
+    model = load_trained(config.files[0], report)
+    states = _states(model)
+    single = is_weight_file(config.output)
+    if single and len(states) > 1:
+        raise ValueError(f"`output` must be a folder: it gets {', '.join(states)}. Received: {config.output}")
+    targets = {config.output if single else config.output / f"{name}.{config.format}": name for name in states}
+    _check_free(targets, config.overwrite)
+    (config.output.parent if single else config.output).mkdir(parents=True, exist_ok=True)
+    differences = {}
+    for path, name in targets.items():
+        networks = states[name]
+        dicts = {domain: _joined(part) for domain, part in networks.items()}
+        write_checkpoint(path, dicts.pop("", None) or dicts)
+        report(f"Wrote {path}.")
+        for network in (network for part in networks.values() for network in part):
+            differences[network.name] = _measured(network)
+    return _judged(differences, report)
+
+
+def _measured(network):
+    state = to_state_dict(network)
+    return difference(network, state, infer(state))
+
+
+def _joined(networks):
+    return {key: value for network in networks for key, value in to_state_dict(network).items()}
+
+
+def _states(model):
+    """Names of files, to domains or "", to the networks that are kept together."""
+    step = int(model.step)
+    if isinstance(model, UNIT) and model.variant == "paper":
+        names = {"E": "encoder", "G": "decoder", "D": "discriminator"}
+        return {
+            f"{letter}{number}_{step}": {"": [getattr(model, f"{kind}_{domain}")]}
+            for letter, kind in names.items()
+            for number, domain in enumerate("ab", start=1)
+        }
+    if isinstance(model, UNIT):
+        generators = {d: [getattr(model, f"encoder_{d}"), getattr(model, f"decoder_{d}")] for d in "ab"}
+        discriminators = {d: [getattr(model, f"discriminator_{d}")] for d in "ab"}
+        return {f"gen_{step:08d}": generators, f"dis_{step:08d}": discriminators}
+    if isinstance(model, TwoWayModel):
+        roles = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+        return {FILE_NAMES[role]: {"": [getattr(model, role)]} for role in roles}
+    roles = ("generator",) if isinstance(model, PretrainedGenerator) else ("generator", "discriminator", "encoder")
+    networks = {role: getattr(model, f"{role}_network", None) for role in roles}
+    return {FILE_NAMES[role]: {"": [network]} for role, network in networks.items() if network is not None}
+
+
+def _judged(differences, report):
+    measured = {name: value for name, value in differences.items() if value is not None}
+    if len(measured) < len(differences):
+        report("PyTorch is not installed: nothing was run against it. pip install 'tf_cyclegan[parity]' gets it.")
+    for name, value in measured.items():
+        report(f"{name}: differs from PyTorch by at most {value:.2g} on random images.")
+    wrong = [name for name, value in measured.items() if not value <= _LARGEST_DIFFERENCE]
+    if wrong:
+        report(f"Not the same network as PyTorch's: {', '.join(wrong)}. Please report it.")
+    return 1 if wrong else 0
+
+
+def _check_free(paths, overwrite):
+    taken = [path for path in paths if path.exists()]
+    if taken and not overwrite:
+        raise ValueError(f"`output` exists: {', '.join(map(str, taken))}. Take another, or replace it by `overwrite`")
+
+
+def _save(model, path):
+    """Aside and renamed, so that an earlier file stays until the new one is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{_KERAS}")
+    try:
+        model.save(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""The networks that weight files hold."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from tf_cyclegan.importing.roles import role_of
+from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
+from tf_cyclegan.pytorch.architecture import Architecture
+from tf_cyclegan.pytorch.probe import largest_difference
+
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+_DOMAINS = ("a", "b")
+_HALVES = {"enc": "encoder", "dec": "decoder", "cnns": "discriminator"}
+
+
+@dataclasses.dataclass
+class Part:
+    """A network in a file.
+
+    Args:
+        path: of the file.
+        role: one of `roles.ROLES`, or None where neither names nor content tell.
+        architecture: `Architecture`.
+        state: dict of PyTorch's names to arrays.
+    """
+
+    path: Path
+    role: str | None
+    architecture: Architecture
+    state: dict = dataclasses.field(repr=False)
+
+    @property
+    def kind(self):
+        """`"generator"`, `"discriminator"`, `"encoder"` or `"decoder"`, as its content tells."""
+        words = self.architecture.function.split("_")
+        return words[-1] if words[-1] in ("discriminator", "encoder", "decoder") else "generator"
+
+    @property
+    def channels(self):
+        """Channels of its images, in and out; None where there are none."""
+        settings = self.architecture.settings
+        return settings.get("image_shape", (None,))[-1], settings.get("output_channels")
+
+    def build(self, **settings):
+        """The network with its weights."""
+        network = self.architecture.build(**settings)
+        self.load(network)
+        return network
+
+    def load(self, network):
+        """Loads the weights into a network of the same architecture."""
+        try:
+            load_state_dict(network, self.state)
+        except ValueError as error:
+            raise ValueError(f"{error}. The file is {self.path}") from error
+
+    def difference(self, network):
+        """The largest difference of the network's answers from PyTorch's, or None without PyTorch."""
+        return difference(network, self.state, self.architecture)
+
+
+def difference(network, state, architecture):
+    """The largest difference of a network's answers on random images from PyTorch's, or None without PyTorch.
+
+    Args:
+        network: `keras.Model` with the weights of `state`.
+        state: dict of PyTorch's names to arrays.
+        architecture: `Architecture` of both.
+    """
+    return largest_difference(network, state, architecture.function, architecture.settings)
+
+
+def is_weight_file(path):
+    """Whether a path is one of a file that `read_parts` may read, by its name."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def read_parts(path, role=None):
+    """Reads a file and finds the networks in it.
+
+    Args:
+        path: of a checkpoint of PyTorch, or of a safetensors file.
+        role: one of `roles.ROLES` for a file of one network, in the place of what its name tells. Defaults to None.
+
+    Returns:
+        List of `Part`.
+
+    Raises:
+        ValueError: if it cannot be read, or holds a network that is not one of `tf_cyclegan.networks`.
+        OSError: if it cannot be opened.
+    """
+    path = Path(path)
+    states = _by_role(read_checkpoint(path), role_of(path.name))
+    if role is not None and len(states) > 1:
+        raise ValueError(
+            f"`roles` must be given for files of one network. Received: {role} for {path} of {len(states)}"
+        )
+    parts = []
+    for found, state in states.items():
+        try:
+            parts.append(Part(path, role or found, infer(state), state))
+        except ValueError as error:
+            raise ValueError(f"{error}. The file is {os.fspath(path)!r}") from error
+    return parts
+
+
+def _by_role(state, role):
+    """The networks of a file that holds several under names of their own, or the only one under `role`."""
+    groups = {}
+    for name, value in state.items():
+        group, _, rest = name.partition(".")
+        groups.setdefault(group, {})[rest] = value
+    if set(groups) <= set(_DOMAINS):
+        return {r: s for domain, part in groups.items() for r, s in _halves(part, f"_{domain}").items()}
+    roles = {group: role_of(group) for group in groups}
+    if all(roles.values()):
+        return {roles[group]: part for group, part in groups.items()}
+    halves = _halves(state, "")
+    return halves if len(halves) > 1 else {role: state}
+
+
+def _halves(state, suffix):
+    """UNIT's encoder and decoder, which one dict holds."""
+    kinds = {}
+    for name, value in state.items():
+        kind = _HALVES.get(name.partition(".")[0], "generator")
+        kinds.setdefault(kind + suffix, {})[name] = value
+    return kinds

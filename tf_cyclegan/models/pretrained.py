@@ -1,0 +1,66 @@
+"""One generator that was trained elsewhere, as a model that translates."""
+
+import keras
+
+from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.models.base import TranslationModel
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class PretrainedGenerator(TranslationModel):
+    """A generator alone: it translates, and is exported, served and measured, but has nothing to be trained by.
+
+    To train it on, give it to a model: `CycleGAN(generator_ab=pretrained.generator("ab"))`.
+
+    Args:
+        generator_network: `keras.Model`, images `(batch, height, width, channels)` to images of the same size, in
+            [-1, 1].
+        direction: `"ab"` or `"ba"`, the one that it translates in. Defaults to `"ab"`.
+        size_multiple: int, what heights and widths must be multiples of. Defaults to 4.
+        name: optional name.
+        dtype: dtype or policy, that of the network.
+
+    Raises:
+        ValueError: if an argument is out of its range; from `compile`, always.
+
+    Example:
+        >>> model = PretrainedGenerator(resnet_generator(filters=4))
+        >>> model.translate(np.zeros((1, 30, 34, 3))).shape
+        TensorShape([1, 30, 34, 3])
+    """
+
+    network_arguments = ("generator_network",)
+    discriminators = ()
+    loss_names = ()
+
+    def __init__(self, generator_network, direction="ab", size_multiple=4, name=None, dtype=None):
+        super().__init__(name, dtype or generator_network.dtype_policy, {"generator_network": generator_network})
+        check_choice("direction", direction, ("ab", "ba"))
+        check_integer("size_multiple", size_multiple, 1)
+        self.generator_network = generator_network
+        self.direction = direction
+        self.size_multiple = size_multiple
+        self.build()
+
+    @property
+    def directions(self):
+        return (self.direction,)
+
+    def generator(self, direction):
+        """The network, for its only direction."""
+        return {self.direction: self.generator_network}[direction]
+
+    @property
+    def generators(self):
+        return [self.generator_network]
+
+    @property
+    def smallest_side(self):
+        """An image is mirrored once, to twice its size at most, and a quarter of it must leave two pixels to mirror."""
+        return max(5, self.size_multiple // 2)
+
+    def compile(self, *args, **kwargs):
+        raise ValueError(
+            "`PretrainedGenerator` cannot be trained: it has no discriminator. Give its network to a model, as "
+            f"CycleGAN(generator_{self.direction}=model.generator({self.direction!r}))"
+        )
