@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tf_cyclegan.callbacks.samples import checked_samples, translate_each
+from tf_cyclegan.metrics.unpaired import luminance_correlation, pairwise_distance
 
 # What a discriminator that tells every image apart leaves: (its loss below, the generator's above). Balanced would be
 # 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic of wgangp has no such bounds.
@@ -15,7 +16,6 @@ UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
 UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too
 COLLAPSED = 0.1  # spread of the outputs, relative to that of the inputs and of the real images of their domain
 INVERTED = -0.3  # correlation of luminance between input and output
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 CURES = {
     "won": "Lower the discriminators' learning rate, give them fewer filters or layers, or add images.",
@@ -195,41 +195,6 @@ def is_collapsed(inputs, outputs, targets=None):
     """Whether translations differ far less from each other than the inputs, and than real images of their domain."""
     references = [inputs] if targets is None else [inputs, targets]
     return len(inputs) > 1 and pairwise_distance(outputs) < COLLAPSED * min(map(pairwise_distance, references))
-
-
-def pairwise_distance(samples):
-    """Mean absolute difference between two samples, over all pairs; 0 for fewer than two.
-
-    Args:
-        samples: float array `(count, ...)`.
-
-    Returns:
-        float.
-    """
-    pairs = [np.abs(a - b).mean() for i, a in enumerate(samples) for b in samples[:i]]
-    return float(np.mean(pairs)) if pairs else 0.0
-
-
-def luminance_correlation(inputs, outputs):
-    """Correlation of brightness over the pixels of an image and its translation, the mean over images.
-
-    Args:
-        inputs, outputs: float arrays `(count, height, width, channels)`; the channels may differ.
-
-    Returns:
-        float in [-1, 1], or None if every pair has an image of one flat brightness.
-    """
-    values = []
-    for x, y in zip(_luminance(inputs), _luminance(outputs), strict=True):
-        x, y = x - x.mean(), y - y.mean()
-        scale = math.sqrt((x * x).mean() * (y * y).mean())
-        if scale > 1e-4:  # flat images correlate with nothing but noise
-            values.append((x * y).mean() / scale)
-    return float(np.mean(values)) if values else None
-
-
-def _luminance(samples):
-    return samples @ np.asarray(LUMA, samples.dtype) if samples.shape[-1] == 3 else samples.mean(axis=-1)
 
 
 def _loss(logs, kind, suffix):

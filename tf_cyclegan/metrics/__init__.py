@@ -1,0 +1,42 @@
+"""How good a translation model is, in numbers. Nothing is imported before it is asked for."""
+
+import importlib
+
+_PUBLIC = {
+    "FID": "fid",
+    "FeatureExtractor": "features",
+    "FrechetDistance": "fid",
+    "KID": "kid",
+    "KernelDistance": "kid",
+    "Moments": "streaming",
+    "class_accuracy": "segmentation",
+    "class_iou": "segmentation",
+    "confusion_matrix": "segmentation",
+    "cycle_error": "unpaired",
+    "distance_name": "features",
+    "feature_extractor": "features",
+    "frechet_distance": "frechet",
+    "identity_distance": "unpaired",
+    "inception_features": "inception",
+    "inception_weights": "inception",
+    "kernel_distance": "kernel",
+    "luminance_correlation": "unpaired",
+    "mean_absolute_difference": "paired",
+    "mobilenet_v2_features": "mobilenet_v2",
+    "pairwise_distance": "unpaired",
+    "perceptual_distance": "paired",
+    "pixel_accuracy": "segmentation",
+    "psnr": "paired",
+    "ssim": "paired",
+}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,214 @@
+"""Feature extractors: images in, numbers that distances between sets of images are made of."""
+
+import itertools
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_cyclegan import images as image_files
+from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.metrics import inception, mobilenet_v2
+from tf_cyclegan.metrics.resizing import RESIZE_RULES, inception_scale, resize_image
+from tf_cyclegan.pytorch import read_checkpoint
+
+# The one extractor whose distances bear the names FID and KID.
+INCEPTION = "inception"
+_OWN = "features of "
+
+
+class FeatureExtractor:
+    """A network with all that is done to an image before it.
+
+    Args:
+        network: `keras.Model`, one batch of images to features `(batch, features)`; features of four dimensions are
+            averaged over height and width.
+        name: str, printed with the numbers.
+        scale: function that maps float32 pixels in [0, 255] to what the network takes. Defaults to no change.
+        resize: rule by which images come to the network's size, one of `resizing.RESIZE_RULES`; not used by a network
+            of any size. Defaults to `"legacy_pytorch"`.
+        batch_size: int, images at a time. Defaults to 32.
+
+    Attributes:
+        dimensions: int, features of an image.
+        image_size: `(height, width)` of the network's images, or None if it takes any: then images are not resized.
+
+    Raises:
+        ValueError: if the network does not have one input of 1 or 3 channels and one output of 2 or 4 dimensions.
+
+    Example:
+        >>> extractor = feature_extractor("inception")  # doctest: +SKIP
+        >>> extractor(np.zeros((5, 64, 64, 3), np.uint8)).shape  # doctest: +SKIP
+        (5, 2048)
+    """
+
+    def __init__(self, network, name, scale=None, resize="legacy_pytorch", batch_size=32):
+        check_choice("resize", resize, RESIZE_RULES)
+        check_integer("batch_size", batch_size, 1)
+        _, height, width, self.channels = _input_shape(network)
+        self.network, self.name, self.resize, self.batch_size = network, name, resize, batch_size
+        self.image_size = None if height is None or width is None else (height, width)
+        self.dimensions = network.output_shape[-1]
+        self._scale = scale or (lambda pixels: pixels)
+        signature = tf.TensorSpec((None, height, width, self.channels), "float32")
+        self._run = tf.function(self._pooled, input_signature=[signature])
+
+    def __call__(self, images, batch_size=None):
+        """Features of images.
+
+        Args:
+            images: uint8 array `(images, height, width, channels)`, or a list of such images of any sizes.
+            batch_size: int, images at a time; None for the extractor's. Defaults to None.
+
+        Returns:
+            float32 array `(images, features)`.
+
+        Raises:
+            ValueError: if an image is not uint8 with 1 or 3 channels.
+        """
+        return np.concatenate([np.zeros((0, self.dimensions), np.float32), *self.stream(images, batch_size)])
+
+    def stream(self, images, batch_size=None):
+        """Features of images that come one by one, never more of them in memory than a batch.
+
+        Args:
+            images: iterable of uint8 arrays `(height, width, channels)`.
+            batch_size: as in `__call__`.
+
+        Yields:
+            float32 arrays `(batch, features)`.
+        """
+        check_integer("batch_size", batch_size or self.batch_size, 1)
+        prepared = map(self._prepared, images)
+        while batch := list(itertools.islice(prepared, batch_size or self.batch_size)):
+            yield np.asarray(self._run(self._stacked(batch)))
+
+    def _prepared(self, image):
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
+            raise ValueError(
+                "`images` must be uint8 of shape (images, height, width, channels) with 1 or 3 channels, as "
+                f"`tf_cyclegan.images.to_uint8` makes them. Received: shape={image.shape}, dtype={image.dtype}"
+            )
+        image = image_files.convert_channels(image, self.channels)
+        pixels = image.astype(np.float32)
+        return self._scale(resize_image(image, self.image_size, self.resize) if self.image_size else pixels)
+
+    def _stacked(self, batch):
+        if len({image.shape for image in batch}) > 1:
+            raise ValueError(
+                f"`images` must all be of one size for a network of any size, or `batch_size` 1, with {self.name}. "
+                f"Received: {sorted({image.shape[:2] for image in batch})[:2]}"
+            )
+        return np.stack(batch)
+
+    def _pooled(self, images):
+        features = self.network(images, training=False)
+        return tf.cast(features if len(features.shape) == 2 else tf.reduce_mean(features, axis=(1, 2)), "float32")
+
+
+def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32, value_range=(-1, 1)):
+    """Makes a feature extractor by its name or from a file, which is recognized by what it contains.
+
+    Args:
+        features: `"inception"` for the FID's network from Keras's cache or its download; or the path of a file:
+            pytorch-fid's Inception or torchvision's MobileNetV2 (a checkpoint of PyTorch, or safetensors), or a
+            `.keras` file of any network from images to features. Defaults to `"inception"`.
+        resize: `"legacy_pytorch"` (bilinear without antialiasing, as pytorch-fid) or `"clean"` (antialiased bicubic, as
+            clean-fid), by which images come to the network's size. Defaults to `"legacy_pytorch"`.
+        batch_size: int, images at a time. Defaults to 32.
+        value_range: `(low, high)`, what a `.keras` network takes for 0 and 255. Defaults to `(-1, 1)`.
+
+    Returns:
+        `FeatureExtractor`, named `"inception"`, `"mobilenet_v2"` or `"features of NAME"` after the `.keras` file.
+
+    Raises:
+        ValueError: if there is no such file, or it is of none of these kinds.
+
+    Example:
+        >>> extractor = feature_extractor("mobilenet_v2-b0353104.pth")  # doctest: +SKIP
+    """
+    check_choice("resize", resize, RESIZE_RULES)
+    settings = {"resize": resize, "batch_size": batch_size}
+    if features != INCEPTION and not os.path.isfile(features):
+        raise ValueError(
+            f"`features` must be {INCEPTION} or the path of a file: pytorch-fid's Inception, torchvision's MobileNetV2 "
+            f"or a .keras network. Received: features={os.fspath(features)!r}, and there is no such file"
+        )
+    if features != INCEPTION and _is_keras_file(features):
+        network = _load_keras(features)
+        return FeatureExtractor(network, f"{_OWN}{Path(features).stem}", _scale_to(value_range), **settings)
+    state = _read_state(inception.inception_weights() if features == INCEPTION else features)
+    if "Conv2d_1a_3x3.conv.weight" in state:
+        return FeatureExtractor(inception.inception_features(state), INCEPTION, inception_scale(resize), **settings)
+    if "features.18.0.weight" in state:
+        return FeatureExtractor(mobilenet_v2.mobilenet_v2_features(state), "mobilenet_v2", **settings)
+    raise ValueError(
+        "`features` must be pytorch-fid's Inception or torchvision's MobileNetV2 where it is a file of PyTorch. "
+        f"Received: {os.fspath(features)!r}, whose weights begin {sorted(state)[:2]}"
+    )
+
+
+def distance_name(extractor, kind="frechet"):
+    """What a distance is called, with the features it was made of: FID and KID are Inception's alone.
+
+    Args:
+        extractor: object with a `name`.
+        kind: `"frechet"` or `"kernel"`. Defaults to `"frechet"`.
+
+    Returns:
+        str, as `"FID"` or `"Fréchet distance with mobilenet_v2 features"`.
+
+    Raises:
+        ValueError: if `kind` is unknown.
+    """
+    names = {"frechet": ("FID", "Fréchet distance"), "kernel": ("KID", "Kernel distance")}
+    check_choice("kind", kind, names)
+    short, long = names[kind]
+    return short if extractor.name == INCEPTION else f"{long} with {extractor.name.removeprefix(_OWN)} features"
+
+
+def _input_shape(network):
+    inputs, outputs = getattr(network, "inputs", None) or [], getattr(network, "outputs", None) or []
+    shapes = [tuple(tensor.shape) for tensor in (*inputs, *outputs)]
+    fits = len(inputs) == len(outputs) == 1 and len(shapes[0]) == 4 and shapes[0][3] in (1, 3)
+    if not fits or len(shapes[1]) not in (2, 4) or shapes[1][-1] is None:
+        raise ValueError(
+            "`network` must take one batch of images (batch, height, width, 1 or 3 channels) and give one batch of "
+            f"features, of 2 or 4 dimensions. Received: shapes {shapes or 'that are not known'}"
+        )
+    return shapes[0]
+
+
+def _read_state(path):
+    try:
+        return read_checkpoint(path)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`path`", "`features`")) from error
+
+
+def _is_keras_file(path):
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "config.json" in archive.namelist()
+
+
+def _load_keras(path):
+    try:
+        return keras.models.load_model(path, compile=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file fails in any of Keras's ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"`features` cannot be read: {reason}. Received: features={os.fspath(path)!r}") from error
+
+
+def _scale_to(value_range):
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"`value_range` must be (low, high) with low < high. Received: value_range={value_range}")
+    return lambda pixels: pixels * np.float32((high - low) / 255) + np.float32(low)
