@@ -182,3 +182,16 @@ def test_the_same_is_computed_again():
     made = networks.resnet_generator(filters=4, residual_blocks=2, normalization="batch", dropout=0.5)
     again = network_from_state_dict(to_state_dict(made))
     np.testing.assert_array_equal(made(random_images()), again(random_images()))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: networks.resnet_generator(filters=4, residual_blocks=1, convolution_padding="same"),
+        lambda: networks.patchgan_discriminator(filters=4, convolution_padding="same"),
+        lambda: networks.resnet_generator(filters=4, residual_blocks=1, normalization="affine_instance"),
+    ],
+)
+def test_networks_that_pytorch_does_not_have_are_refused(made):
+    with pytest.raises(ValueError, match="`network` must be one that PyTorch"):
+        to_state_dict(made())

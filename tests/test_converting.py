@@ -1,11 +1,14 @@
 """The command `convert`: weight files to models and back, and what takes them directly."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from conftest import golden, random_images
 
 from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, networks
+from tf_cyclegan.addons import addons_networks
 from tf_cyclegan.cli import main
 from tf_cyclegan.commands import ConvertConfig
 from tf_cyclegan.converting import run_convert
@@ -279,3 +282,22 @@ def test_unit_halves_of_a_golden_file(tmp_path):
     model = keras.models.load_model(tmp_path / "unit.keras")
     images = arrays["input"].transpose(0, 2, 3, 1)
     np.testing.assert_allclose(model.translate(images, "ba"), arrays["output_mean"].transpose(0, 2, 3, 1), atol=1e-4)
+
+
+ADDONS = Path(__file__).parent / "data" / "addons"
+
+
+@pytest.mark.parametrize("file", ["cyclegan", "cyclegan.index", "cyclegan.h5", "generator.h5"])
+def test_models_of_tensorflow_addons_become_models_here(tmp_path, file):
+    text = convert([ADDONS / file], tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    images = random_images(1)
+    expected = addons_networks(ADDONS / file)["generator_ab"]
+    np.testing.assert_array_equal(model.translate(images), expected(images))
+    assert isinstance(model, PretrainedGenerator if file.endswith(".h5") else CycleGAN)
+    assert "PyTorch" not in text
+    if isinstance(model, CycleGAN):
+        assert model.convolution_padding == "same" and model.normalization == "affine_instance"
+        with pytest.raises(ValueError, match="that PyTorch's implementations have"):
+            convert([tmp_path / "model.keras"], tmp_path / "back")
+        assert not (tmp_path / "back").exists()

@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 
 from tf_cyclegan.importing import import_model, is_weight_file
-from tf_cyclegan.importing.parts import difference
+from tf_cyclegan.importing.parts import Part, difference, is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
 from tf_cyclegan.models import UNIT, PretrainedGenerator
 from tf_cyclegan.models.directions import TwoWayModel
@@ -56,30 +56,27 @@ def _to_keras(config, report):
         normalization=config.normalization,
         inference_statistics=None if config.inference_statistics == "moving" else config.inference_statistics,
     )
-    differences = {role: part.difference(network) for role, (network, part) in networks.items()}
+    differences = {role: part.difference(network) for role, (network, part) in networks.items() if type(part) is Part}
     _save(model, config.output)
     report(f"Wrote {config.output}, a {type(model).__name__} for the directions {' and '.join(model.directions)}.")
     return _judged(differences, report)
 
 
 def _to_pytorch(config, report):
-    model = load_trained(config.files[0], report)
-    states = _states(model)
-    single = is_weight_file(config.output)
-    if single and len(states) > 1:
-        raise ValueError(f"`output` must be a folder: it gets {', '.join(states)}. Received: {config.output}")
-    targets = {config.output if single else config.output / f"{name}.{config.format}": name for name in states}
+    networks = _networks(load_trained(config.files[0], report))
+    single = is_pytorch_file(config.output)
+    if single and len(networks) > 1:
+        raise ValueError(f"`output` must be a folder: it gets {', '.join(networks)}. Received: {config.output}")
+    # All of them before anything is written: one may have no counterpart.
+    states = {name: {domain: _joined(part) for domain, part in parts.items()} for name, parts in networks.items()}
+    targets = {config.output if single else config.output / f"{name}.{config.format}": name for name in networks}
     _check_free(targets, config.overwrite)
     (config.output.parent if single else config.output).mkdir(parents=True, exist_ok=True)
-    differences = {}
     for path, name in targets.items():
-        networks = states[name]
-        dicts = {domain: _joined(part) for domain, part in networks.items()}
-        write_checkpoint(path, dicts.pop("", None) or dicts)
+        write_checkpoint(path, states[name].get("", states[name]))
         report(f"Wrote {path}.")
-        for network in (network for part in networks.values() for network in part):
-            differences[network.name] = _measured(network)
-    return _judged(differences, report)
+    written = [network for parts in networks.values() for part in parts.values() for network in part]
+    return _judged({network.name: _measured(network) for network in written}, report)
 
 
 def _measured(network):
@@ -91,7 +88,7 @@ def _joined(networks):
     return {key: value for network in networks for key, value in to_state_dict(network).items()}
 
 
-def _states(model):
+def _networks(model):
     """Names of files, to domains or "", to the networks that are kept together."""
     step = int(model.step)
     if isinstance(model, UNIT) and model.variant == "paper":

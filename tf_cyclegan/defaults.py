@@ -26,6 +26,7 @@ MODEL_SETTINGS = {
         "padding": "reflect",
         "upsampling": "deconvolution",
         "initializer": "normal",
+        "convolution_padding": "explicit",
         "gan_mode": "lsgan",
         "lambda_cycle": (10.0,),
         "lambda_identity": 0.5,

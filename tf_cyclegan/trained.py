@@ -38,7 +38,7 @@ def load_trained(path, report=lambda line: None):
         model = _load_run(path, report)
     elif path.is_file() and path.suffix == ".keras":
         model = _load_keras(path)
-    elif is_weight_file(path) and path.exists():
+    elif is_weight_file(path):
         model, _ = import_model([path], report=report)
     else:
         missing = "" if path.exists() else ", there is no such file or folder"

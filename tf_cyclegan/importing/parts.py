@@ -4,12 +4,14 @@ import dataclasses
 import os
 from pathlib import Path
 
+from tf_cyclegan.addons.loading import addons_architectures, assign_layers
 from tf_cyclegan.importing.roles import role_of
 from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
 from tf_cyclegan.pytorch.architecture import Architecture
 from tf_cyclegan.pytorch.probe import largest_difference
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+_PYTORCH = (".pth", ".pt", ".ckpt", ".safetensors")
+_TENSORFLOW = (".h5", ".hdf5", ".index")
 _DOMAINS = ("a", "b")
 _HALVES = {"enc": "encoder", "dec": "decoder", "cnns": "discriminator"}
 
@@ -22,7 +24,7 @@ class Part:
         path: of the file.
         role: one of `roles.ROLES`, or None where neither names nor content tell.
         architecture: `Architecture`.
-        state: dict of PyTorch's names to arrays.
+        state: dict of PyTorch's names to arrays, or of layers to the weights that TensorFlow saved.
     """
 
     path: Path
@@ -60,6 +62,16 @@ class Part:
         return difference(network, self.state, self.architecture)
 
 
+class TensorFlowPart(Part):
+    """A network that TensorFlow trained: PyTorch has none that computes the same."""
+
+    def load(self, network):
+        assign_layers(network, self.state)
+
+    def difference(self, network):
+        return None
+
+
 def difference(network, state, architecture):
     """The largest difference of a network's answers on random images from PyTorch's, or None without PyTorch.
 
@@ -72,15 +84,24 @@ def difference(network, state, architecture):
 
 
 def is_weight_file(path):
-    """Whether a path is one of a file that `read_parts` may read, by its name."""
-    return Path(path).suffix.lower() in SUFFIXES
+    """Whether a path is one of a file that `read_parts` may read, by its name; a TensorFlow checkpoint is a prefix."""
+    return Path(path).suffix.lower() in _PYTORCH + _TENSORFLOW or _is_prefix(path)
+
+
+def is_pytorch_file(path):
+    """Whether a path is one that checkpoints of PyTorch have, or safetensors files."""
+    return Path(path).suffix.lower() in _PYTORCH
+
+
+def _is_prefix(path):
+    return os.path.exists(f"{os.fspath(path)}.index")
 
 
 def read_parts(path, role=None):
     """Reads a file and finds the networks in it.
 
     Args:
-        path: of a checkpoint of PyTorch, or of a safetensors file.
+        path: of a checkpoint of PyTorch, a safetensors file, or what `addons.read_addons_weights` reads.
         role: one of `roles.ROLES` for a file of one network, in the place of what its name tells. Defaults to None.
 
     Returns:
@@ -91,15 +112,29 @@ def read_parts(path, role=None):
         OSError: if it cannot be opened.
     """
     path = Path(path)
-    states = _by_role(read_checkpoint(path), role_of(path.name))
-    if role is not None and len(states) > 1:
+    of_tensorflow = path.suffix.lower() in _TENSORFLOW or _is_prefix(path)
+    parts = _tensorflow_parts(path) if of_tensorflow else _pytorch_parts(path)
+    if role is not None and len(parts) > 1:
         raise ValueError(
-            f"`roles` must be given for files of one network. Received: {role} for {path} of {len(states)}"
+            f"`roles` must be left out for files of several networks. Received: {role} for {path} of {len(parts)}"
         )
+    for part in parts:
+        part.role = role or part.role
+    return parts
+
+
+def _tensorflow_parts(path):
+    return [
+        TensorFlowPart(path, name, Architecture(builder.__name__, settings), layers)
+        for name, (builder, settings, layers) in addons_architectures(path).items()
+    ]
+
+
+def _pytorch_parts(path):
     parts = []
-    for found, state in states.items():
+    for role, state in _by_role(read_checkpoint(path), role_of(path.name)).items():
         try:
-            parts.append(Part(path, role or found, infer(state), state))
+            parts.append(Part(path, role, infer(state), state))
         except ValueError as error:
             raise ValueError(f"{error}. The file is {os.fspath(path)!r}") from error
     return parts

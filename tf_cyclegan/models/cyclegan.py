@@ -44,6 +44,8 @@ class CycleGAN(TwoWayModel):
         pool_size: int, generated images that each discriminator's history holds; 0 for none. Defaults to 50.
         seed: optional int for the pools and the gradient penalty. Defaults to None.
         generator_ab, generator_ba, discriminator_a, discriminator_b: own networks in the place of the built ones.
+        convolution_padding: `"explicit"` or `"same"`, of the generators and of patch discriminators, as in
+            `networks.resnet_generator`: networks trained in TensorFlow expect `"same"`. Defaults to `"explicit"`.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
 
@@ -86,6 +88,7 @@ class CycleGAN(TwoWayModel):
         generator_ba=None,
         discriminator_a=None,
         discriminator_b=None,
+        convolution_padding="explicit",
         name=None,
         dtype=None,
     ):
@@ -111,6 +114,7 @@ class CycleGAN(TwoWayModel):
         self.gan_mode = gan_mode
         self.pool_size = pool_size
         self.seed = seed
+        self.convolution_padding = convolution_padding
         self._check_settings()
 
         channels_a = self.image_shape[-1]
@@ -155,6 +159,7 @@ class CycleGAN(TwoWayModel):
             padding=self.padding,
             upsampling=self.upsampling,
             initializer=self.initializer,
+            convolution_padding=self.convolution_padding,
             name=name,
             dtype=self.dtype_policy,
         )

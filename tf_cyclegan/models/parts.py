@@ -33,11 +33,14 @@ def new_discriminator(model, image_shape, name):
 
     Args:
         model: `TranslationModel` with `discriminator_type`, `discriminator_filters`, `discriminator_layers`,
-            `normalization` and `initializer`.
+            `normalization` and `initializer`; for patches also `convolution_padding`, which it may leave out.
         image_shape: `(height, width, channels)` of what it judges.
         name: str.
     """
-    layers = {"layers": model.discriminator_layers} if model.discriminator_type == "patch" else {}
+    of_patches = {}
+    if model.discriminator_type == "patch":
+        padding = getattr(model, "convolution_padding", "explicit")
+        of_patches = {"layers": model.discriminator_layers, "convolution_padding": padding}
     return DISCRIMINATORS[model.discriminator_type](
         image_shape,
         filters=model.discriminator_filters,
@@ -45,7 +48,7 @@ def new_discriminator(model, image_shape, name):
         initializer=model.initializer,
         name=name,
         dtype=model.dtype_policy,
-        **layers,
+        **of_patches,
     )
 
 

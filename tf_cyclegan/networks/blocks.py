@@ -15,7 +15,8 @@ from tf_cyclegan.layers import (
     ReplicationPadding2D,
 )
 
-NORMALIZATIONS = ("instance", "batch", "none")
+NORMALIZATIONS = ("instance", "affine_instance", "batch", "none")
+CONVOLUTION_PADDINGS = ("explicit", "same")
 INITIALIZERS = ("normal", "xavier", "kaiming", "orthogonal")
 PADDINGS = {"reflect": ReflectionPadding2D, "replicate": ReplicationPadding2D, "zero": layers.ZeroPadding2D}
 
@@ -25,19 +26,24 @@ class Blocks:
     """Adds layers of one style to a functional network.
 
     Args:
-        normalization: `"instance"`, `"batch"` or `"none"`.
+        normalization: `"instance"`, the reference's; `"affine_instance"`, with a scale and an offset of each channel,
+            as `tensorflow_addons.layers.InstanceNormalization` has them by default; `"batch"` or `"none"`.
         initializer: of the kernels, see `kernel_initializer`.
         dtype: dtype or policy of every layer; None for the ambient policy.
         inference_statistics: of batch normalization, see `layers.BatchNormalization`. Defaults to `"moving"`.
+        convolution_padding: `"explicit"` for PyTorch's zeros, as many on every side, or `"same"` for TensorFlow's, of
+            which a kernel that does not fit evenly takes one more at the bottom and right. Defaults to `"explicit"`.
     """
 
     normalization: str = "instance"
     initializer: object = "normal"
     dtype: object = None
     inference_statistics: str = "moving"
+    convolution_padding: str = "explicit"
 
     def __post_init__(self):
         check_choice("normalization", self.normalization, NORMALIZATIONS)
+        check_choice("convolution_padding", self.convolution_padding, CONVOLUTION_PADDINGS)
         kernel_initializer(self.initializer)
         object.__setattr__(self, "dtype", keras.dtype_policies.get(self.dtype or keras.config.dtype_policy()))
 
@@ -61,27 +67,39 @@ class Blocks:
             name=f"{name}_conv",
         )(x)
 
+    def padded_convolution(self, x, filters, kernel_size, name, strides=1, padding=1, use_bias=True):
+        """A convolution with zeros around the image: `padding` of them, or with `"same"` as TensorFlow has them."""
+        if self.convolution_padding == "same" and strides > 1:
+            return self.convolution(x, filters, kernel_size, name, strides, "same", use_bias)
+        if self.convolution_padding == "same":
+            # Without a stride "same" is always these zeros, and Conv2D's gradients are fast only without its own.
+            before = (kernel_size - 1) // 2
+            padding = ((before, kernel_size - 1 - before),) * 2
+        x = self.pad(x, padding, "zero", f"{name}_pad")
+        return self.convolution(x, filters, kernel_size, name, strides, use_bias=use_bias)
+
     def deconvolution(self, x, filters, name, use_bias=True, kernel_size=3):
         """PyTorch's `ConvTranspose2d(3, stride=2, padding=1, output_padding=1)`: twice the size, to the pixel.
 
         Of the 2n + 1 pixels of a full transposed convolution PyTorch drops the first; Keras's "same" drops the last.
         With `kernel_size=4` it is `ConvTranspose2d(4, stride=2, padding=1)`, where both drop one on each side.
         """
+        cropped = kernel_size == 3 and self.convolution_padding == "explicit"
         x = layers.Conv2DTranspose(
             filters,
             kernel_size,
             2,
-            "valid" if kernel_size == 3 else "same",
+            "valid" if cropped else "same",
             use_bias=use_bias,
             kernel_initializer=kernel_initializer(self.initializer),
             dtype=self.dtype,
             name=f"{name}_conv",
         )(x)
-        return Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x) if kernel_size == 3 else x
+        return Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x) if cropped else x
 
     @property
     def bias_before_normalization(self):
-        """Both normalizations subtract the mean, and a bias with it: the bias would only drift."""
+        """All normalizations subtract the mean, and a bias with it: the bias would only drift."""
         return self.normalization == "none"
 
     def normalize(self, x, name):
@@ -90,6 +108,8 @@ class Blocks:
                 epsilon=1e-5, center=False, scale=False, dtype=self.dtype, name=f"{name}_normalization"
             )
             return layer(x)
+        if self.normalization == "affine_instance":
+            return InstanceNormalization(dtype=self.dtype, name=f"{name}_normalization")(x)
         if self.normalization == "batch":
             # PyTorch's momentum 0.1 is Keras's 0.9.
             layer = BatchNormalization(

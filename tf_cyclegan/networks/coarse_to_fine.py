@@ -17,7 +17,7 @@ class HDBlocks(Blocks):
 
     @property
     def bias_before_normalization(self):
-        return self.normalization != "instance"
+        return self.normalization not in ("instance", "affine_instance")
 
 
 def global_generator(
@@ -43,7 +43,7 @@ def global_generator(
         filters: int, filters of the first convolution. Defaults to 64.
         downsamplings: int of at least 1, steps down and up. Defaults to 4.
         residual_blocks: int, blocks at the smallest size. Defaults to 9.
-        normalization: `"instance"`, `"batch"` or `"none"`. Defaults to `"instance"`.
+        normalization: as in `resnet_generator`. Defaults to `"instance"`.
         initializer: as in `resnet_generator`. Defaults to `"normal"`.
         name: optional name of the model. Defaults to `"global_generator"`.
         dtype: dtype or policy; None for the ambient policy. The output is float32 even when it is narrower.
@@ -93,7 +93,7 @@ def local_enhancer(
             global generator `filters * 2**enhancers`. Defaults to 32.
         downsamplings, residual_blocks: of the global generator. Default to 4 and 9.
         local_residual_blocks: int, residual blocks of each enhancer. Defaults to 3.
-        normalization: `"instance"`, `"batch"` or `"none"`. Defaults to `"instance"`.
+        normalization: as in `resnet_generator`. Defaults to `"instance"`.
         enhancers: int of at least 1. Defaults to 1.
         initializer: as in `resnet_generator`. Defaults to `"normal"`.
         name: optional name of the model. Defaults to `"local_enhancer"`.

@@ -32,7 +32,7 @@ def multiscale_discriminator(
         filters: int, filters of the first convolution. Defaults to 64.
         layers: int, strided convolutions of each scale. Defaults to 3.
         scales: int, number of sizes judged. Defaults to 2.
-        normalization: `"instance"`, `"batch"` or `"none"`; the first convolution has none. Defaults to `"instance"`.
+        normalization: as in `resnet_generator`; the first convolution has none. Defaults to `"instance"`.
         initializer: as in `resnet_generator`. Defaults to `"normal"`.
         name: optional name of the model. Defaults to `"multiscale_discriminator"`.
         dtype: dtype or policy; None for the ambient policy. The scores are float32 even when it is narrower, the

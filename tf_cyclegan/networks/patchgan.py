@@ -13,6 +13,7 @@ def patchgan_discriminator(
     layers=3,
     normalization="instance",
     initializer="normal",
+    convolution_padding="explicit",
     name=None,
     dtype=None,
 ):
@@ -25,8 +26,12 @@ def patchgan_discriminator(
         image_shape: `(height, width, channels)`; height and width may be None. Defaults to `(256, 256, 3)`.
         filters: int, filters of the first convolution. Defaults to 64.
         layers: int, strided convolutions. Defaults to 3.
-        normalization: `"instance"`, `"batch"` or `"none"`; the first convolution has none. Defaults to `"instance"`.
+        normalization: `"instance"`, `"affine_instance"`, `"batch"` or `"none"`, as in `resnet_generator`; the first
+            convolution has none. Defaults to `"instance"`.
         initializer: as in `resnet_generator`. Defaults to `"normal"`.
+        convolution_padding: `"explicit"`, as the PyTorch implementation pads, or `"same"`, as TensorFlow does: 256
+            pixels give 32x32 scores, and it is what discriminators trained in TensorFlow expect. Defaults to
+            `"explicit"`.
         name: optional name of the model. Defaults to `"patchgan_discriminator"`.
         dtype: dtype or policy; None for the ambient policy. The scores are float32 even when it is narrower.
 
@@ -44,10 +49,9 @@ def patchgan_discriminator(
         [Isola et al., 2016](https://arxiv.org/abs/1611.07004)
     """
     check_integer("layers", layers, 1)
+    blocks = Blocks(normalization, initializer, dtype, convolution_padding=convolution_padding)
     strides = (2,) * layers + (1,)
-    return _patch_discriminator(
-        image_shape, filters, strides, (1, 1), normalization, initializer, name or "patchgan_discriminator", dtype
-    )
+    return _patch_discriminator(blocks, image_shape, filters, strides, (1, 1), name or "patchgan_discriminator")
 
 
 def four_stride_discriminator(
@@ -71,9 +75,8 @@ def four_stride_discriminator(
         >>> four_stride_discriminator((256, 256, 3)).output_shape
         (None, 16, 16, 1)
     """
-    return _patch_discriminator(
-        image_shape, filters, (2,) * 4, (2, 1), normalization, initializer, name or "four_stride_discriminator", dtype
-    )
+    blocks = Blocks(normalization, initializer, dtype)
+    return _patch_discriminator(blocks, image_shape, filters, (2,) * 4, (2, 1), name or "four_stride_discriminator")
 
 
 def pixel_discriminator(
@@ -109,23 +112,21 @@ def pixel_discriminator(
     return keras.Model(image, _scores(blocks, x), name=name or "pixel_discriminator")
 
 
-def _patch_discriminator(image_shape, filters, strides, head_padding, normalization, initializer, name, dtype):
+def _patch_discriminator(blocks, image_shape, filters, strides, head_padding, name):
     check_image_shape(image_shape)
     check_integer("filters", filters, 1)
-    _check_large_enough(image_shape, strides, head_padding)
-    blocks = Blocks(normalization, initializer, dtype)
+    if blocks.convolution_padding == "explicit":
+        _check_large_enough(image_shape, strides, head_padding)
     x = image = keras.Input(image_shape, name="image")
     for index, stride in enumerate(strides):
-        # Explicit zeros: Keras's "same" is one pixel off for stride 1 and for odd sizes.
-        x = blocks.pad(x, 1, "zero", f"patch{index + 1}_pad")
         width = filters * min(2**index, 8)
         use_bias = index == 0 or blocks.bias_before_normalization
-        x = blocks.convolution(x, width, 4, f"patch{index + 1}", stride, use_bias=use_bias)
+        # Explicit zeros: Keras's "same" is one pixel off for stride 1 and for odd sizes.
+        x = blocks.padded_convolution(x, width, 4, f"patch{index + 1}", stride, use_bias=use_bias)
         if index > 0:
             x = blocks.normalize(x, f"patch{index + 1}")
         x = blocks.leaky_relu(x, f"patch{index + 1}")
-    x = blocks.pad(x, (head_padding, head_padding), "zero", "head_pad")
-    x = blocks.convolution(x, 1, 4, "head")
+    x = blocks.padded_convolution(x, 1, 4, "head", padding=(head_padding, head_padding))
     return keras.Model(image, _scores(blocks, x), name=name)
 
 

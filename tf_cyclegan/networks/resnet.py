@@ -21,6 +21,7 @@ def resnet_generator(
     upsampling="deconvolution",
     inference_statistics="moving",
     initializer="normal",
+    convolution_padding="explicit",
     name=None,
     dtype=None,
 ):
@@ -36,7 +37,9 @@ def resnet_generator(
         filters: int, filters of the first convolution. Defaults to 64.
         residual_blocks: int, blocks of the transformer: the paper takes 6 for 128 pixels and 9 for 256 and more.
             Defaults to 9.
-        normalization: `"instance"`, `"batch"` or `"none"`. Defaults to `"instance"`.
+        normalization: `"instance"`, `"affine_instance"`, `"batch"` or `"none"`. `"affine_instance"` has a scale and an
+            offset of each channel and epsilon 1e-3, as the default of `tensorflow_addons.layers.InstanceNormalization`.
+            Defaults to `"instance"`.
         dropout: float in [0, 1), share of activations dropped inside each residual block. Defaults to 0.
         padding: `"reflect"`, `"replicate"` or `"zero"`, of the residual blocks. Defaults to `"reflect"`.
         upsampling: `"deconvolution"`, the paper's, or `"resize"`: nearest-neighbor and a 3x3 convolution, which leaves
@@ -45,6 +48,8 @@ def resnet_generator(
             `layers.BatchNormalization`. Defaults to `"moving"`.
         initializer: `"normal"` for N(0, 0.02), `"xavier"`, `"kaiming"`, `"orthogonal"` or a Keras initializer.
             Defaults to `"normal"`.
+        convolution_padding: `"explicit"`, as PyTorch pads strided and transposed convolutions, or `"same"`, as
+            TensorFlow does, one pixel further: what generators trained in TensorFlow expect. Defaults to `"explicit"`.
         name: optional name of the model. Defaults to `"resnet_generator"`.
         dtype: dtype or policy; None for the ambient policy. The output is float32 even when it is narrower.
 
@@ -70,7 +75,7 @@ def resnet_generator(
     check_choice("padding", padding, PADDINGS)
     check_choice("upsampling", upsampling, UPSAMPLINGS)
     check_share("dropout", dropout)
-    blocks = Blocks(normalization, initializer, dtype, inference_statistics)
+    blocks = Blocks(normalization, initializer, dtype, inference_statistics, convolution_padding)
 
     image = keras.Input(image_shape, name="image")
     encoder = _encoder(blocks, image_shape, filters)
@@ -85,9 +90,10 @@ def _encoder(blocks, image_shape, filters):
     x = blocks.pad(x, 3, "reflect", "stem_pad")
     x = _normalized_convolution(blocks, x, filters, 7, "stem")
     for level in range(1, _DOWNSAMPLINGS + 1):
+        name, use_bias = f"down{level}", blocks.bias_before_normalization
         # Explicit zeros on all four sides, as PyTorch: Keras's "same" would shift the image by a pixel.
-        x = blocks.pad(x, 1, "zero", f"down{level}_pad")
-        x = _normalized_convolution(blocks, x, filters * 2**level, 3, f"down{level}", strides=2)
+        x = blocks.padded_convolution(x, filters * 2**level, 3, name, strides=2, use_bias=use_bias)
+        x = blocks.relu(blocks.normalize(x, name), name)
     return keras.Model(image, x, name="encoder")
 
 
@@ -130,6 +136,6 @@ def _upsampled(blocks, x, filters, upsampling, name):
     return blocks.relu(blocks.normalize(x, name), name)
 
 
-def _normalized_convolution(blocks, x, filters, kernel_size, name, strides=1):
-    x = blocks.convolution(x, filters, kernel_size, name, strides, use_bias=blocks.bias_before_normalization)
+def _normalized_convolution(blocks, x, filters, kernel_size, name):
+    x = blocks.convolution(x, filters, kernel_size, name, use_bias=blocks.bias_before_normalization)
     return blocks.relu(blocks.normalize(x, name), name)

@@ -36,8 +36,8 @@ def unet_generator(
         output_channels: int, channels of the output. Defaults to 3.
         filters: int, filters of the first convolution. Defaults to 64.
         downsamplings: int of at least 2, steps of the encoder: 8 for the paper's 256 pixels, 7 for 128. Defaults to 8.
-        normalization: `"batch"`, `"instance"` or `"none"`. The first and the last convolution of the encoder and the
-            head have none. Defaults to `"batch"`.
+        normalization: as in `resnet_generator`. The first and the last convolution of the encoder and the head have
+            none. Defaults to `"batch"`.
         dropout: float in [0, 1), share of activations dropped in `downsamplings - 5` steps of the decoder. Defaults
             to 0.5.
         dropout_placement: `"reference"`, the steps after the first, as in the PyTorch implementation, or `"paper"`,

@@ -4,6 +4,7 @@ import re
 
 import keras
 
+from tf_cyclegan.layers import InstanceNormalization
 from tf_cyclegan.pytorch.hd_names import enhancer_positions, multiscale_positions, resnet_positions
 from tf_cyclegan.pytorch.unit_names import pyramid_positions, unit_positions
 
@@ -17,8 +18,21 @@ def torch_prefixes(network):
     named = {layer.name: layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)}
     for marker, positions in _FAMILIES.items():
         if marker in named:
+            _check_has_counterpart(network, named)
             return {named[name]: prefix for name, prefix in positions(named).items() if name in named}
     raise ValueError(f"`network` must be a network of tf_cyclegan.networks. Received: {network.name!r}")
+
+
+def _check_has_counterpart(network, named):
+    affine = any(isinstance(layer, InstanceNormalization) and layer.weights for layer in named.values())
+    # Zeros around the image are a layer here, unless TensorFlow adds them; a U-Net's fit evenly.
+    strided = next((name for name in ("down2", "patch1") if f"{name}_conv" in named), None)
+    same = strided and f"{strided}_pad" not in named and "up2_bridge" not in named
+    setting = "normalization='affine_instance'" if affine else "convolution_padding='same'"
+    if (affine or same) and "latent_mean" not in named:
+        raise ValueError(
+            f"`network` must be one that PyTorch's implementations have. Received: {network.name!r} with {setting}"
+        )
 
 
 def _unet_positions(named):

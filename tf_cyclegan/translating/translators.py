@@ -139,7 +139,7 @@ def _from_model(model, direction, value_range):
 
 def _load(path, report):
     """The model of a run folder or a file, and the range of values that it was trained with."""
-    if not (path.is_dir() or path.exists() and (path.suffix == ".keras" or is_weight_file(path))):
+    if not (path.is_dir() or path.suffix == ".keras" or is_weight_file(path)):
         missing = "" if path.exists() else ", there is no such file or folder"
         raise ValueError(
             "`model` must be a run folder, a .keras file, an exported model (the folder with its versions, or one of "
