@@ -18,6 +18,9 @@ def _derived(kind, default, metavar=None):
     return Annotated[kind | None, tyro.conf.arg(help_behavior_hint=f"(default: {default})", metavar=metavar)]
 
 
+_Normalization = Literal["instance", "affine_instance", "batch", "none"]
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """Trains a model that translates images between two domains."""
@@ -57,6 +60,9 @@ class TrainConfig:
 
     model: Literal["cyclegan", "pix2pix", "pix2pixhd", "unit"] = "cyclegan"
     """What to train. pix2pix and pix2pixhd need pairs."""
+    initial_model: _derived(Path, "new networks", "MODEL") = None
+    """Networks to begin with, in the place of new ones: a run folder, a .keras file (as `tf-cyclegan convert` makes of
+    PyTorch's weights) or a generator's weights. It says what networks they are; optimizers begin anew."""
     direction: _derived(Literal["ab", "ba"], "ab") = None
     """pix2pix, pix2pixhd: the direction that is learned."""
     variant: _derived(Literal["v1.1", "paper"], "v1.1") = None
@@ -83,8 +89,8 @@ class TrainConfig:
     """pix2pixhd: residual blocks of each enhancer."""
     stage_epochs: _derived(tuple[int, int], "0 0", "GLOBAL FIXED") = None
     """pix2pixhd: epochs of the global generator alone, then of the enhancers alone; the rest trains both together."""
-    normalization: _derived(Literal["instance", "batch", "none"], "instance; batch for pix2pix") = None
-    """Normalization of all networks."""
+    normalization: _derived(_Normalization, "instance; batch for pix2pix") = None
+    """Normalization of all networks; affine_instance has scales and offsets, as in tensorflow_addons."""
     inference_statistics: _derived(Literal["image", "moving"], "image") = None
     """pix2pix: what batch normalization takes when images are translated: their own statistics or those of training."""
     dropout: _derived(float, "0; 0.5 for pix2pix", "FLOAT") = None
@@ -97,6 +103,8 @@ class TrainConfig:
     """deconvolution is the paper's; resize leaves no grid pattern."""
     initializer: _derived(Literal["normal", "xavier", "kaiming", "orthogonal"], "normal") = None
     """How convolutions begin."""
+    convolution_padding: _derived(Literal["explicit", "same"], "explicit") = None
+    """cyclegan: padding of strided convolutions, explicit as in PyTorch or same as in TensorFlow."""
     discriminator_type: _derived(Literal["patch", "pixel", "four_stride"], "patch") = None
     """patch is the 70x70 PatchGAN."""
     discriminator_filters: _derived(int, "32 for emoji, else 64", "INT") = None

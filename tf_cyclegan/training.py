@@ -12,9 +12,10 @@ import tensorflow as tf
 from tf_cyclegan import callbacks, devices, recipe
 from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
-from tf_cyclegan.data import open_dataset
 from tf_cyclegan.files import write_whole
+from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
+from tf_cyclegan.run_data import open_data
 
 # The emoji default on two cores of an AMD EPYC (Zen 3), alone and beside other work, for the warning at the start.
 _SLOW_EMOJI_MINUTES = "40 to 65"
@@ -39,6 +40,7 @@ def dry_run(config, report):
         SettingsError: if the settings do not make a model.
     """
     with _settings_checked(config.model):
+        _, config = open_initial(config)
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
         model = new_model(config, policy)
@@ -74,12 +76,15 @@ def train(config, report):
         callbacks.TrainingDiverged: if a loss is no longer a number.
     """
     with _settings_checked(config.model):
+        initial, config = open_initial(config, report)
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
         report(f"Computing in {policy} on {devices.describe_device()}.")
         _warn_of_long_run(config, policy, report)
         keras.utils.set_random_seed(config.seed)
         model = new_model(config, policy)  # first: impossible settings need no download to be found
+        if initial is not None:
+            begin_with(model, initial)
         data = open_data(config, model.size_multiple)
         report(data.describe())
         data.load()
@@ -111,40 +116,6 @@ def _warn_of_long_run(config, policy, report):
             f"{_SLOW_EMOJI_MINUTES} minutes on two cores without. --steps={_SHORT_EMOJI_STEPS} is a shorter run that "
             "shows the shading, not its best."
         )
-
-
-def open_data(config, multiple):
-    """The training split of the data set of a resolved `TrainConfig`.
-
-    Args:
-        config: `TrainConfig`.
-        multiple: int, what whole images are rounded to: the model's `size_multiple`.
-
-    Raises:
-        ValueError: if there is none, or not as described.
-    """
-    return open_dataset(
-        config.dataset,
-        paired=MODELS[config.model].paired,
-        multiple=multiple,
-        image_size=parse_size(config.image_size, "image_size"),
-        load_size=config.load_size and parse_size(config.load_size, "load_size"),
-        batch_size=config.batch_size,
-        seed=config.seed,
-        cache=config.cache,
-        data_a=config.data_a,
-        data_b=config.data_b,
-        test_share=config.test_share,
-        channels=config.channels_b if config.label_classes else (config.channels, config.channels_b),
-        label_classes=config.label_classes or 0,
-        instance_maps=config.instance_maps,
-        value_range=config.value_range,
-        resize_mode=config.resize_mode,
-        flip=config.flip,
-        skip_unreadable=config.skip_unreadable,
-        data_dir=config.data_dir,
-        mirror=config.mirror,
-    )
 
 
 def new_model(config, policy):
