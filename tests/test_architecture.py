@@ -114,6 +114,16 @@ def test_the_halves_of_unit_are_found_in_one_file():
     assert sorted(written) == sorted(state)
 
 
+def test_a_file_that_claims_a_huge_network_takes_no_memory():
+    state = {name: np.broadcast_to(np.zeros(()), (20000, 3, 7, 7)) for name in ["model.1.weight"]}
+    claimed = {"model.4.weight": (40000, 20000, 3, 3), "model.7.weight": (80000, 40000, 3, 3)}
+    claimed |= {f"model.10.conv_block.{index}.weight": (80000, 80000, 3, 3) for index in (1, 5)}
+    claimed |= {"model.17.weight": (3, 20000, 7, 7)}  # with no step up
+    state |= {name: np.broadcast_to(np.float32(0), shape) for name, shape in claimed.items()}
+    with pytest.raises(ValueError, match="`state` must have 'model"):
+        network_from_state_dict(state)
+
+
 def test_settings_given_take_the_place_of_those_found():
     state = to_state_dict(network("resnet"))
     assert infer(state).settings["padding"] == "reflect"

@@ -45,6 +45,7 @@ def import_model(paths, roles=None, label_classes=0, image_size=256, report=lamb
         if part.kind == "generator":
             part.architecture.settings.update(given)
         report(f"{part.path}: {role}, {part.architecture}")
+        part.check()
     model, networks = _assembled(parts, label_classes, (image_size, image_size))
     pairs = {role: (network, parts[role]) for role, network in networks.items() if role in parts}
     for network, part in pairs.values():

@@ -9,6 +9,7 @@ from tf_cyclegan.importing.roles import role_of
 from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
 from tf_cyclegan.pytorch.architecture import Architecture
 from tf_cyclegan.pytorch.probe import largest_difference
+from tf_cyclegan.pytorch.state import check_fits
 
 _PYTORCH = (".pth", ".pt", ".ckpt", ".safetensors")
 _TENSORFLOW = (".h5", ".hdf5", ".index")
@@ -44,11 +45,12 @@ class Part:
         settings = self.architecture.settings
         return settings.get("image_shape", (None,))[-1], settings.get("output_channels")
 
-    def build(self, **settings):
-        """The network with its weights."""
-        network = self.architecture.build(**settings)
-        self.load(network)
-        return network
+    def check(self):
+        """Raises `ValueError` unless the weights fit the architecture, before it takes memory."""
+        try:
+            check_fits(self.architecture, self.state)
+        except ValueError as error:
+            raise ValueError(f"{error}. The file is {self.path}") from error
 
     def load(self, network):
         """Loads the weights into a network of the same architecture."""
@@ -64,6 +66,9 @@ class Part:
 
 class TensorFlowPart(Part):
     """A network that TensorFlow trained: PyTorch has none that computes the same."""
+
+    def check(self):
+        """`addons_architectures` has compared all shapes."""
 
     def load(self, network):
         assign_layers(network, self.state)

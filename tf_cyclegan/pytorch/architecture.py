@@ -119,15 +119,12 @@ def network_from_state_dict(state, **settings):
         >>> generator.count_params() == resnet_generator(filters=4).count_params()
         True
     """
-    from tf_cyclegan.pytorch.state import load_state_dict
+    from tf_cyclegan.pytorch.state import check_fits, load_state_dict
 
-    architecture = infer(state)
-    try:
-        network = architecture.build(**settings)
-    except ValueError as error:
-        if settings:
-            raise
-        raise ValueError(f"`state` must be whole. Received: what looks like {architecture}, but {error}") from None
+    found = infer(state)
+    found.settings.update(settings)
+    check_fits(found, state)
+    network = found.build()
     load_state_dict(network, state)
     return network
 

@@ -3,6 +3,7 @@
 A state dict is a dict of NumPy arrays by PyTorch's names and in PyTorch's layout.
 """
 
+import keras
 import numpy as np
 
 from tf_cyclegan.layers import InstanceNormalization
@@ -39,15 +40,39 @@ def load_state_dict(network, state):
     Raises:
         ValueError: if a weight is missing, left over, or of another shape; it names the first. Nothing is loaded then.
     """
-    state = canonical(state)
-    prefixes = torch_prefixes(network)
     try:
-        values = [(weight, _value_of(weight, key, state)) for weight, key in _entries(prefixes)]
-        _check_nothing_left(state, prefixes, _before_instance_normalization(network, prefixes))
+        values = _fitted(network, canonical(state))
     except ValueError as error:
         raise ValueError(f"{error}. {architecture.explain_misfit(state, to_state_dict(network))}") from None
     for weight, value in values:
         weight.assign(value)
+
+
+def check_fits(found, state):
+    """Raises `ValueError` unless a network of an architecture takes a state dict, without memory for the network.
+
+    A damaged file may look like a network that is a thousand times its size.
+
+    Args:
+        found: `Architecture`.
+        state: dict, PyTorch's names to arrays.
+
+    Raises:
+        ValueError: if a weight is missing, left over, or of another shape; it names the first.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        try:
+            _fitted(found.build(), canonical(state))
+        except ValueError as error:
+            raise ValueError(f"`state` does not fit what it looks like, {found}: {error}") from None
+
+
+def _fitted(network, state):
+    """Pairs of weights and their values."""
+    prefixes = torch_prefixes(network)
+    values = [(weight, _value_of(weight, key, state)) for weight, key in _entries(prefixes)]
+    _check_nothing_left(state, prefixes, _before_instance_normalization(network, prefixes))
+    return values
 
 
 def to_state_dict(network):
@@ -110,7 +135,7 @@ def _entries(prefixes):
 
 def _value_of(weight, key, state):
     if key not in state and weight.name == "bias" and _may_be_left_out(weight, key):
-        return np.zeros(weight.shape)
+        return np.zeros(weight.shape, "float32")
     if key not in state:
         raise ValueError(f"`state` must have {key!r} for the weight {weight.path!r}. It begins {sorted(state)[:3]}")
     value = state[key]

@@ -1,0 +1,75 @@
+"""The data of a run, from its settings; and the settings, from the run's folder."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from tf_cyclegan.config import TrainConfig, parse_size
+from tf_cyclegan.data import open_dataset
+from tf_cyclegan.models import MODELS
+
+
+def open_data(config, multiple, split="train", augment=True):
+    """A split of the data set of a resolved `TrainConfig`.
+
+    Args:
+        config: `TrainConfig`.
+        multiple: int, what whole images are rounded to: the model's `size_multiple`.
+        split: `"train"` or `"test"`. Defaults to `"train"`.
+        augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, are not
+            resized for a crop, and are not kept in memory. Defaults to True.
+
+    Returns:
+        `TranslationDataset`.
+
+    Raises:
+        ValueError: if there is none, or not as described.
+    """
+    image_size = parse_size(config.image_size, "image_size")
+    load_size = config.load_size and parse_size(config.load_size, "load_size")
+    if not augment and config.resize_mode == "resize_and_crop":
+        load_size = image_size
+    return open_dataset(
+        config.dataset,
+        split=split,
+        paired=MODELS[config.model].paired,
+        multiple=multiple,
+        image_size=image_size,
+        load_size=load_size,
+        batch_size=config.batch_size if augment else 1,
+        seed=config.seed,
+        cache=config.cache if augment else "none",
+        data_a=config.data_a,
+        data_b=config.data_b,
+        test_share=config.test_share,
+        channels=config.channels_b if config.label_classes else (config.channels, config.channels_b),
+        label_classes=config.label_classes or 0,
+        instance_maps=config.instance_maps,
+        value_range=config.value_range,
+        resize_mode=config.resize_mode,
+        flip=config.flip and augment,
+        skip_unreadable=config.skip_unreadable,
+        data_dir=config.data_dir,
+        mirror=config.mirror,
+    )
+
+
+def read_config(folder):
+    """The settings that a run was made with.
+
+    Args:
+        folder: run folder.
+
+    Returns:
+        Resolved `TrainConfig`, or None if there is no `config.json` that can be read.
+    """
+    try:
+        found = json.loads((Path(folder) / "config.json").read_text())
+        known = {field.name for field in dataclasses.fields(TrainConfig)} & found.keys()
+    except (OSError, ValueError, AttributeError):
+        return None
+    return TrainConfig(**{name: _immutable(found[name]) for name in known})
+
+
+def _immutable(value):
+    return tuple(value) if isinstance(value, list) else value
