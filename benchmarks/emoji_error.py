@@ -30,20 +30,34 @@ def main():
     args = arguments()
     model, path, _ = load_newest(f"{args.run}/checkpoints")
     name = json.loads(Path(args.run, "config.json").read_text())["dataset"]
-    test, train = (open_dataset(name, split=split, image_size=model.image_shape[:2]) for split in ("test", "train"))
-    domains = dict(zip("ab", test.samples(max(test.counts)), strict=True))
-    means = {key: drawings.mean(0) for key, drawings in zip("ab", train.samples(max(train.counts)), strict=True)}
+    domains, train = (all_drawings(name, split, model.image_shape[:2]) for split in ("test", "train"))
+    means = {key: drawings.mean(0) for key, drawings in train.items()}
     print(f"{path}, {len(domains['a'])} test emoji of {name}")
     print(f"{'':8}{'error':>8}{'of the input':>14}{'ratio':>8}{'of the mean':>14}{'ratio':>8}")
     columns = []
     for direction in model.directions:
         source, target = (domains[key] for key in direction)
-        output = np.concatenate([np.asarray(model.translate(image[None], direction)) for image in source])
-        error, of_input, of_mean = (np.abs(x - target).mean() for x in (output, source, means[direction[1]]))
+        output = translations(model, source, direction)
+        error, of_input, of_mean = (mean_error(x, target) for x in (output, source, means[direction[1]]))
         print(f"{direction:8}{error:8.4f}{of_input:14.4f}{error / of_input:8.3f}{of_mean:14.4f}{error / of_mean:8.3f}")
         columns += [source, output] if len(model.directions) == 2 else [source, output, target]
     if args.grid:
         images.save_png(args.grid, grid(columns, args.rows))
+
+
+def all_drawings(name, split, image_size):
+    """All emoji of a split in both styles, float32 in [-1, 1], by the letters of the domains."""
+    data = open_dataset(name, split=split, image_size=image_size)
+    return dict(zip("ab", data.samples(max(data.counts)), strict=True))
+
+
+def translations(model, source, direction):
+    """What `model.translate` answers to the images one by one, for no image's answer to depend on the others."""
+    return np.concatenate([np.asarray(model.translate(image[None], direction)) for image in source])
+
+
+def mean_error(output, target):
+    return np.abs(output - target).mean()
 
 
 def grid(columns, rows):
