@@ -6,6 +6,7 @@ from conftest import golden, part, random_images
 
 from tf_cyclegan import networks
 from tf_cyclegan.pytorch import infer, load_state_dict, network_from_state_dict, to_state_dict
+from tf_cyclegan.pytorch.inspection import architecture_of
 
 ANY = (None, None, 3)
 NETWORKS = {
@@ -205,3 +206,51 @@ def test_the_same_is_computed_again():
 def test_networks_that_pytorch_does_not_have_are_refused(made):
     with pytest.raises(ValueError, match="`network` must be one that PyTorch"):
         to_state_dict(made())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [networks.resnet_generator, networks.global_generator, networks.pixel_discriminator, networks.unet_generator],
+)
+def test_biases_that_pytorch_has_no_place_for_are_refused(made):
+    network = made((256, 256, 3), filters=2, normalization="none")
+    instance = to_state_dict(made((256, 256, 3), filters=2, normalization="instance"))
+    biased = {name: value + 1 if name.endswith("bias") else value for name, value in instance.items()}
+    with pytest.raises(ValueError, match="without normalization.*normalization='instance', the network has 'none'"):
+        load_state_dict(network, biased)
+    load_state_dict(network, to_state_dict(network))
+    middle = ("down2_conv/bias", "pixel2_conv/bias")
+    bias = next(weight for weight in network.weights if weight.path.endswith(middle))
+    bias.assign(np.ones(bias.shape))
+    with pytest.raises(ValueError, match="without normalization"):
+        to_state_dict(network)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_architecture_of_a_network_is_read_from_its_layers(name):
+    function, settings = NETWORKS[name]
+    found = architecture_of(network(name))
+    defaults = {key: value.default for key, value in found.parameters.items()}
+    assert found.function == function
+    for key, value in {**defaults, "filters": 4, **settings}.items():
+        shallow = key.startswith("dropout") and settings.get("downsamplings", 8) <= 5  # a U-Net without any
+        if key not in ("image_shape", "initializer", "name", "dtype") and not shallow:
+            assert found.settings.get(key, defaults[key]) == value, key
+
+
+@pytest.mark.parametrize(
+    "function, settings",
+    [
+        ("resnet_generator", {"padding": "replicate", "dropout": 0.2, "normalization": "affine_instance"}),
+        ("resnet_generator", {"padding": "zero", "normalization": "batch", "inference_statistics": "image"}),
+        ("resnet_generator", {"convolution_padding": "same", "upsampling": "resize"}),
+        ("unet_generator", {"downsamplings": 7, "dropout_placement": "paper", "inference_statistics": "image"}),
+        ("unet_generator", {"downsamplings": 6, "dropout": 0.0, "normalization": "none"}),
+        ("patchgan_discriminator", {"convolution_padding": "same", "normalization": "none"}),
+        ("multiscale_discriminator", {"normalization": "none"}),
+    ],
+)
+def test_what_only_layers_show_is_found(function, settings):
+    made = getattr(networks, function)((None, None, 3), filters=2, **settings)
+    found = architecture_of(made).settings
+    assert {name: found[name] for name in settings} == settings

@@ -176,32 +176,6 @@ def test_a_golden_file_translates_as_it_computes(tmp_path):
     )
 
 
-def test_training_begins_with_imported_networks(tmp_path, cyclegan):
-    model = CycleGAN(**{**SMALL, "filters": 5}, lambda_identity=0.5)
-    model.save(tmp_path / "model.keras")
-    flags = [f"--initial-model={tmp_path / 'model.keras'}", f"--output-dir={tmp_path / 'run'}", "--image-size=32"]
-    code = main(["train", *flags, "--steps=1", "--batch-size=1", "--learning-rate=1e-30", "--samples=1"])
-    assert code == 0
-    (path,) = (tmp_path / "run" / "checkpoints").glob("*.keras")
-    trained = keras.models.load_model(path)
-    assert trained.filters == 5 and trained.upsampling == "deconvolution"
-    for ours, theirs in zip(trained.trainable_variables, model.trainable_variables, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-20)
-
-
-@pytest.mark.parametrize(
-    "flags, told",
-    [
-        (["--filters=6"], "--filters must be 4, that of --initial-model"),
-        (["--model=pix2pix"], "--model must be cyclegan"),
-    ],
-)
-def test_settings_against_the_initial_model_are_named(tmp_path, capsys, flags, told):
-    CycleGAN(**SMALL).save(tmp_path / "model.keras")
-    code = main(["train", f"--initial-model={tmp_path / 'model.keras'}", "--dry-run", *flags])
-    assert code == 2 and told in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     "names, settings, told",
     [
@@ -211,8 +185,13 @@ def test_settings_against_the_initial_model_are_named(tmp_path, capsys, flags, t
         (["x.pth"], {"roles": ("generator_ab", "generator_ba")}, "`roles` must be as many"),
         (["latest_net_G_A.pth", "G_AB_1.pth"], {}, "`roles` must differ"),
         (["x.pth"], {"padding": "replicate", "output": "x.pth"}, "`output` must end in .keras"),
+        (["x.pth"], {"roles": ("generator_xy",)}, "`roles` must be one of"),
+        (["x.pth", "x.pth"], {}, "one twice"),
+        (["gen_1.pt"], {"padding": "zero", "roles": ()}, "`padding` has no use"),
+        (["nan.pth"], {}, "NaN or infinity at 'model.1.bias'"),
+        ([], {}, "`files` must be weight files"),
         (["x.pth"], {"output": "taken.keras"}, "`output` exists"),
-        (["x.pth", "taken.keras"], {}, "`files` must be checkpoints"),
+        (["x.pth", "taken.keras"], {}, "`files` must be weight files"),
         (["gen_1.pt"], {}, "Missing: decoder_b, encoder_b"),
     ],
 )
@@ -225,6 +204,8 @@ def test_what_makes_no_model_is_named(tmp_path, cyclegan, names, settings, told)
         for name in copies:
             write_checkpoint(tmp_path / name, to_state_dict(getattr(cyclegan, role)))
     write_checkpoint(tmp_path / "gen_1.pt", {"a": golden("unit_v11_vae_generator")[1]})
+    state = to_state_dict(cyclegan.generator_ab)
+    write_checkpoint(tmp_path / "nan.pth", {**state, "model.1.bias": state["model.1.bias"] + np.nan})
     (tmp_path / "taken.keras").write_bytes(b"kept")
     output = tmp_path / settings.pop("output", "new.keras")
     with pytest.raises(ValueError) as error:
@@ -239,11 +220,15 @@ def test_what_makes_no_model_is_named(tmp_path, cyclegan, names, settings, told)
         ("latest_net_G_A.pth", "generator_ab"),
         ("5_net_D_A.pth", "discriminator_b"),
         ("D_A_12.pth", "discriminator_a"),
+        ("D_A.pth", None),
+        ("netD_A.pth", "discriminator_a"),
+        ("netG_A2B.pth", "generator_ab"),
+        ("G_A.pth", "generator_ab"),
         ("G_BA_0.pth", "generator_ba"),
         ("latest_net_E.pth", "encoder"),
         ("E1_3.pth", "encoder_a"),
         ("horse_generator_ba.safetensors", "generator_ba"),
-        ("netG_B", "generator_ba"),
+        ("latest_net_G_B", "generator_ba"),
         ("magnet_Guess.pth", None),
         ("model.pth", None),
     ],
@@ -252,12 +237,21 @@ def test_names_of_files(name, role):
     assert role_of(name) == role
 
 
-def test_networks_of_one_file_by_their_names(tmp_path, cyclegan):
-    names = {"generator_ab": "netG_A", "generator_ba": "netG_B"}
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"generator_ab": "G_A", "generator_ba": "G_B", "discriminator_b": "D_A", "discriminator_a": "D_B"},
+        {"generator_ab": "netG_A2B", "generator_ba": "netG_B2A", "discriminator_a": "netD_A"},
+        {role: role for role in OFFICIAL},
+    ],
+)
+def test_networks_of_one_file_by_their_names(tmp_path, cyclegan, names):
     nested = {name: to_state_dict(getattr(cyclegan, role)) for role, name in names.items()}
-    write_checkpoint(tmp_path / "both.pth", nested)
-    convert([tmp_path / "both.pth"], tmp_path / "model.keras")
-    same_weights(keras.models.load_model(tmp_path / "model.keras").generator_ba, cyclegan.generator_ba)
+    write_checkpoint(tmp_path / "all.pth", nested)
+    convert([tmp_path / "all.pth"], tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    for role in names:
+        same_weights(getattr(model, role), getattr(cyclegan, role))
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path, cyclegan, monkeypatch):
@@ -271,7 +265,7 @@ def test_a_failed_write_keeps_what_was_there(tmp_path, cyclegan, monkeypatch):
 
 
 def _fails(model, path):
-    path.write_bytes(b"half")
+    Path(path).write_bytes(b"half")
     raise ZeroDivisionError
 
 

@@ -11,6 +11,10 @@ def _positional(kind, metavar):
     return Annotated[kind, tyro.conf.Positional, tyro.conf.arg(metavar=metavar)]
 
 
+def _of_run(metavar):
+    return tyro.conf.arg(help_behavior_hint="(default: that of the run)", metavar=metavar)
+
+
 @dataclasses.dataclass(frozen=True)
 class ExportConfig:
     """Exports the generators of a trained model for TensorFlow Serving, each direction as a model of its own."""
@@ -48,19 +52,22 @@ class ConvertConfig:
     judges domain A), discriminator_b, generator, discriminator, encoder, encoder_a, encoder_b, decoder_a, decoder_b."""
     label_classes: int = 0
     """pix2pixHD: classes of the label maps that the generator takes."""
-    image_size: int = 256
-    """Height and width that the model is to be trained on; it translates images of any size."""
+    direction: Annotated[
+        Literal["ab", "ba"] | None,
+        tyro.conf.arg(help_behavior_hint="(default: what the name tells, else ab)", metavar="{ab,ba}"),
+    ] = None
+    """Direction of a single generator, as ba for pix2pix trained with BtoA."""
+    image_size: Annotated[str, tyro.conf.arg(metavar="PIXELS")] = "256"
+    """Size of the images that the model is to be trained on, a side or HEIGHTxWIDTH; it translates any."""
     padding: Annotated[
         Literal["reflect", "replicate", "zero"] | None,
         tyro.conf.arg(help_behavior_hint="(default: as found)", metavar="{reflect,replicate,zero}"),
     ] = None
     """Padding of the residual blocks: a file does not tell replicate from reflect."""
-    normalization: Annotated[
-        Literal["instance", "batch", "none"] | None,
-        tyro.conf.arg(help_behavior_hint="(default: as found)", metavar="{instance,batch,none}"),
+    inference_statistics: Annotated[
+        Literal["moving", "image"] | None,
+        tyro.conf.arg(help_behavior_hint="(default: moving)", metavar="{moving,image}"),
     ] = None
-    """Normalization of the generators: a file does not tell none from instance where it has biases."""
-    inference_statistics: Literal["moving", "image"] = "moving"
     """What batch normalization takes: moving, as PyTorch in evaluation mode, or image, as its test without --eval."""
     format: Literal["pth", "safetensors"] = "pth"
     """Of the files that the way back writes into a folder."""
@@ -85,6 +92,53 @@ class TranslateConfig:
     """Direction to translate; an exported model has only its own."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """Scores a trained model, says in plain words how healthy it is, and writes a report with pictures."""
+
+    model: _positional(Path, "MODEL")
+    """Run folder, .keras file, or a generator's weights, as latest_net_G.pth."""
+    dataset: Annotated[str | None, _of_run("NAME|FOLDER")] = None
+    """Data set, as for train: a name or a folder."""
+    data_a: Annotated[Path | None, _of_run("FOLDER")] = None
+    """Folder of domain A; with --data-b, in the place of --dataset."""
+    data_b: Annotated[Path | None, _of_run("FOLDER")] = None
+    """Folder of domain B."""
+    data_dir: Annotated[Path | None, _of_run("FOLDER")] = None
+    """Where downloads are kept."""
+    image_size: Annotated[str | None, _of_run("PIXELS")] = None
+    """Size of the images: one side or HEIGHTxWIDTH."""
+    split: Literal["test", "train"] = "test"
+    """Images that the model has not seen, or those that it was trained on."""
+    checkpoint: Literal["newest", "best"] = "newest"
+    """Of a run folder: its newest checkpoint, or the best that --evaluate-every of train kept."""
+    direction: Annotated[
+        Literal["ab", "ba"] | None, tyro.conf.arg(help_behavior_hint="(default: all)", metavar="{ab,ba}")
+    ] = None
+    """Direction to evaluate."""
+    metrics: Annotated[
+        str | None, tyro.conf.arg(help_behavior_hint="(default: all that can be had)", metavar="NAME,...")
+    ] = None
+    """Scores with commas between: fid, kid, l1, psnr, ssim, perceptual, cycle, identity, change, diversity, luminance;
+    frechet and kernel with the --features of a file."""
+    features: Annotated[str, tyro.conf.arg(metavar="inception|FILE")] = "inception"
+    """Network of the distances: inception, which is downloaded once (95 MB), its file, torchvision's MobileNetV2 or a
+    .keras network. Only Inception's distances are called FID and KID."""
+    resize: Literal["legacy_pytorch", "clean"] = "legacy_pytorch"
+    """How images come to that network's size: as pytorch-fid, or as clean-fid."""
+    perceptual_weights: Annotated[str, tyro.conf.arg(metavar="imagenet|FILE")] = "imagenet"
+    """VGG19 of the perceptual distance: imagenet for Keras's download, or its file."""
+    count: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all)", metavar="INT")] = None
+    """At most so many images of each domain, spread over the split."""
+    seed: int = 0
+    """Of the images shown at random and of the kernel distance's subsets."""
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(aliases=["-o"], help_behavior_hint="(default: MODEL/evaluation)", metavar="FOLDER"),
+    ] = None
+    """Folder that gets evaluation.json and report.html."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """The command `convert`: weight files of other implementations to a model of this package, and back."""
 
-import os
-import uuid
-from pathlib import Path
-
+from tf_cyclegan.config import parse_size
+from tf_cyclegan.files import replacing
 from tf_cyclegan.importing import import_model, is_weight_file
-from tf_cyclegan.importing.parts import Part, difference, is_pytorch_file
+from tf_cyclegan.importing.parts import TensorFlowPart, is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
 from tf_cyclegan.models import UNIT, PretrainedGenerator
 from tf_cyclegan.models.directions import TwoWayModel
-from tf_cyclegan.pytorch import infer, to_state_dict, write_checkpoint
+from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
+from tf_cyclegan.pytorch.probe import largest_difference
 from tf_cyclegan.trained import load_trained
 
 # Two runs of PyTorch on two processors differ by 2e-4 where a network amplifies rounding.
@@ -34,11 +33,11 @@ def run_convert(config, report):
         ValueError: if a file cannot be read, the networks make no model, or files would be replaced.
         OSError: if a file cannot be written; an earlier one is then as it was.
     """
-    if all(is_weight_file(path) for path in config.files):
+    strange = [path for path in config.files if not is_weight_file(path)]
+    if not strange:
         return _to_keras(config, report)
     if len(config.files) > 1:
-        strange = next(path for path in config.files if not is_weight_file(path))
-        raise ValueError(f"`files` must be checkpoints, or one run folder or .keras file. Received: {strange}")
+        raise ValueError(f"`files` must be weight files, or one run folder or .keras file. Received: {strange[0]}")
     return _to_pytorch(config, report)
 
 
@@ -49,21 +48,24 @@ def _to_keras(config, report):
     model, networks = import_model(
         config.files,
         config.roles,
+        config.direction,
         config.label_classes,
-        config.image_size,
+        parse_size(config.image_size, "image_size"),
         report,
         padding=config.padding,
-        normalization=config.normalization,
-        inference_statistics=None if config.inference_statistics == "moving" else config.inference_statistics,
+        inference_statistics=config.inference_statistics,
     )
-    differences = {role: part.difference(network) for role, (network, part) in networks.items() if type(part) is Part}
-    _save(model, config.output)
+    config.output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(config.output) as aside:
+        model.save(aside)
     report(f"Wrote {config.output}, a {type(model).__name__} for the directions {' and '.join(model.directions)}.")
-    return _judged(differences, report)
+    comparable = {role: pair for role, pair in networks.items() if not isinstance(pair[1], TensorFlowPart)}
+    return _judged({role: part.difference(network) for role, (network, part) in comparable.items()}, report)
 
 
 def _to_pytorch(config, report):
-    networks = _networks(load_trained(config.files[0], report))
+    _check_way_back(config)
+    networks = _networks(load_trained(config.files[0], report, name="files"))
     single = is_pytorch_file(config.output)
     if single and len(networks) > 1:
         raise ValueError(f"`output` must be a folder: it gets {', '.join(networks)}. Received: {config.output}")
@@ -76,12 +78,15 @@ def _to_pytorch(config, report):
         write_checkpoint(path, states[name].get("", states[name]))
         report(f"Wrote {path}.")
     written = [network for parts in networks.values() for part in parts.values() for network in part]
-    return _judged({network.name: _measured(network) for network in written}, report)
+    return _judged({network.name: largest_difference(network, to_state_dict(network)) for network in written}, report)
 
 
-def _measured(network):
-    state = to_state_dict(network)
-    return difference(network, state, infer(state))
+def _check_way_back(config):
+    if config.output.suffix in (_KERAS, ".h5"):
+        raise ValueError(f"`output` must be a folder, or for one network end in .pth. Received: {config.output}")
+    for name in ("roles", "direction", "padding", "inference_statistics", "label_classes"):
+        if getattr(config, name):
+            raise ValueError(f"`{name}` has no use with {config.files[0]}: it is for weight files")
 
 
 def _joined(networks):
@@ -126,15 +131,3 @@ def _check_free(paths, overwrite):
     taken = [path for path in paths if path.exists()]
     if taken and not overwrite:
         raise ValueError(f"`output` exists: {', '.join(map(str, taken))}. Take another, or replace it by `overwrite`")
-
-
-def _save(model, path):
-    """Aside and renamed, so that an earlier file stays until the new one is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{_KERAS}")
-    try:
-        model.save(aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

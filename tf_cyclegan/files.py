@@ -15,13 +15,25 @@ def write_whole(path, data):
     Raises:
         OSError: if it cannot be written; nothing is left behind.
     """
+    with replacing(path) as aside, open(aside, "wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A path to write a file to, which takes the place of `path`, whole and on the disk, when the block has ended.
+
+    Args:
+        path: where the file is to stand; the folder must exist.
+
+    Yields:
+        Another path in the same folder, with the same suffix.
+    """
     folder, name = os.path.split(os.fspath(path))
-    aside = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")
+    aside = os.path.join(folder, f".{uuid.uuid4().hex}.{name}")
     try:
-        with open(aside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield aside
+        sync(aside)
         os.replace(aside, path)
     finally:
         with contextlib.suppress(FileNotFoundError):

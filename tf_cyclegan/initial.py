@@ -1,15 +1,20 @@
 """Training that begins with the networks of a trained or imported model."""
 
 import dataclasses
+import json
+from pathlib import Path
 
+from tf_cyclegan.callbacks import newest_checkpoint
+from tf_cyclegan.importing.assembly import generator_type
 from tf_cyclegan.models import MODELS, PretrainedGenerator
-from tf_cyclegan.pytorch import infer, to_state_dict
+from tf_cyclegan.pytorch.inspection import architecture_of
 from tf_cyclegan.trained import load_trained
 
 # Settings of a run that say what its networks are.
 _OF_NETWORKS = (
     "variant",
     "direction",
+    "channels",
     "channels_b",
     "label_classes",
     "instance_edges",
@@ -21,7 +26,9 @@ _OF_NETWORKS = (
     "enhancers",
     "local_residual_blocks",
     "normalization",
+    "inference_statistics",
     "dropout",
+    "dropout_placement",
     "padding",
     "upsampling",
     "convolution_padding",
@@ -31,47 +38,101 @@ _OF_NETWORKS = (
     "scales",
 )
 # Those in which another value gives networks that take the same weights.
-_FREE = ("dropout", "padding", "direction")
+_FREE = ("dropout", "dropout_placement", "inference_statistics", "padding", "direction")
+_GENERATORS = {
+    "cyclegan": ("resnet_generator",),
+    "pix2pix": ("unet_generator", "resnet_generator"),
+    "pix2pixhd": ("global_generator", "local_enhancer", "resnet_generator"),
+    "unit": (),
+}
+_FROZEN = ("perceptual_network",)
 
 
 def open_initial(config, report=lambda line: None):
     """The model that a run is to begin with, and the run's settings with those of its networks.
+
+    A run that has begun needs it no more: its folder says what its networks are.
 
     Args:
         config: `TrainConfig`, not resolved.
         report: callable, takes lines of text. Defaults to nothing.
 
     Returns:
-        Pair of `TranslationModel`, or None if `config.initial_model` is None, and `TrainConfig`.
+        Pair of `TranslationModel`, or None where there is nothing to begin with, and `TrainConfig`.
 
     Raises:
         ValueError: if it cannot be read, or `config` asks for another model or other networks.
     """
     if config.initial_model is None:
         return None, config
-    model = load_trained(config.initial_model, report)
-    kinds = {kind: name for name, kind in MODELS.items()}
-    if type(model) in kinds and kinds[type(model)] != config.model:
-        raise ValueError(
-            f"`model` must be {kinds[type(model)]}, that of `initial_model`. Received: model={config.model!r}"
-        )
-    found = {name: value for name, value in _settings(model).items() if hasattr(config, name) and value is not None}
+    if begun := _begun(config):
+        return None, _with_missing(config, begun)
+    model = load_trained(config.initial_model, report, name="initial_model")
+    _check_model(model, config.model)
+    found = {name: value for name, value in _settings(model, config).items() if value is not None}
     for name, value in found.items():
         given = getattr(config, name)
         if given not in (None, value) and name not in _FREE:
             raise ValueError(f"`{name}` must be {value}, that of `initial_model`, or left out. Received: {given}")
+    return model, _with_missing(config, found)
+
+
+def _begun(config):
+    """The settings of networks of the run that goes on in the run folder, if there is one."""
+    folder = Path(config.resolved().output_dir)
+    if not config.resume or newest_checkpoint(folder / "checkpoints") is None:
+        return None
+    try:
+        kept = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return {name: kept.get(name) for name in _OF_NETWORKS}
+
+
+def _with_missing(config, found):
     missing = {name: value for name, value in found.items() if getattr(config, name) is None}
-    return model, dataclasses.replace(config, **missing)
+    return dataclasses.replace(config, **missing)
 
 
-def _settings(model):
+def _check_model(model, name):
+    """Raises `ValueError` unless the run's model can begin with this one."""
+    kinds = {kind: name for name, kind in MODELS.items()}
+    if kinds.get(type(model), name) != name:
+        raise ValueError(f"`model` must be {kinds[type(model)]}, that of `initial_model`. Received: model={name!r}")
+    if not isinstance(model, PretrainedGenerator) and set(model._given_networks) - set(_FROZEN):
+        raise ValueError(
+            f"`initial_model` must have networks that settings make. Received: own networks "
+            f"({', '.join(model._given_networks)}), which Python alone trains on: load it, compile and fit"
+        )
     if isinstance(model, PretrainedGenerator):
-        settings = infer(to_state_dict(model.generator(model.direction))).settings
-        channels = {"channels": settings["image_shape"][-1], "channels_b": settings["output_channels"]}
-    else:
-        settings = {name: getattr(model, name, None) for name in _OF_NETWORKS}
-        channels = {"channels": model.image_shape[-1]}
-    return {name: settings[name] for name in _OF_NETWORKS if name in settings} | channels
+        function = architecture_of(model.generator_network).function
+        if function not in _GENERATORS[name]:
+            fitting = [kind for kind, functions in _GENERATORS.items() if function in functions]
+            raise ValueError(f"`model` must be {' or '.join(fitting)} for a {function}. Received: model={name!r}")
+
+
+def _settings(model, config):
+    if not isinstance(model, PretrainedGenerator):
+        found = {name: getattr(model, name, None) for name in _OF_NETWORKS}
+        return found | {"channels": model.image_shape[-1]}
+    architecture = architecture_of(model.generator_network)
+    unused = {"cyclegan": (), "pix2pix": ("convolution_padding",), "pix2pixhd": _UNUSED_BY_HD}[config.model]
+    found = {"downsamplings": 2} if config.model == "pix2pixhd" else {}
+    found |= {name: value for name, value in architecture.settings.items() if name in _OF_NETWORKS}
+    found = {name: value for name, value in found.items() if name not in unused}
+    taken, given = architecture.settings["image_shape"][-1], architecture.settings["output_channels"]
+    direction = model.direction
+    if config.model != "cyclegan":
+        direction = found["direction"] = config.direction or model.direction
+    if config.model == "pix2pix":
+        found["generator_type"] = generator_type(architecture)
+    channels = dict(zip(direction, (taken, given), strict=True))
+    if config.label_classes:  # of which the generator takes a channel for each
+        return found | {"channels_b": given}
+    return found | {"channels": channels["a"], "channels_b": channels["b"]}
+
+
+_UNUSED_BY_HD = ("dropout", "padding", "upsampling", "convolution_padding", "inference_statistics")
 
 
 def begin_with(model, initial):
@@ -79,31 +140,28 @@ def begin_with(model, initial):
 
     Args:
         model: `TranslationModel`, new.
-        initial: `TranslationModel` of the same class and settings, or `PretrainedGenerator`.
+        initial: `TranslationModel` of the same class and settings, or `PretrainedGenerator`, whose direction counts
+            for models of two directions alone.
 
     Raises:
         ValueError: if the networks differ.
     """
-    pairs = [
-        (model.generator(direction), initial.generator(direction)) for direction in _common_directions(model, initial)
-    ]
-    if not isinstance(initial, PretrainedGenerator):
-        pairs += zip(model.discriminators, initial.discriminators, strict=True)
+    if isinstance(initial, PretrainedGenerator):
+        direction = initial.direction if len(model.directions) > 1 else model.directions[0]
+        pairs = [(model.generator(direction), initial.generator_network)]
+    else:
+        names = [name for name in model.network_arguments if name not in _FROZEN]
+        pairs = [(getattr(model, name), getattr(initial, name)) for name in names]
     for network, trained in pairs:
-        try:
-            network.set_weights(trained.get_weights())
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"`initial_model` must have the networks of the run's settings: its {trained.name} differs. {reason}"
-            ) from error
+        if network is not None:
+            _copy(network, trained)
 
 
-def _common_directions(model, initial):
-    common = [direction for direction in model.directions if direction in initial.directions]
-    if not common:
+def _copy(network, trained):
+    try:
+        network.set_weights(trained.get_weights())
+    except (ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"`direction` must be one of {', '.join(initial.directions)}, that of `initial_model`. "
-            f"Received: direction={model.directions[0]!r}"
-        )
-    return common
+            f"`initial_model` must have the networks of the run's settings. Received: another {network.name}. {reason}"
+        ) from error

@@ -15,7 +15,7 @@ TAKES_IDS_FILE = "assets.extra/takes_ids"
 _load_file = functools.partial(keras.models.load_model, compile=False)  # no optimizers: nothing is trained on
 
 
-def load_trained(path, report=lambda line: None):
+def load_trained(path, report=lambda line: None, name="model"):
     """Loads a trained model, without its optimizers.
 
     Args:
@@ -23,6 +23,7 @@ def load_trained(path, report=lambda line: None):
             generator, as `latest_net_G.pth`.
         report: callable that gets a line of text for what is taken and each damaged checkpoint passed over. Defaults
             to nothing.
+        name: str, what errors call the argument. Defaults to `"model"`.
 
     Returns:
         `TranslationModel`.
@@ -35,42 +36,44 @@ def load_trained(path, report=lambda line: None):
     """
     path = Path(path)
     if (path / "checkpoints").is_dir():
-        model = _load_run(path, report)
+        model = _load_run(path, report, name)
     elif path.is_file() and path.suffix == ".keras":
-        model = _load_keras(path)
+        model = _load_keras(path, name)
     elif is_weight_file(path):
         model, _ = import_model([path], report=report)
     else:
         missing = "" if path.exists() else ", there is no such file or folder"
         raise ValueError(
-            "`model` must be a run folder, a .keras file, or a generator's weights, as latest_net_G.pth. "
-            f"Received: model={str(path)!r}{missing}"
+            f"`{name}` must be a run folder, a .keras file, or a generator's weights, as latest_net_G.pth. "
+            f"Received: {name}={str(path)!r}{missing}"
         )
     if not isinstance(model, TranslationModel):
         raise ValueError(
-            "`model` must hold a whole model, as CycleGAN, not a network of one. "
-            f"Received: model={str(path)!r} with {model.name!r}, a {type(model).__name__}"
+            f"`{name}` must hold a whole model, as CycleGAN, not a network of one. "
+            f"Received: {name}={str(path)!r} with {model.name!r}, a {type(model).__name__}"
         )
     return model
 
 
-def _load_run(folder, report):
+def _load_run(folder, report, name):
     model, path, skipped = callbacks.load_newest(folder / "checkpoints", _load_file)
     for damaged, reason in skipped:
         report(f"Passed over the damaged checkpoint {damaged}: {reason}")
     if model is None:
-        raise ValueError(f"`model` must be a run with a checkpoint; there is none yet. Received: model={str(folder)!r}")
+        raise ValueError(
+            f"`{name}` must be a run with a checkpoint; there is none yet. Received: {name}={str(folder)!r}"
+        )
     report(f"Taking {path}.")
     return model
 
 
-def _load_keras(path):
+def _load_keras(path, name):
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"`model` cannot be read: it is not a whole .keras file. Received: model={str(path)!r}")
-    return read_model(_load_file, path)
+        raise ValueError(f"`{name}` cannot be read: it is not a whole .keras file. Received: {name}={str(path)!r}")
+    return read_model(_load_file, path, name)
 
 
-def read_model(reader, path):
+def read_model(reader, path, name="model"):
     """What `reader` makes of a model's file or folder.
 
     Raises:
@@ -81,7 +84,7 @@ def read_model(reader, path):
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(f"`model` cannot be read: {one_line(error)}. Received: model={str(path)!r}") from error
+        raise ValueError(f"`{name}` cannot be read: {one_line(error)}. Received: {name}={str(path)!r}") from error
 
 
 def one_line(error):

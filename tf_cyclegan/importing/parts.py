@@ -4,8 +4,10 @@ import dataclasses
 import os
 from pathlib import Path
 
+import numpy as np
+
 from tf_cyclegan.addons.loading import addons_architectures, assign_layers
-from tf_cyclegan.importing.roles import role_of
+from tf_cyclegan.importing.roles import role_of, roles_of
 from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
 from tf_cyclegan.pytorch.architecture import Architecture
 from tf_cyclegan.pytorch.probe import largest_difference
@@ -46,9 +48,12 @@ class Part:
         return settings.get("image_shape", (None,))[-1], settings.get("output_channels")
 
     def check(self):
-        """Raises `ValueError` unless the weights fit the architecture, before it takes memory."""
+        """Raises `ValueError` unless the weights are numbers and fit the architecture, before it takes memory."""
         try:
             check_fits(self.architecture, self.state)
+            for name, value in self.state.items():
+                if not np.isfinite(value).all():
+                    raise ValueError(f"`state` must have finite numbers. Received: NaN or infinity at {name!r}")
         except ValueError as error:
             raise ValueError(f"{error}. The file is {self.path}") from error
 
@@ -61,7 +66,7 @@ class Part:
 
     def difference(self, network):
         """The largest difference of the network's answers from PyTorch's, or None without PyTorch."""
-        return difference(network, self.state, self.architecture)
+        return largest_difference(network, self.state, self.architecture)
 
 
 class TensorFlowPart(Part):
@@ -72,20 +77,6 @@ class TensorFlowPart(Part):
 
     def load(self, network):
         assign_layers(network, self.state)
-
-    def difference(self, network):
-        return None
-
-
-def difference(network, state, architecture):
-    """The largest difference of a network's answers on random images from PyTorch's, or None without PyTorch.
-
-    Args:
-        network: `keras.Model` with the weights of `state`.
-        state: dict of PyTorch's names to arrays.
-        architecture: `Architecture` of both.
-    """
-    return largest_difference(network, state, architecture.function, architecture.settings)
 
 
 def is_weight_file(path):
@@ -137,7 +128,7 @@ def _tensorflow_parts(path):
 
 def _pytorch_parts(path):
     parts = []
-    for role, state in _by_role(read_checkpoint(path), role_of(path.name)).items():
+    for role, state in _by_role(read_checkpoint(path), role_of(path.name)):
         try:
             parts.append(Part(path, role, infer(state), state))
         except ValueError as error:
@@ -146,18 +137,18 @@ def _pytorch_parts(path):
 
 
 def _by_role(state, role):
-    """The networks of a file that holds several under names of their own, or the only one under `role`."""
+    """Pairs of roles and states: of the networks that a file holds under names of their own, or of the only one."""
     groups = {}
     for name, value in state.items():
         group, _, rest = name.partition(".")
         groups.setdefault(group, {})[rest] = value
     if set(groups) <= set(_DOMAINS):
-        return {r: s for domain, part in groups.items() for r, s in _halves(part, f"_{domain}").items()}
-    roles = {group: role_of(group) for group in groups}
+        return [pair for domain, part in groups.items() for pair in _halves(part, f"_{domain}").items()]
+    roles = roles_of(list(groups))
     if all(roles.values()):
-        return {roles[group]: part for group, part in groups.items()}
+        return [(roles[group], part) for group, part in groups.items()]
     halves = _halves(state, "")
-    return halves if len(halves) > 1 else {role: state}
+    return list(halves.items()) if len(halves) > 1 else [(role, state)]
 
 
 def _halves(state, suffix):

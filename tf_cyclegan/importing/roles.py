@@ -25,7 +25,7 @@ _OWN = {
     "D": "discriminator",
     "E": "encoder",
 }
-# Of the PyTorch-GAN collection, in its CycleGAN and its UNIT.
+# Of the PyTorch-GAN collection, in its CycleGAN and its UNIT; the number of an epoch follows.
 _COLLECTION = {
     "G_AB": "generator_ab",
     "G_BA": "generator_ba",
@@ -38,11 +38,28 @@ _COLLECTION = {
     "D1": "discriminator_a",
     "D2": "discriminator_b",
 }
+# Of implementations that write "net" without "_", whose D_A judges domain A.
+_JOINED = {
+    "G_A2B": "generator_ab",
+    "G_B2A": "generator_ba",
+    "G_AB": "generator_ab",
+    "G_BA": "generator_ba",
+    "D_A": "discriminator_a",
+    "D_B": "discriminator_b",
+    "G": "generator",
+    "D": "discriminator",
+}
+# Names that say the same wherever they stand alone; D_A does not.
+_PLAIN = {"G_A": "generator_ab", "G_B": "generator_ba", "G_A2B": "generator_ab", "G_B2A": "generator_ba"}
+_PLAIN |= {"G_AB": "generator_ab", "G_BA": "generator_ba", "G": "generator", "D": "discriminator", "E": "encoder"}
 _PATTERNS = (
-    (re.compile(r"(?:^|_)net_?(G_A|G_B|D_A|D_B|G|D|E)(?=[._]|$)"), _OWN),
-    (re.compile(r"^(G_AB|G_BA|D_A|D_B|E1|E2|G1|G2|D1|D2)(?=[._]|$)"), _COLLECTION),
-    (re.compile(rf"(?:^|_)({'|'.join(ROLES[:4] + ROLES[7:])})(?=[._]|$)"), {role: role for role in ROLES}),
+    (r"(?:^|_)net_({})(?:\.|$)", _OWN),
+    (r"^net({})(?:[._]|$)", _JOINED),
+    (r"^({})_\d+(?:\.|$)", _COLLECTION),
+    (r"^({})(?:\.[a-z]+|$)$", _PLAIN),
+    (r"(?:^|_)({})(?:\.|$)", {role: role for role in ROLES}),
 )
+_PATTERNS = [(re.compile(pattern.format("|".join(roles))), roles) for pattern, roles in _PATTERNS]
 # Names of this package's networks in PyTorch's files, to write them.
 FILE_NAMES = {role: f"latest_net_{name}" for name, role in _OWN.items()}
 
@@ -64,3 +81,20 @@ def role_of(name):
         if found := pattern.search(name):
             return roles[found[1]]
     return None
+
+
+def roles_of(names):
+    """The networks that several states of one file are, by the names they have in it.
+
+    Args:
+        names: list of str.
+
+    Returns:
+        Dict of the names to roles or None. Where generators are called G_A and G_B, D_A judges domain B.
+
+    Example:
+        >>> roles_of(["G_A", "D_A"])
+        {'G_A': 'generator_ab', 'D_A': 'discriminator_b'}
+    """
+    own = _OWN if {"G_A", "G_B"} & set(names) else {}
+    return {name: own.get(name) or role_of(name) for name in names}

@@ -18,6 +18,7 @@ _STRANGERS = {
     "spade": "SPADE",
     "weight_orig": "a spectrally normalized network",
     "layers.0.": "a Keras network",
+    ".parametrizations.": "a network with parametrized weights, as of spectral normalization",
 }
 
 
@@ -42,14 +43,22 @@ class Architecture:
         Returns:
             `keras.Model`.
         """
-        from tf_cyclegan import networks
-
-        builder = getattr(networks, self.function)
         settings = {**self.settings, **settings}
-        unknown = sorted(settings.keys() - inspect.signature(builder).parameters)
+        unknown = sorted(settings.keys() - self.parameters)
         if unknown:
             raise ValueError(f"`{unknown[0]}` is no setting of the network in the file, a {self.function}")
-        return builder(**settings)
+        return self._builder(**settings)
+
+    @property
+    def parameters(self):
+        """The names of all arguments that the builder takes."""
+        return inspect.signature(self._builder).parameters
+
+    @property
+    def _builder(self):
+        from tf_cyclegan import networks
+
+        return getattr(networks, self.function)
 
     def __str__(self):
         """As one would write the call."""
@@ -85,7 +94,7 @@ def infer(state):
     """
     shapes = {name: value.shape for name, value in canonical(state).items()}
     for sign, stranger in _STRANGERS.items():
-        if found := next((name for name in shapes if sign in name), None):
+        if found := next((name for name in shapes if sign in f".{name}"), None):
             raise ValueError(f"`state` must be of a network of tf_cyclegan.networks. Received: {stranger} ({found!r})")
     for sign, family in FAMILIES:
         if any(re.match(sign, name) for name in shapes):
@@ -129,24 +138,31 @@ def network_from_state_dict(state, **settings):
     return network
 
 
-def explain_misfit(state, expected):
-    """The settings in which two state dicts differ, in words.
+def explain_misfit(state, wanted):
+    """The settings in which a state dict and a network differ, in words.
 
     Args:
         state: dict of PyTorch's names to arrays, from a file.
-        expected: the same, of the network that it does not fit.
+        wanted: `Architecture` of the network that it does not fit.
 
     Returns:
         str, a sentence without its period.
     """
     try:
-        found, wanted = infer(state), infer(expected)
+        found = infer(state)
     except ValueError:
-        return "Compare `filters`, `residual_blocks`, `normalization`, `layers`, `dropout`, `padding` and `upsampling`"
+        return f"The network is {wanted}"
     if found.function != wanted.function:
         return f"`state` is of a {found.function}, the network is a {wanted.function}"
-    names = [name for name in found.settings if found.settings[name] != wanted.settings.get(name)]
+    names = [
+        name for name, value in found.settings.items() if _shown(name, value) != _shown(name, wanted.settings[name])
+    ]
     if not names:
         return f"`state` looks like the network, {wanted}"
     pairs = (f"{name}={found.settings[name]!r}, the network has {wanted.settings.get(name)!r}" for name in names)
     return f"`state` is of a network with {'; '.join(pairs)}"
+
+
+def _shown(name, value):
+    """What of a setting shows in names and shapes: whether there is dropout or a module of padding."""
+    return {"dropout": bool(value), "padding": value == "zero"}.get(name, value)

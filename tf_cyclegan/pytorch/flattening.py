@@ -10,7 +10,18 @@ NESTING = 16
 ITEMS = 20_000
 NAME_LENGTH = 512
 # Names under which training programs keep the weights beside other things, the surest first.
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "params_ema", "params", "weights", "module")
+_WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "network",
+    "net",
+    "params_ema",
+    "params",
+    "ema",
+    "weights",
+    "module",
+)
 _TRAINING = re.compile(r"optim|sched|scaler|rng|ema|loss|metric", re.IGNORECASE)
 # `DataParallel` and `torch.compile` put these before every name.
 PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
@@ -75,7 +86,9 @@ def _has_tensors(value):
 def _unwrapped(mapping):
     """The dict of the weights: of another it would be a guess which to take, so then the names say them all."""
     for _ in range(NESTING):
-        holding = [key for key, value in mapping.items() if _has_tensors(value) and not _TRAINING.search(str(key))]
+        with_tensors = [key for key, value in mapping.items() if _has_tensors(value)]
+        # Averaged weights are for training too, unless there are no others.
+        holding = [key for key in with_tensors if not _TRAINING.search(str(key))] or with_tensors
         known = [key for key in holding if key in _WRAPPERS]
         if len(holding) != 1 or not known:
             return mapping

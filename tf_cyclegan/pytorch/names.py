@@ -15,21 +15,33 @@ def torch_prefixes(network):
     Raises:
         ValueError: if `network` is none of `tf_cyclegan.networks`.
     """
-    named = {layer.name: layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)}
+    named = named_layers(network)
     for marker, positions in _FAMILIES.items():
         if marker in named:
-            _check_has_counterpart(network, named)
             return {named[name]: prefix for name, prefix in positions(named).items() if name in named}
     raise ValueError(f"`network` must be a network of tf_cyclegan.networks. Received: {network.name!r}")
 
 
-def _check_has_counterpart(network, named):
-    affine = any(isinstance(layer, InstanceNormalization) and layer.weights for layer in named.values())
-    # Zeros around the image are a layer here, unless TensorFlow adds them; a U-Net's fit evenly.
+def named_layers(network):
+    """All layers of a network that are no networks themselves, by name."""
+    return {layer.name: layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)}
+
+
+def pads_as_tensorflow(named):
+    """Whether strided convolutions are padded "same": elsewhere the zeros are a layer; a U-Net's fit evenly."""
     strided = next((name for name in ("down2", "patch1") if f"{name}_conv" in named), None)
-    same = strided and f"{strided}_pad" not in named and "up2_bridge" not in named
-    setting = "normalization='affine_instance'" if affine else "convolution_padding='same'"
-    if (affine or same) and "latent_mean" not in named:
+    return strided is not None and f"{strided}_pad" not in named and "up2_bridge" not in named
+
+
+def check_has_counterpart(network):
+    """Raises `ValueError` if PyTorch's implementations have no network that computes the same."""
+    named = named_layers(network)
+    setting = None
+    if any(isinstance(layer, InstanceNormalization) and layer.weights for layer in named.values()):
+        setting = "normalization='affine_instance'"
+    elif pads_as_tensorflow(named):
+        setting = "convolution_padding='same'"
+    if setting:
         raise ValueError(
             f"`network` must be one that PyTorch's implementations have. Received: {network.name!r} with {setting}"
         )

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_cyclegan import networks
 from tf_cyclegan.pytorch.architecture import canonical
+from tf_cyclegan.pytorch.inspection import architecture_of
 
 _SIZE = 64
 _LATENT_SCALE = 4
@@ -16,18 +17,17 @@ _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 _HALVES = ("enc.", "dec.")
 
 
-def largest_difference(network, state, function, settings, size=None, seed=0):
+def largest_difference(network, state, architecture=None, size=None, seed=0):
     """Runs a network and PyTorch's counterpart, made from the same weights, on the same random images.
 
     The images are uniform noise in [-1, 1]: a square one and, where the network takes any size, one that is wider than
     high. Decoders are asked with noise for a latent code.
 
     Args:
-        network: `keras.Model` made by `function` with `settings`, the weights of `state` loaded into it.
+        network: `keras.Model` made by one of `tf_cyclegan.networks`, the weights of `state` loaded into it.
         state: dict, PyTorch's names to arrays in PyTorch's layout, of any float dtype. Prefixes of wrappers, old
             running statistics of instance normalizations and UNIT 1.1's other half have no effect.
-        function: str, name of a builder of `tf_cyclegan.networks`.
-        settings: dict, its keyword arguments.
+        architecture: `Architecture` of PyTorch's network. Defaults to that of `network`.
         size: int, height of the images. Defaults to 64, or the least that the network's depth allows; a network of
             one size has that.
         seed: int, of the noise. Defaults to 0.
@@ -42,11 +42,13 @@ def largest_difference(network, state, function, settings, size=None, seed=0):
     Example:
         >>> generator = networks.resnet_generator(filters=4)
         >>> state = to_state_dict(generator)
-        >>> largest_difference(generator, state, "resnet_generator", {"filters": 4}) < 1e-4
+        >>> largest_difference(generator, state) < 1e-4
         True
     """
     if importlib.util.find_spec("torch") is None:
         return None
+    architecture = architecture or architecture_of(network)
+    function, settings = architecture.function, architecture.settings
     module = _loaded_module(function, settings, state)
     random = np.random.default_rng(seed)
     differences = []

@@ -3,13 +3,14 @@
 A state dict is a dict of NumPy arrays by PyTorch's names and in PyTorch's layout.
 """
 
+import re
+
 import keras
 import numpy as np
 
 from tf_cyclegan.layers import InstanceNormalization
-from tf_cyclegan.pytorch import architecture
-from tf_cyclegan.pytorch.architecture import canonical
-from tf_cyclegan.pytorch.names import torch_prefixes
+from tf_cyclegan.pytorch.architecture import canonical, explain_misfit
+from tf_cyclegan.pytorch.names import check_has_counterpart, named_layers, torch_prefixes
 from tf_cyclegan.pytorch.unit_names import is_of_other_half, parameter_names
 
 # Keras weight -> PyTorch's name of it.
@@ -21,8 +22,10 @@ _PARAMETERS = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-# PyTorch has no biases in the other convolutions when the normalization is not instance, nor in a pixel head.
-_ALWAYS_BIASED = ("patch1_conv", "pixel1_conv", "head_conv", "decoder_", "pyramid", "enhancer", "scale")
+# Convolutions that have a bias whatever the normalization; a pixel discriminator's head has it beside instance alone.
+_ALWAYS_BIASED = re.compile(
+    r"(patch1|pixel1|head|scale\d+_patch1|scale\d+_head|enhancer\d+_head)_conv/|decoder_|pyramid"
+)
 _PIXEL_HEAD = "net.5.bias"
 
 
@@ -40,10 +43,14 @@ def load_state_dict(network, state):
     Raises:
         ValueError: if a weight is missing, left over, or of another shape; it names the first. Nothing is loaded then.
     """
+    if not isinstance(state, dict):
+        raise ValueError(f"`state` must be a dict, as `read_checkpoint` gives it. Received: {type(state).__name__}")
     try:
         values = _fitted(network, canonical(state))
     except ValueError as error:
-        raise ValueError(f"{error}. {architecture.explain_misfit(state, to_state_dict(network))}") from None
+        from tf_cyclegan.pytorch.inspection import architecture_of
+
+        raise ValueError(f"{error}. {explain_misfit(state, architecture_of(network))}") from None
     for weight, value in values:
         weight.assign(value)
 
@@ -70,7 +77,12 @@ def check_fits(found, state):
 def _fitted(network, state):
     """Pairs of weights and their values."""
     prefixes = torch_prefixes(network)
-    values = [(weight, _value_of(weight, key, state)) for weight, key in _entries(prefixes)]
+    check_has_counterpart(network)
+    values = [(weight, _value_of(weight, key, state)) for weight, key in entries(prefixes)]
+    if _is_unnormalized(network):
+        for weight, key in entries(prefixes):
+            if _may_be_left_out(weight, key) and key in state:
+                _check_zero(state[key], f"{network.name!r} for `state` with {key!r}")
     _check_nothing_left(state, prefixes, _before_instance_normalization(network, prefixes))
     return values
 
@@ -79,8 +91,7 @@ def to_state_dict(network):
     """The weights of a network of `tf_cyclegan.networks` as PyTorch's implementation of it keeps them.
 
     Where PyTorch has a bias that an instance normalization removes, and the network here has none, it is 0. Batch
-    normalizations count no batches here: `num_batches_tracked` is 0. Without normalization PyTorch's CycleGAN and
-    pix2pix have no biases: those that are not 0 are written, and have no place there.
+    normalizations count no batches here: `num_batches_tracked` is 0.
 
     Args:
         network: `keras.Model` made by one of the functions of `tf_cyclegan.networks`. UNIT 1.1 keeps an encoder and a
@@ -90,33 +101,48 @@ def to_state_dict(network):
         Dict of PyTorch's names to arrays in PyTorch's layout, float32 unless the network computes in float64.
 
     Raises:
-        ValueError: if `network` is none of `tf_cyclegan.networks`.
+        ValueError: if `network` is none of `tf_cyclegan.networks`, or one that PyTorch does not have: padded as
+            TensorFlow pads, with an affine instance normalization, or with biases and no normalization.
 
     Example:
         >>> to_state_dict(resnet_generator(filters=4))["model.1.weight"].shape
         (4, 3, 7, 7)
     """
     prefixes = torch_prefixes(network)
-    names = {layer.name for layer in network._flatten_layers()}
-    unbiased = not any(name.endswith("_normalization") for name in names)
+    check_has_counterpart(network)
+    without_biases = _is_unnormalized(network)
     state = {}
-    for weight, key in _entries(prefixes):
+    for weight, key in entries(prefixes):
         value = weight.numpy()
-        if not (unbiased and _may_be_left_out(weight, key) and weight.name == "bias" and not value.any()):
+        if without_biases and _may_be_left_out(weight, key):
+            _check_zero(value, f"{network.name!r} with {weight.path!r} other than 0")
+        else:
             # Both convolutions have their two channel axes first in PyTorch and last, swapped, in Keras; no flip.
             state[key] = np.ascontiguousarray(value.transpose(3, 2, 0, 1)) if value.ndim == 4 else value
     for prefix, layer in _before_instance_normalization(network, prefixes).items():
         state.setdefault(f"{prefix}.bias", np.zeros(layer.filters, layer.variable_dtype))
     for key in [key for key in state if key.endswith(".running_mean")]:
         state[key.replace("running_mean", "num_batches_tracked")] = np.zeros((), "int64")
-    if "up1_resize" in names:  # of an implementation with another word for it
+    if "up1_resize" in named_layers(network):  # of an implementation with another word for it
         state = {key.replace(".conv_block.", ".block."): value for key, value in state.items()}
     return state
 
 
+def _is_unnormalized(network):
+    return not any(name.endswith("_normalization") for name in named_layers(network))
+
+
+def _check_zero(bias, received):
+    if bias.any():
+        raise ValueError(
+            "`network` must be one that PyTorch's implementations have: without normalization they have biases at "
+            f"their ends alone. Received: {received}"
+        )
+
+
 def _before_instance_normalization(network, prefixes):
     """Convolutions whose mean is subtracted right after them, and with it any bias, by PyTorch's names."""
-    normalizations = {layer.name for layer in network._flatten_layers() if isinstance(layer, InstanceNormalization)}
+    normalizations = {name for name, layer in named_layers(network).items() if isinstance(layer, InstanceNormalization)}
     return {
         prefix: layer
         for layer, prefix in prefixes.items()
@@ -124,7 +150,7 @@ def _before_instance_normalization(network, prefixes):
     }
 
 
-def _entries(prefixes):
+def entries(prefixes):
     """The weights of layers and PyTorch's names for them."""
     for layer, prefix in prefixes.items():
         names = _PARAMETERS | parameter_names(layer)
@@ -134,7 +160,7 @@ def _entries(prefixes):
 
 
 def _value_of(weight, key, state):
-    if key not in state and weight.name == "bias" and _may_be_left_out(weight, key):
+    if key not in state and _may_be_left_out(weight, key):
         return np.zeros(weight.shape, "float32")
     if key not in state:
         raise ValueError(f"`state` must have {key!r} for the weight {weight.path!r}. It begins {sorted(state)[:3]}")
@@ -149,12 +175,12 @@ def _value_of(weight, key, state):
 
 
 def _may_be_left_out(weight, key):
-    return key == _PIXEL_HEAD or not weight.path.startswith(_ALWAYS_BIASED)
+    return weight.name == "bias" and (key == _PIXEL_HEAD or not _ALWAYS_BIASED.match(weight.path))
 
 
 def _check_nothing_left(state, prefixes, unbiased):
     """What has no place here must be without effect: parts of a normalization without weights, or a removed bias."""
-    known = {key for _, key in _entries(prefixes)}
+    known = {key for _, key in entries(prefixes)}
     removed = {f"{prefix}.bias" for prefix in unbiased}
     statistics = (".running_mean", ".running_var", ".num_batches_tracked")
     for key in state:
