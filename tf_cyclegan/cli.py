@@ -9,7 +9,7 @@ import sys
 import tyro
 
 from tf_cyclegan.checks import with_flags
-from tf_cyclegan.commands import ConvertConfig, ExportConfig, ServeConfig, TranslateConfig
+from tf_cyclegan.commands import ConvertConfig, EvaluateConfig, ExportConfig, ServeConfig, TranslateConfig
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
 
@@ -20,6 +20,7 @@ Image-to-image translation in TensorFlow: CycleGAN, pix2pix, pix2pixHD and UNIT.
 commands:
   train       train a model on a data set, a folder or the bundled emoji
   translate   translate an image or a folder of images
+  evaluate    score a model, say how healthy it is, and write a report
   export      write models for TensorFlow Serving, TFLite or ONNX
   convert     weights of PyTorch's implementations to a model, and back
   serve       answer TensorFlow Serving's REST requests, with a page to try them
@@ -84,11 +85,21 @@ def _runner(command, settings, module, function):
         try:
             return work(config, print)
         except (ValueError, OSError) as error:
-            return _fail(with_flags(str(error), settings, **_positional(settings)))
+            return _fail(with_flags(str(error), settings, **{**_WORDS, **_positional(settings)}))
         except KeyboardInterrupt:
             return _fail("interrupted", code=130)
 
     return run
+
+
+# What errors name that is no setting of a command.
+_WORDS = {
+    "path": "the file",
+    "files": "the file",
+    "state": "the weights",
+    "network": "the network",
+    "image_shape": "--image-size",
+}
 
 
 def _positional(settings):
@@ -141,6 +152,7 @@ def _fail(message, code=2):
 _COMMANDS = {
     "train": _train,
     "translate": _runner("translate", TranslateConfig, "tf_cyclegan.translating", "run_translate"),
+    "evaluate": _runner("evaluate", EvaluateConfig, "tf_cyclegan.evaluating", "run_evaluate"),
     "export": _runner("export", ExportConfig, "tf_cyclegan.export", "run_export"),
     "convert": _runner("convert", ConvertConfig, "tf_cyclegan.converting", "run_convert"),
     "serve": _runner("serve", ServeConfig, "tf_cyclegan.serving.server", "run_serve"),

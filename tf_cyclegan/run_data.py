@@ -9,15 +9,16 @@ from tf_cyclegan.data import open_dataset
 from tf_cyclegan.models import MODELS
 
 
-def open_data(config, multiple, split="train", augment=True):
+def open_data(config, multiple, split="train", augment=True, cache=None):
     """A split of the data set of a resolved `TrainConfig`.
 
     Args:
         config: `TrainConfig`.
         multiple: int, what whole images are rounded to: the model's `size_multiple`.
         split: `"train"` or `"test"`. Defaults to `"train"`.
-        augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, are not
-            resized for a crop, and are not kept in memory. Defaults to True.
+        augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, and are not
+            resized for a crop. Defaults to True.
+        cache: where decoded images are kept. Defaults to the run's.
 
     Returns:
         `TranslationDataset`.
@@ -38,7 +39,7 @@ def open_data(config, multiple, split="train", augment=True):
         load_size=load_size,
         batch_size=config.batch_size if augment else 1,
         seed=config.seed,
-        cache=config.cache if augment else "none",
+        cache=cache or config.cache,
         data_a=config.data_a,
         data_b=config.data_b,
         test_share=config.test_share,

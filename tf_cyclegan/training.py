@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_cyclegan import callbacks, devices, recipe
 from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
+from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
@@ -39,11 +40,13 @@ def dry_run(config, report):
     Raises:
         SettingsError: if the settings do not make a model.
     """
-    with _settings_checked(config.model):
-        _, config = open_initial(config)
+    with _settings_checked(config):
+        initial, config = open_initial(config)
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
         model = new_model(config, policy)
+        if initial is not None:
+            begin_with(model, initial)
         model.to_last_stage()
         lines = [
             "settings",
@@ -62,7 +65,7 @@ def train(config, report):
     """Trains a model to the end of its epochs, from its newest checkpoint if there is one.
 
     The run folder gets `config.json`, `checkpoints/step_*.keras`, `samples/epoch_*.png`, `losses.csv` and `logs/` for
-    TensorBoard.
+    TensorBoard; where it is evaluated on the way, also `metrics.csv` and `checkpoints/best.keras`.
 
     Args:
         config: `TrainConfig`.
@@ -75,7 +78,7 @@ def train(config, report):
         SettingsError: if the settings or the data make no run.
         callbacks.TrainingDiverged: if a loss is no longer a number.
     """
-    with _settings_checked(config.model):
+    with _settings_checked(config):
         initial, config = open_initial(config, report)
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
@@ -98,9 +101,11 @@ def train(config, report):
 
 
 @contextlib.contextmanager
-def _settings_checked(model):
+def _settings_checked(config):
     # What has no flag of its own: that data must be pairs follows from the model.
-    others = {"name": "--dataset", "image_shape": "--image-size", "paired": f"--model={model}"}
+    others = {"name": "--dataset", "image_shape": "--image-size", "paired": f"--model={config.model}"}
+    if config.initial_model:
+        others |= dict.fromkeys(("path", "files", "state", "network"), "--initial-model")
     try:
         yield
     except ValueError as error:
@@ -254,6 +259,9 @@ def _fit(model, data, tools, report):
         return 130
     minutes = (time.monotonic() - started) / 60
     report(f"Trained to step {total:,} in {minutes:.1f} minutes: {path}. Samples are in {tools.folder / 'samples'}.")
+    if tools.evaluation is not None:
+        tools.evaluation.evaluate()
+    report("\n".join(closing_lines(tools.folder, tools.evaluation, tools.settings)))
     return 0
 
 
@@ -309,11 +317,18 @@ class _Tools:
         )
         self.checkpoints.set_model(model)
         self.interrupt = callbacks.Interrupt(report=self.progress.write)
+        self.settings = config.to_dict()
+        self.evaluation = new_evaluation(
+            model, config, data, save=self.checkpoints.save, log_dir=log_dir, report=self.progress.write
+        )
+        if self.evaluation is not None:
+            self.evaluation.set_model(model)
         self.callbacks = [
             self.interrupt,
             self.input_wait,
             callbacks.Health(images_a, images_b, names=data.names, report=self.progress.write),
             self.progress,
+            *([] if self.evaluation is None else [self.evaluation]),
             self.checkpoints,
             callbacks.SampleGrid(images_a, images_b, self.folder / "samples", log_dir=log_dir),
             keras.callbacks.CSVLogger(str(self.folder / "losses.csv"), append=True),

@@ -1,6 +1,7 @@
-"""Callbacks of `fit`: sample pictures, health, progress, checkpoints and stopping. Each can be used alone."""
+"""Callbacks of `fit`: sample pictures, scores, health, progress, checkpoints and stopping. Each can be used alone."""
 
 from tf_cyclegan.callbacks.checkpoints import Checkpoints, load_newest, newest_checkpoint
+from tf_cyclegan.callbacks.evaluation import Evaluation
 from tf_cyclegan.callbacks.health import Health, TrainingDiverged
 from tf_cyclegan.callbacks.input_wait import InputWait
 from tf_cyclegan.callbacks.interrupt import Interrupt
@@ -9,6 +10,7 @@ from tf_cyclegan.callbacks.samples import SampleGrid
 
 __all__ = [
     "Checkpoints",
+    "Evaluation",
     "Health",
     "InputWait",
     "Interrupt",

@@ -1,0 +1,81 @@
+"""The scores that there are: what each is called, which way is better, and by what rule it is made."""
+
+import dataclasses
+
+from tf_cyclegan.checks import check_choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A score.
+
+    Args:
+        label: str, its name for people.
+        better: `"lower"`, `"higher"`, or None where neither is.
+        rule: str, how it is made, in a sentence.
+        digits: int, digits behind the point, or None for four in all. Defaults to 3.
+    """
+
+    label: str
+    better: str | None
+    rule: str
+    digits: int | None = 3
+
+
+_UNITS = "in the units of [-1, 1]; times 127.5 it is in levels of 255"
+_FRECHET = "Distance between the normal distributions of features of real and translated images."
+_KERNEL = "Unbiased squared distance of features under a cubic kernel; the mean and deviation over random subsets."
+METRICS = {
+    "fid": Metric("FID", "lower", f"{_FRECHET} It falls with the number of images: compare at the same number.", 2),
+    "kid": Metric("KID", "lower", f"{_KERNEL} Its mean does not depend on the number of images.", 5),
+    "frechet": Metric("Fréchet distance", "lower", f"{_FRECHET} Not an FID: the features are others.", None),
+    "kernel": Metric("Kernel distance", "lower", f"{_KERNEL} Not a KID: the features are others.", None),
+    "l1": Metric("L1 to the right answer", "lower", f"Mean absolute difference, {_UNITS}."),
+    "psnr": Metric("PSNR", "higher", "Decibels, peak 2 on [-1, 1]; the mean over images that are not equal.", 2),
+    "ssim": Metric("SSIM", "higher", "Gaussian window of 11x11, sigma 1.5, on values in [0, 1]."),
+    "perceptual": Metric(
+        "Perceptual distance",
+        "lower",
+        "Difference of VGG19's features scaled to length 1. Not LPIPS, which is weighted.",
+    ),
+    "cycle": Metric("Cycle error", "lower", f"Mean absolute difference after a translation there and back, {_UNITS}."),
+    "identity": Metric(
+        "Identity distance", "lower", f"How much an image that is of the target domain already is changed, {_UNITS}."
+    ),
+    "change": Metric("Change of the input", None, f"Mean absolute difference of input and translation, {_UNITS}."),
+    "diversity": Metric(
+        "Difference between outputs", None, "Mean absolute difference of two images, at 64x64 pixels at most."
+    ),
+    "luminance": Metric(
+        "Luminance correlation",
+        None,
+        "Of the brightness of input and translation; below 0 light and dark are exchanged.",
+    ),
+}
+# Whose name depends on the network: a FID is Inception's alone.
+DISTANCES = {"fid": "frechet", "kid": "kernel", "frechet": "frechet", "kernel": "kernel"}
+OF_ANSWERS = ("l1", "psnr", "ssim", "perceptual")
+
+
+def number_text(value, metric):
+    """A value of a metric as text, empty for None."""
+    if value is None:
+        return ""
+    digits = METRICS[metric].digits
+    return f"{value:#.4g}".removesuffix(".") if digits is None else f"{value:.{digits}f}"
+
+
+def parse_metrics(text):
+    """The names of metrics from a text with commas between, or None for all.
+
+    Raises:
+        ValueError: if there is another name, or none.
+    """
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    if not names:
+        raise ValueError(f"`metrics` must name at least one of {', '.join(METRICS)}. Received: metrics={text!r}")
+    for name in names:
+        check_choice("metrics", name, METRICS)
+    return names

@@ -1,0 +1,243 @@
+"""What looks healthy, what does not and what to change, in plain words, from scores and the log of the training."""
+
+import dataclasses
+import math
+
+from tf_cyclegan.callbacks.health import COLLAPSED, CURES, INVERTED, UNCHANGED_MEAN, discriminator_has_won
+from tf_cyclegan.evaluating.catalog import METRICS
+
+MANY_IMAGES = 2048  # below, the covariance of Inception's features is not of full rank and an FID biased upward
+CLOSE = 0.9  # error relative to a trivial answer's: above, little has been learned
+LEARNED = 0.75  # ... and below, much
+HIDDEN = 0.35  # cycle error relative to the error of the translation
+EARLY = 0.75  # step of the best score relative to the last step
+MUCH_WORSE = 1.05  # the last score relative to the best
+IDENTITY = 0.2  # on [-1, 1]: 25 levels of 255
+LAST_EPOCHS = 3  # whose mean losses are looked at
+
+PROBLEM, CAUTION, GOOD = "problem", "caution", "good"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something that a user should know of a model.
+
+    Args:
+        level: `"problem"`, `"caution"` or `"good"`.
+        text: str, what was found, with its numbers.
+        advice: str, what to change; empty for nothing.
+        direction: str, or None where it is of the whole run.
+    """
+
+    level: str
+    text: str
+    advice: str = ""
+    direction: str | None = None
+
+
+def diagnose(result=None, losses=(), metrics=(), best=None, settings=None):
+    """Looks at an evaluation and at the training before it.
+
+    Args:
+        result: dict of `evaluate_model`, or None without one. Defaults to None.
+        losses: rows of `losses.csv`, dicts of names to floats. Defaults to none.
+        metrics: rows of `metrics.csv`, dicts with `step` and scores. Defaults to none.
+        best: dict of `best.json`, or None. Defaults to None.
+        settings: dict of the run's settings, as `gan_mode` and `lambda_adversarial`. Defaults to None.
+
+    Returns:
+        List of `Finding`, problems first.
+
+    Example:
+        >>> diagnose()
+        []
+    """
+    settings = settings or {}
+    findings = [*_of_losses(losses, settings), *_of_progress(metrics, best)]
+    for direction, found in (result or {"directions": {}})["directions"].items():
+        paired = settings.get("model") in ("pix2pix", "pix2pixhd")
+        findings += [
+            dataclasses.replace(finding, direction=direction) for finding in _of_scores(found["scores"], paired)
+        ]
+    if result is not None:
+        findings += _of_numbers(result)
+    order = (PROBLEM, CAUTION, GOOD)
+    return sorted(findings, key=lambda finding: order.index(finding.level))
+
+
+# ---- the training ----
+
+
+def _of_losses(losses, settings):
+    """What the losses of the last epochs say."""
+    recent = list(losses)[-LAST_EPOCHS:]
+    if not recent:
+        return
+    names = [name for name in recent[-1] if name != "epoch"]
+    broken = sorted(name for name in names if not math.isfinite(recent[-1][name]))
+    if broken:
+        yield Finding(PROBLEM, f"The losses {', '.join(broken)} are NaN or infinite", "Lower the learning rate.")
+    else:
+        yield from _of_adversaries(recent, settings)
+
+
+def _of_adversaries(recent, settings):
+    """Whether a discriminator has won, as `callbacks.Health` judges it."""
+    scales = settings.get("scales") or 1
+    weight = (settings.get("lambda_adversarial") or 1.0) * scales
+    balanced = []
+    for direction in ("ab", "ba"):
+        discriminator = _mean_loss(recent, "discriminator", direction[1])
+        adversarial = _mean_loss(recent, "adversarial", direction)
+        if discriminator is None or adversarial is None:
+            continue
+        pair = discriminator / scales, adversarial / weight
+        if discriminator_has_won(*pair, settings.get("gan_mode")):
+            yield Finding(
+                PROBLEM,
+                f"The discriminator of domain {direction[1].upper()} has won: its loss is {pair[0]:.3g} and the "
+                f"generator's {pair[1]:.3g}",
+                CURES["won"],
+                direction,
+            )
+        else:
+            balanced.append(direction[1].upper())
+    if balanced:
+        where = f"domain {balanced[0]}" if len(balanced) == 1 else "either domain"
+        yield Finding(GOOD, f"In the last epochs neither side has won in {where}")
+
+
+def _mean_loss(rows, kind, suffix):
+    """Mean over the rows of the loss of `kind`, None where there is none."""
+    name = f"{kind}_{suffix}"
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _of_progress(metrics, best):
+    """Whether the best score lies far before the last."""
+    rows = [row for row in metrics if row.get("step") is not None]
+    if not best or len(rows) < 3:
+        return
+    last = rows[-1]
+    now = score_of(last, best["score"])
+    if now is None:
+        return
+    ratio = now / best["value"] if best["better"] == "lower" and best["value"] > 0 else None
+    ratio = best["value"] / now if best["better"] == "higher" and now > 0 else ratio
+    text = (
+        f"{best['score']} was best at step {best['step']:,} ({best['value']:.4g}); at the last, {int(last['step']):,}, "
+        f"it is {now:.4g}"
+    )
+    if best["step"] < EARLY * last["step"] and ratio is not None and ratio > MUCH_WORSE:
+        advice = "Take checkpoints/best.keras, and train fewer epochs or with more images."
+        yield Finding(CAUTION, text, advice)
+    elif best["step"] == last["step"]:
+        yield Finding(GOOD, f"{best['score']} is best at the last step, {best['step']:,} ({best['value']:.4g})")
+    elif best["step"] >= EARLY * last["step"]:
+        yield Finding(GOOD, f"{text}: it did not get worse with time")
+
+
+# ---- the images ----
+
+
+def _of_scores(scores, paired):
+    yield from _of_answers(scores)
+    if "diversity" in scores:
+        yield from _of_diversity(scores["diversity"])
+    if paired:
+        return  # the data say how much is to change, and what becomes of light and dark
+    if "change" in scores:
+        yield from _of_change(scores["change"])
+    if "luminance" in scores:
+        correlation = scores["luminance"]["value"]
+        if correlation < INVERTED:
+            yield Finding(
+                PROBLEM, f"Colors are inverted: brightness correlates by {correlation:.2f}", CURES["inverted"]
+            )
+    if "identity" in scores and scores["identity"]["value"] > IDENTITY:
+        yield Finding(
+            CAUTION,
+            f"Images that are of the target domain already are changed by {scores['identity']['value']:.3f}",
+            "If the tint of translations drifts, raise `lambda_identity`.",
+        )
+
+
+def _of_answers(scores):
+    """The error beside those of answers that nobody has to learn."""
+    found = scores.get("l1")
+    trivial = {name: found[name] for name in ("of_input", "of_mean") if name in found} if found else {}
+    if not trivial:
+        return
+    words = {"of_input": "of the input itself", "of_mean": "of the mean training image"}
+    name = min(trivial, key=trivial.get)
+    ratio = found["value"] / max(trivial[name], 1e-12)
+    text = f"The error is {found['value']:.3f}, that {words[name]} {trivial[name]:.3f}"
+    if ratio >= 1:
+        yield Finding(
+            PROBLEM,
+            f"{text}: worse than an answer nobody has to learn",
+            "Train longer; if it does not fall from epoch to epoch, check that the domains of training and test match.",
+        )
+    elif ratio > CLOSE:
+        yield Finding(CAUTION, f"{text}: little has been learned", "Train longer, or with more filters.")
+    else:
+        level = GOOD if ratio <= LEARNED else CAUTION
+        yield Finding(level, f"{text}: {1 - ratio:.0%} less", "" if level == GOOD else "Train longer.")
+    if ratio >= CLOSE:
+        yield from _of_way_back(found, scores.get("cycle"))
+
+
+def _of_way_back(found, cycle):
+    """A right way back from a wrong translation: steganography."""
+    if cycle and cycle["value"] < HIDDEN * found["value"]:
+        yield Finding(
+            PROBLEM,
+            f"The way back is right ({cycle['value']:.3f}) though the translation is not ({found['value']:.3f}): what "
+            "leads back is hidden in it",
+            "Lower `lambda_cycle`, or strengthen the discriminators, so that a translation must look right.",
+        )
+
+
+def _of_diversity(record):
+    references = [record[name] for name in ("inputs", "targets") if record[name] is not None]
+    if record["value"] is None or not references:
+        return
+    beside = " and ".join(
+        f"{record[name]:.3f} between {words}"
+        for name, words in (("inputs", "inputs"), ("targets", "real images"))
+        if record[name] is not None
+    )
+    text = f"two differ by {record['value']:.3f} ({beside})"
+    if record["value"] < COLLAPSED * min(references):
+        yield Finding(PROBLEM, f"One output for everything: {text}", CURES["collapsed"])
+    elif record["value"] >= 0.5 * min(references):
+        yield Finding(GOOD, f"Outputs differ from one another: {text}")
+
+
+def _of_change(record):
+    if record["value"] / 2 < UNCHANGED_MEAN and record["share_of_large_changes"] < 0.01:
+        yield Finding(PROBLEM, f"Outputs equal their inputs: the change is {record['value']:.3f}", CURES["unchanged"])
+
+
+def _of_numbers(result):
+    """What the figures themselves are worth."""
+    records = [record for found in result["directions"].values() for record in found["scores"].items()]
+    counts = [min(record["real"], record["translated"]) for name, record in records if name in ("fid", "frechet")]
+    if counts and min(counts) < MANY_IMAGES:
+        least, kernel = min(counts), "KID" if any(name == "fid" for name, _ in records) else "kernel distance"
+        yield Finding(
+            CAUTION,
+            f"{METRICS['fid' if kernel == 'KID' else 'frechet'].label} of {least:,} images is biased upward (it takes "
+            f"{MANY_IMAGES:,})",
+            f"Compare it only with figures of the same numbers of images, or take the {kernel}.",
+        )
+    images = min(result["data"]["images"].values())
+    if images < 30:
+        yield Finding(CAUTION, f"{images} images are few: another choice of them gives other figures", "Take more.")
+
+
+def score_of(row, name):
+    """The score of a row by its name; for one without a direction the mean over the directions, or None."""
+    values = [row[key] for key in (name, f"{name}_ab", f"{name}_ba") if row.get(key) is not None]
+    return sum(values) / len(values) if values else None

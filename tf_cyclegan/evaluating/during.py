@@ -1,0 +1,131 @@
+"""Evaluation while a model is trained: what is scored, how often, and what is said of it at the end."""
+
+from tf_cyclegan import callbacks
+from tf_cyclegan.checks import check_choice
+from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
+from tf_cyclegan.evaluating.diagnostics import diagnose, score_of
+from tf_cyclegan.evaluating.examples import has_answers
+from tf_cyclegan.evaluating.instruments import open_instruments
+from tf_cyclegan.evaluating.logs import read_best, read_rows
+from tf_cyclegan.evaluating.scores import Evaluator, flat_scores
+from tf_cyclegan.evaluating.tables import finding_lines, in_flags
+from tf_cyclegan.metrics.features import INCEPTION
+from tf_cyclegan.run_data import open_data
+
+# Where the right answers are known an error means something and needs no further network.
+EVERY = 5
+_LAST_WORDS = ("problem", "caution")
+
+
+class Scorer:
+    """Scores a model on the test split of its data: the callable of `callbacks.Evaluation`.
+
+    Args:
+        model: `TranslationModel`.
+        config: resolved `TrainConfig`.
+
+    Attributes:
+        result: dict of the last `Evaluator.evaluate()`, or None.
+        best_by: str, the score that chooses the best checkpoint, or None.
+
+    Raises:
+        ValueError: if there is no test split, the features cannot be had, or there is no score `best_by`.
+    """
+
+    def __init__(self, model, config):
+        data = open_data(config, model.size_multiple, "test", augment=False).load()
+        features = config.evaluate_features or (INCEPTION if _needs_features(config, has_answers(data)) else None)
+        names = [name for name in METRICS if name not in DISTANCES and name != "perceptual"]
+        instruments = open_instruments([*(["fid", "kid"] if features else []), *names], features, required=False)
+        if reasons := {instruments.left_out[name] for name in DISTANCES if name in instruments.left_out}:
+            raise ValueError(f"{reasons.pop()}; or take another `best_by`, as cycle")
+        seed = config.seed % 2**32  # NumPy takes no negative one
+        self._evaluator = Evaluator(model, data, instruments, count=config.evaluate_count, seed=seed)
+        self.result = None
+        self.best_by = config.best_by or self._usual()
+        if self.best_by is not None:
+            check_choice("best_by", self.best_by, self._available())
+
+    def __call__(self, model):
+        """The scores of the model as it is now, `{"l1_ab": ...}`."""
+        self.result = self._evaluator.evaluate()
+        return flat_scores(self.result)
+
+    def _usual(self):
+        available = self._available()
+        return next((name for name in ("kid", "kernel", "l1") if name in available), None)
+
+    def _available(self):
+        """The scores of which less or more is better, each with and without the direction."""
+        names = []
+        for direction in self._evaluator.directions:
+            for name in self._evaluator.metrics(direction):
+                names += [name, f"{name}_{direction}"] if METRICS[name].better else []
+        return list(dict.fromkeys(names))
+
+
+def new_evaluation(model, config, train_data, **settings):
+    """The callback of a run, or None where nothing is to be evaluated.
+
+    Args:
+        model: `TranslationModel`.
+        config: resolved `TrainConfig`.
+        train_data: `TranslationDataset` of the training.
+        **settings: further ones of `callbacks.Evaluation`, with its `report`.
+
+    Returns:
+        `callbacks.Evaluation` whose `score` is a `Scorer`, or None.
+
+    Raises:
+        ValueError: if an evaluation was asked for and cannot be had.
+    """
+    if config.evaluate_every == 0:
+        return None
+    asked = any(value is not None for value in (config.evaluate_every, config.evaluate_features, config.best_by))
+    if not asked and not (train_data.paired or config.is_emoji):
+        return None
+    try:
+        scorer = Scorer(model, config)
+    except ValueError as error:
+        if asked:
+            raise ValueError(str(error).replace("`features`", "`evaluate_features`")) from error
+        settings["report"](f"Not evaluated during training: {error}")
+        return None
+    return callbacks.Evaluation(
+        scorer,
+        config.output_dir,
+        every=config.evaluate_every or EVERY,
+        best_by=scorer.best_by,
+        steps_per_epoch=train_data.steps_per_epoch,
+        **settings,
+    )
+
+
+def closing_lines(folder, evaluation=None, settings=None):
+    """What is said of a run at its end: the last and the best apart, and what does not look healthy.
+
+    Args:
+        folder: run folder.
+        evaluation: optional `callbacks.Evaluation` of the run. Defaults to None.
+        settings: optional dict, as in `diagnose`. Defaults to None.
+
+    Returns:
+        List of lines of text.
+    """
+    rows, best = read_rows(folder / "metrics.csv"), read_best(folder)
+    lines = []
+    if evaluation is not None and rows and best:
+        now = score_of(rows[-1], best["score"])
+        lines.append(
+            f"Last: {best['score']} {now:.4g} at step {int(rows[-1]['step']):,}. Best: {best['value']:.4g} at step "
+            f"{best['step']:,}, kept as {folder / 'checkpoints' / 'best.keras'}."
+        )
+    result = evaluation.score.result if evaluation is not None else None
+    findings = diagnose(result, read_rows(folder / "losses.csv"), rows if evaluation else (), best, settings)
+    lines += finding_lines([finding for finding in in_flags(findings) if finding.level in _LAST_WORDS])
+    return [*lines, f"Scores, diagnostics and pictures: tf-cyclegan evaluate {folder}"]
+
+
+def _needs_features(config, answers):
+    """Whether the best is chosen by a distance, which is also the only measure where no answer is known."""
+    return (config.best_by or ("l1" if answers else "kid")).split("_")[0] in DISTANCES

@@ -1,0 +1,124 @@
+"""The images of a data set one after the other, each once, and a model as functions of one image."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_cyclegan import images
+from tf_cyclegan.data.bundled import STYLES
+
+SMALL_SIDE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """What a data set has at one place; where answers are known, both images belong together.
+
+    Args:
+        index: int, the place.
+        images: dict of the domains' letters to float32 arrays `(height, width, channels)` in [-1, 1], without a domain
+            that is shorter.
+        names: dict of the domains' letters to the names of the files.
+    """
+
+    index: int
+    images: dict
+    names: dict
+
+
+def has_answers(data):
+    """Whether image i of A and image i of B show the same: pairs, and the bundled test drawings."""
+    return bool(data.paired or (data.name in STYLES and data.split == "test"))
+
+
+def counts_of(data, count=None):
+    """How many images of A and B `examples` gives, by the domains' letters."""
+    return {letter: min(total, count or total) for letter, total in zip("ab", data.counts, strict=True)}
+
+
+def examples(data, count=None):
+    """Goes through a data set once; one image of each domain is in memory at a time.
+
+    Args:
+        data: `TranslationDataset`.
+        count: optional int, at most so many images of each domain, spread over all. Defaults to all.
+
+    Yields:
+        `Example`.
+    """
+    places = {
+        letter: {i * total // wanted for i in range(wanted)}
+        for (letter, wanted), total in zip(counts_of(data, count).items(), data.counts, strict=True)
+    }
+    last = max(map(max, places.values()))
+    for index, pair in enumerate(data.epoch().unbatch().take(last + 1)):
+        here = [letter for letter in "ab" if index in places[letter]]
+        if here:
+            pixels, names = (dict(zip("ab", both, strict=True)) for both in (pair, _names(data, index)))
+            yield Example(index, {x: pixels[x].numpy() for x in here}, {x: names[x] for x in here})
+
+
+def _names(data, index):
+    """The names of the files at a place; not cheap where an order has to be drawn."""
+    step, place = divmod(index, data.batch_size)
+    return [names[place] for names in data.names(step)]
+
+
+def mean_images(data):
+    """The mean image of each domain, by its letter: what answers best without looking at the input.
+
+    Args:
+        data: `TranslationDataset` of images of one size.
+
+    Returns:
+        Dict of letters to float64 arrays `(height, width, channels)`, or an empty one where sizes differ.
+    """
+    if data.image_size == (None, None):
+        return {}
+    sums = {}
+    for index, pair in enumerate(data.epoch().unbatch()):
+        for letter, count, image in zip("ab", data.counts, pair, strict=True):
+            if index < count:  # a smaller domain begins anew
+                sums[letter] = sums.get(letter, 0) + image.numpy().astype(np.float64)
+    return {letter: sums[letter] / count for letter, count in zip("ab", data.counts, strict=True)}
+
+
+class Translations:
+    """A model as a function of one image, traced once for all sizes.
+
+    Args:
+        model: `TranslationModel`.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self._functions = {direction: self._function(direction) for direction in model.directions}
+
+    def __call__(self, image, direction):
+        """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size."""
+        return np.asarray(self._functions[direction](image[None]), np.float32)[0]
+
+    def channels(self, domain):
+        """Channels of the images of a domain, `"a"` or `"b"`, as far as a generator tells."""
+        for direction in self.model.directions:
+            network = self.model.generator(direction)
+            if domain in direction:
+                return (network.input_shape if direction[0] == domain else network.output_shape)[-1]
+        return None
+
+    def _function(self, direction):
+        image = tf.TensorSpec((1, None, None, self.model.generator(direction).input_shape[-1]), tf.float32)
+        return tf.function(lambda images: self.model.translate(images, direction), input_signature=[image])
+
+
+def small(image, side=SMALL_SIDE):
+    """An image at `side` x `side` pixels at most, float32: what many of can be kept in memory.
+
+    Args:
+        image: float array `(height, width, channels)` in [-1, 1].
+        side: int. Defaults to 64.
+    """
+    height, width = (min(side, length) for length in image.shape[:2])
+    levels = np.clip((np.asarray(image, np.float32) + 1) * 127.5, 0, 255)
+    return images.to_float(images.resize(levels, (height, width)))

@@ -1,0 +1,103 @@
+"""The networks that scores need, loaded once; what cannot be had is left out with a line that says how to get it."""
+
+import dataclasses
+
+from tf_cyclegan.checks import check_choice
+from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
+from tf_cyclegan.metrics import feature_extractor
+from tf_cyclegan.metrics.features import INCEPTION
+from tf_cyclegan.metrics.inception import WeightsUnavailable
+from tf_cyclegan.networks import vgg
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruments:
+    """What an evaluation measures, and with which networks.
+
+    Args:
+        metrics: tuple of names of `METRICS`.
+        asked: bool, whether they were asked for by name: one that cannot be had is then an error.
+        extractor: optional `metrics.FeatureExtractor`, for distances.
+        perceptual_network: optional callable, see `metrics.perceptual_distance`.
+        left_out: dict of metric to the reason why it cannot be had.
+    """
+
+    metrics: tuple
+    asked: bool = False
+    extractor: object = None
+    perceptual_network: object = None
+    left_out: dict = dataclasses.field(default_factory=dict)
+
+
+def open_instruments(
+    metrics=None, features=INCEPTION, resize="legacy_pytorch", perceptual_weights="imagenet", required=None
+):
+    """Loads the networks that metrics need.
+
+    Args:
+        metrics: names of `METRICS`, or None for all that can be had. Defaults to None.
+        features: as in `metrics.feature_extractor`, of the distances. Defaults to `"inception"`.
+        resize: as in `metrics.feature_extractor`. Defaults to `"legacy_pytorch"`.
+        perceptual_weights: as `weights` in `networks.vgg.vgg19_features`. Defaults to `"imagenet"`.
+        required: bool, whether a metric that cannot be had is an error. Defaults to whether `metrics` are given.
+
+    Returns:
+        `Instruments`.
+
+    Raises:
+        ValueError: if a metric is unknown, a file cannot be read, or a metric that is required cannot be had.
+
+    Example:
+        >>> open_instruments(["l1", "ssim"]).metrics
+        ('l1', 'ssim')
+    """
+    asked = metrics is not None if required is None else required
+    for name in metrics or ():
+        check_choice("metrics", name, METRICS)
+    wanted = tuple(METRICS) if metrics is None else tuple(metrics)
+    extractor, wanted, left_out = _extractor(wanted, asked, features, resize)
+    network = None
+    if "perceptual" in wanted:
+        network, reason = _perceptual_network(perceptual_weights, asked)
+        left_out |= {"perceptual": reason} if reason else {}
+    return Instruments(tuple(name for name in wanted if name not in left_out), asked, extractor, network, left_out)
+
+
+def _extractor(wanted, asked, features, resize):
+    """The extractor, the metrics by the names that its distances have, and what is left out."""
+    distances = [name for name in wanted if name in DISTANCES]
+    if not distances:
+        return None, wanted, {}
+    others = tuple(name for name in wanted if name not in DISTANCES)
+    try:
+        extractor = feature_extractor(features, resize=resize)
+    except WeightsUnavailable as error:
+        reason = f"{error}, as `features`".replace("`weights` of Inception", "Inception's weights")
+        if asked:
+            raise ValueError(f"`metrics` {', '.join(distances)} cannot be had: {reason}") from error
+        return None, others, {"fid": reason, "kid": reason}
+    return extractor, (*_named(distances, extractor, asked), *others), {}
+
+
+def _named(distances, extractor, asked):
+    """The distances by their names: `fid` is refused for other networks, `frechet` with Inception is a `fid`."""
+    own = {"frechet": "fid", "kernel": "kid"} if extractor.name == INCEPTION else {}
+    for name in distances:
+        if asked and not own and name in ("fid", "kid"):
+            raise ValueError(
+                f"`metrics` {name} is of Inception's features alone; with others it is {DISTANCES[name]}. "
+                f"Received: {name} with {extractor.name}"
+            )
+    kinds = dict.fromkeys(DISTANCES[name] for name in distances)
+    return tuple(own.get(kind, kind) for kind in kinds)
+
+
+def _perceptual_network(weights, asked):
+    try:
+        return vgg.vgg19_features(weights, dtype="float32"), None
+    except vgg.WeightsUnavailable as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        text = f"VGG19's weights could not be downloaded ({reason}). Give a file of Keras's as `perceptual_weights`"
+        if asked:
+            raise ValueError(f"`metrics` perceptual cannot be had: {text}") from error
+        return None, text

@@ -1,0 +1,108 @@
+"""Scores as lines for a terminal and as cells for the report."""
+
+import dataclasses
+
+from tf_cyclegan.checks import with_flags
+from tf_cyclegan.config import TrainConfig
+from tf_cyclegan.evaluating.catalog import METRICS, number_text
+
+TITLES = {"ab": "A to B", "ba": "B to A"}
+BASELINES = {"of_input": "the input itself", "of_mean": "the mean training image"}
+_REFERENCES = {"inputs": "two inputs", "targets": "two real images"}
+_ARROWS = {"lower": "lower is better", "higher": "higher is better"}
+
+
+def score_rows(result):
+    """All scores of a result, a row for each metric and for what it is compared with.
+
+    Args:
+        result: dict of `evaluate_model`.
+
+    Returns:
+        List of `(metric, label, note, cells, is_main)`: `cells` has for each direction two texts, the value and its
+        deviation, `""` where there is none; `note` says which way is better.
+    """
+    found = [scores["scores"] for scores in result["directions"].values()]
+    rows = []
+    for metric, kind in METRICS.items():
+        records = [scores.get(metric) for scores in found]
+        if any(records):
+            label = next(record.get("name", kind.label) for record in records if record)
+            cells = [_value(record, metric) for record in records]
+            rows.append((metric, label, _ARROWS.get(kind.better, ""), cells, True))
+            beside = [record | record.get("published", {}) if record else {} for record in records]
+            labels = {name: name for record in records if record for name in record.get("published", {})}
+            for name, words in (BASELINES | _REFERENCES | labels).items():
+                if any(record.get(name) is not None for record in beside):
+                    cells = [(number_text(record.get(name), metric), "") for record in beside]
+                    rows.append((metric, words, "", cells, False))
+    return rows
+
+
+def counts_text(record):
+    """The numbers of images behind a record, and what else it depends on."""
+    if "features" in record:
+        text = f"{record['translated']:,} translated, {record['real']:,} real; {record['features']}, "
+        text += f"resized by {record['resize']}"
+        return text + (f"; {record['subsets']} subsets of {record['subset_size']}" if "subsets" in record else "")
+    text = f"{record['images']:,} images"
+    return text + (f", {record['without']:,} without" if record.get("without") else "")
+
+
+def described(result):
+    """The data of a result in a line."""
+    data = result["data"]
+    height, width = data["image_size"]
+    size = "of differing sizes" if height is None else f"of {height}x{width} pixels"
+    counts = [
+        f"{number:,}" + (f" of {data['of'][letter]:,}" if number < data["of"][letter] else "") + f" in {letter.upper()}"
+        for letter, number in data["images"].items()
+    ]
+    return f"{data['name']} ({data['split']}): {', '.join(counts)}, {size}"
+
+
+def text_table(result):
+    """The scores as lines of text."""
+    titles = [TITLES[direction] for direction in result["directions"]]
+    rows = [
+        (label if main else f"  {label}", note, [" ".join(cell).rstrip() for cell in cells])
+        for _, label, note, cells, main in score_rows(result)
+    ]
+    wide = max([len(label) for label, _, _ in rows] + [8])
+    column = max([len(cell) for _, _, cells in rows for cell in cells] + [10]) + 2
+    lines = ["".join([" " * wide, *(title.rjust(column) for title in titles)])]
+    for label, note, cells in rows:
+        line = "".join([label.ljust(wide), *(cell.rjust(column) for cell in cells)])
+        lines.append(f"{line}  {note}".rstrip())
+    return lines
+
+
+def finding_lines(findings):
+    """Diagnostics as lines of text."""
+    signs = {"problem": "!!", "caution": " !", "good": "ok"}
+    lines = []
+    for finding in findings:
+        where = f"{TITLES[finding.direction]}: " if finding.direction else ""
+        lines.append(f"{signs[finding.level]} {where}{finding.text}. {finding.advice}".rstrip())
+    return lines
+
+
+def in_flags(findings):
+    """Diagnostics that call settings by their flags."""
+    return [dataclasses.replace(finding, advice=with_flags(finding.advice, TrainConfig)) for finding in findings]
+
+
+def left_out_by_reason(result):
+    """Dict of each reason for which scores were left out to the labels of those scores."""
+    reasons = {}
+    for name, reason in result["left_out"].items():
+        reasons.setdefault(reason, []).append(METRICS[name].label)
+    return {reason: ", ".join(labels) for reason, labels in reasons.items()}
+
+
+def _value(record, metric):
+    """The value of a record and its deviation, as texts."""
+    if not record:
+        return "", ""
+    deviation = number_text(record.get("deviation"), metric)
+    return number_text(record["value"], metric), f"± {deviation}" if deviation else ""
