@@ -113,6 +113,19 @@ def test_a_file_needs_to_be_told_its_data(run, tmp_path, capfd):
     assert evaluation(tmp_path / "model-evaluation")["data"]["image_size"] == [32, 32]
 
 
+def test_pairs_in_folders_have_right_answers(run, tmp_path, capfd):
+    for domain, seed in (("A", 1), ("B", 2)):
+        for split in ("train", "test"):
+            folder = tmp_path / "pairs" / f"{split}{domain}"
+            folder.mkdir(parents=True)
+            for index, image in enumerate(random_images(3, 32, seed=seed)):
+                images.save_png(folder / f"{index}.png", images.to_uint8(image))
+    flags = [str(run), f"--dataset={tmp_path / 'pairs'}", "--image-size=32", "--metrics=l1"]
+    assert main(["evaluate", *flags]) == 2
+    assert main(["evaluate", *flags, "--paired"]) == 0
+    assert evaluation(run / "evaluation")["directions"]["ab"]["scores"]["l1"]["images"] == 3
+
+
 def test_other_data_than_the_run_s(run, tmp_path, capfd):
     for name in ("testA", "testB", "trainA", "trainB"):
         (tmp_path / "photos" / name).mkdir(parents=True)

@@ -112,6 +112,9 @@ class EvaluateConfig:
     """Size of the images: one side or HEIGHTxWIDTH."""
     split: Literal["test", "train"] = "test"
     """Images that the model has not seen, or those that it was trained on."""
+    paired: bool = False
+    """The files are pairs by their names: the right answers are known, also of a model that learned without them. Emoji
+    and models of pairs need no flag."""
     checkpoint: Literal["newest", "best"] = "newest"
     """Of a run folder: its newest checkpoint, or the best that --evaluate-every of train kept."""
     direction: Annotated[
@@ -122,7 +125,8 @@ class EvaluateConfig:
         str | None, tyro.conf.arg(help_behavior_hint="(default: all that can be had)", metavar="NAME,...")
     ] = None
     """Scores with commas between: fid, kid, l1, psnr, ssim, perceptual, cycle, identity, change, diversity, luminance;
-    frechet and kernel with the --features of a file."""
+    frechet and kernel with the --features of a file; pixel_accuracy, class_accuracy, class_iou with a --segmenter or
+    --palette."""
     features: Annotated[str, tyro.conf.arg(metavar="inception|FILE")] = "inception"
     """Network of the distances: inception, which is downloaded once (95 MB), its file, torchvision's MobileNetV2 or a
     .keras network. Only Inception's distances are called FID and KID."""
@@ -130,6 +134,14 @@ class EvaluateConfig:
     """How images come to that network's size: as pytorch-fid, or as clean-fid."""
     perceptual_weights: Annotated[str, tyro.conf.arg(metavar="imagenet|FILE")] = "imagenet"
     """VGG19 of the perceptual distance: imagenet for Keras's download, or its file."""
+    segmenter: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: none)", metavar="FILE")] = None
+    """A .keras network from images to scores of classes: what it sees in translations from label maps is compared with
+    those. Its figures compare only with what it sees in the real photos."""
+    segmenter_range: Annotated[tuple[float, float], tyro.conf.arg(metavar="LOW HIGH")] = (-1, 1)
+    """What that network takes for black and white."""
+    palette: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="(default: none)", metavar="FILE")] = None
+    """Text file with the colors of color-coded label maps, a line R G B or id R G B for each class; id 255 is of pixels
+    that do not count. With pairs, translations to label maps are compared by these colors."""
     count: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: all)", metavar="INT")] = None
     """At most so many images of each domain, spread over the split."""
     seed: int = 0

@@ -9,7 +9,7 @@ from tf_cyclegan.data import open_dataset
 from tf_cyclegan.models import MODELS
 
 
-def open_data(config, multiple, split="train", augment=True, cache=None):
+def open_data(config, multiple, split="train", augment=True, cache=None, paired=False):
     """A split of the data set of a resolved `TrainConfig`.
 
     Args:
@@ -19,6 +19,7 @@ def open_data(config, multiple, split="train", augment=True, cache=None):
         augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, and are not
             resized for a crop. Defaults to True.
         cache: where decoded images are kept. Defaults to the run's.
+        paired: bool, whether the data must be pairs, also where the model learns without. Defaults to False.
 
     Returns:
         `TranslationDataset`.
@@ -33,7 +34,7 @@ def open_data(config, multiple, split="train", augment=True, cache=None):
     return open_dataset(
         config.dataset,
         split=split,
-        paired=MODELS[config.model].paired,
+        paired=paired or MODELS[config.model].paired,
         multiple=multiple,
         image_size=image_size,
         load_size=load_size,

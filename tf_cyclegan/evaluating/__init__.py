@@ -12,6 +12,8 @@ _PUBLIC = {
     "evaluate_model": "scores",
     "flat_scores": "scores",
     "open_instruments": "instruments",
+    "open_segmenter": "segmenters",
+    "read_palette": "palettes",
     "report_page": "report",
     "run_evaluate": "command",
 }

@@ -24,6 +24,10 @@ class Metric:
 
 _UNITS = "in the units of [-1, 1]; times 127.5 it is in levels of 255"
 _FRECHET = "Distance between the normal distributions of features of real and translated images."
+_LABELS = (
+    "Classes are those that a segmenter sees in what is translated from labels, or the palette's nearest colors in "
+    "what is translated to labels; the pixels of all images are counted together"
+)
 _KERNEL = "Unbiased squared distance of features under a cubic kernel; the mean and deviation over random subsets."
 METRICS = {
     "fid": Metric("FID", "lower", f"{_FRECHET} It falls with the number of images: compare at the same number.", 2),
@@ -37,6 +41,13 @@ METRICS = {
         "Perceptual distance",
         "lower",
         "Difference of VGG19's features scaled to length 1. Not LPIPS, which is weighted.",
+    ),
+    "pixel_accuracy": Metric("Pixel accuracy", "higher", f"Share of pixels whose class is right. {_LABELS}."),
+    "class_accuracy": Metric(
+        "Class accuracy", "higher", f"Share of a class's pixels that are found, the mean over classes. {_LABELS}."
+    ),
+    "class_iou": Metric(
+        "Class IoU", "higher", f"Intersection over union of a class, the mean over classes. {_LABELS}."
     ),
     "cycle": Metric("Cycle error", "lower", f"Mean absolute difference after a translation there and back, {_UNITS}."),
     "identity": Metric(
@@ -55,6 +66,7 @@ METRICS = {
 # Whose name depends on the network: a FID is Inception's alone.
 DISTANCES = {"fid": "frechet", "kid": "kernel", "frechet": "frechet", "kernel": "kernel"}
 OF_ANSWERS = ("l1", "psnr", "ssim", "perceptual")
+OF_LABELS = ("pixel_accuracy", "class_accuracy", "class_iou")
 
 
 def number_text(value, metric):

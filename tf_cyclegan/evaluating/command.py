@@ -16,10 +16,18 @@ from tf_cyclegan.evaluating.diagnostics import diagnose
 from tf_cyclegan.evaluating.examples import mean_images
 from tf_cyclegan.evaluating.gallery import Gallery
 from tf_cyclegan.evaluating.instruments import open_instruments
+from tf_cyclegan.evaluating.label_scores import NOTE
 from tf_cyclegan.evaluating.logs import finite, read_best, read_rows
 from tf_cyclegan.evaluating.report import report_page
 from tf_cyclegan.evaluating.scores import Evaluator
-from tf_cyclegan.evaluating.tables import described, finding_lines, in_flags, left_out_by_reason, text_table
+from tf_cyclegan.evaluating.tables import (
+    described,
+    finding_lines,
+    in_flags,
+    left_out_by_reason,
+    segmenter_used,
+    text_table,
+)
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import open_data, read_config
@@ -47,7 +55,7 @@ def run_evaluate(config, report):
     folder = run_folder(config.model)
     model, source = _load(config, report)
     settings = _settings(config, folder, model)
-    data = open_data(settings, model.size_multiple, config.split, augment=False, cache="none").load()
+    data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
     evaluator = Evaluator(model, data, instruments, _directions(config, model), config.count, config.seed)
     report(f"Evaluating {described({'data': evaluator.describe()})}.")
     gallery = Gallery(model, evaluator.counts(), seed=config.seed)
@@ -82,7 +90,8 @@ def _instruments(config):
     check_integer("seed", config.seed, 0)
     if config.count is not None:
         check_integer("count", config.count, 2)
-    return open_instruments(metrics, config.features, config.resize, config.perceptual_weights)
+    of_labels = {name: getattr(config, name) for name in ("segmenter", "segmenter_range", "palette")}
+    return open_instruments(metrics, config.features, config.resize, config.perceptual_weights, **of_labels)
 
 
 def _load(config, report):
@@ -128,6 +137,9 @@ def _settings_without_run(given, model):
         "channels": channels,
         "channels_b": getattr(model, "channels_b", channels),
     }
+    if model.takes_ids:
+        of_maps = ("label_classes", "instance_edges", "instance_features")
+        known |= {name: getattr(model, name) for name in of_maps}
     height, width, _ = getattr(model, "image_shape", (None, None, 3))
     if height and width:
         known["image_size"] = f"{height}x{width}"
@@ -147,6 +159,11 @@ def _baselines(evaluator, settings, model):
     if not evaluator.answers or not any("l1" in evaluator.metrics(direction) for direction in evaluator.directions):
         return {}
     return mean_images(open_data(settings, model.size_multiple, "train", augment=False, cache="none").load())
+
+
+def _are_pairs(config, settings):
+    # Emoji belong together by their names, and their test split holds no others.
+    return config.paired and not settings.is_emoji
 
 
 # ---- what is said of it ----
@@ -201,6 +218,7 @@ def _report(report, result, findings, best, output, config):
     model = result["model"]
     step = f" at step {model['step']:,}" if model["step"] else ""
     lines = [f"{model['type']}{step}, {model['checkpoint']}", *text_table(result)]
+    lines += [NOTE] if segmenter_used(result) else []
     lines += [f"Left out: {labels}: {reason}." for reason, labels in left_out_by_reason(result).items()]
     lines += finding_lines(findings)
     if best and config.checkpoint != BEST and best["step"] != model["step"]:

@@ -3,7 +3,9 @@
 import dataclasses
 
 from tf_cyclegan.checks import check_choice
-from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
+from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS, OF_LABELS
+from tf_cyclegan.evaluating.palettes import read_palette
+from tf_cyclegan.evaluating.segmenters import open_segmenter
 from tf_cyclegan.metrics import feature_extractor
 from tf_cyclegan.metrics.features import INCEPTION
 from tf_cyclegan.metrics.inception import WeightsUnavailable
@@ -20,6 +22,8 @@ class Instruments:
         extractor: optional `metrics.FeatureExtractor`, for distances.
         perceptual_network: optional callable, see `metrics.perceptual_distance`.
         left_out: dict of metric to the reason why it cannot be had.
+        segmenter: optional `segmenters.Segmenter`, which sees classes in what is translated from labels.
+        palette: optional `palettes.Palette`, of color-coded label maps.
     """
 
     metrics: tuple
@@ -27,10 +31,19 @@ class Instruments:
     extractor: object = None
     perceptual_network: object = None
     left_out: dict = dataclasses.field(default_factory=dict)
+    segmenter: object = None
+    palette: object = None
 
 
 def open_instruments(
-    metrics=None, features=INCEPTION, resize="legacy_pytorch", perceptual_weights="imagenet", required=None
+    metrics=None,
+    features=INCEPTION,
+    resize="legacy_pytorch",
+    perceptual_weights="imagenet",
+    required=None,
+    segmenter=None,
+    segmenter_range=(-1, 1),
+    palette=None,
 ):
     """Loads the networks that metrics need.
 
@@ -40,6 +53,9 @@ def open_instruments(
         resize: as in `metrics.feature_extractor`. Defaults to `"legacy_pytorch"`.
         perceptual_weights: as `weights` in `networks.vgg.vgg19_features`. Defaults to `"imagenet"`.
         required: bool, whether a metric that cannot be had is an error. Defaults to whether `metrics` are given.
+        segmenter, segmenter_range: as in `segmenters.open_segmenter`, of the scores by label maps. Default to None and
+            `(-1, 1)`.
+        palette: file of the colors of label maps, as in `palettes.read_palette`. Defaults to None.
 
     Returns:
         `Instruments`.
@@ -55,12 +71,17 @@ def open_instruments(
     for name in metrics or ():
         check_choice("metrics", name, METRICS)
     wanted = tuple(METRICS) if metrics is None else tuple(metrics)
+    of_labels = {}
+    if set(OF_LABELS) & set(wanted):
+        of_labels["segmenter"] = open_segmenter(segmenter, segmenter_range) if segmenter else None
+        of_labels["palette"] = read_palette(palette) if palette else None
     extractor, wanted, left_out = _extractor(wanted, asked, features, resize)
     network = None
     if "perceptual" in wanted:
         network, reason = _perceptual_network(perceptual_weights, asked)
         left_out |= {"perceptual": reason} if reason else {}
-    return Instruments(tuple(name for name in wanted if name not in left_out), asked, extractor, network, left_out)
+    names = tuple(name for name in wanted if name not in left_out)
+    return Instruments(names, asked, extractor, network, left_out, **of_labels)
 
 
 def _extractor(wanted, asked, features, resize):

@@ -11,8 +11,18 @@ from PIL import Image
 
 from tf_cyclegan.evaluating.catalog import METRICS, number_text
 from tf_cyclegan.evaluating.charts import legend, line_chart
+from tf_cyclegan.evaluating.label_scores import NOTE
 from tf_cyclegan.evaluating.published import SOURCE
-from tf_cyclegan.evaluating.tables import BASELINES, TITLES, counts_text, described, left_out_by_reason, score_rows
+from tf_cyclegan.evaluating.tables import (
+    BASELINES,
+    TITLES,
+    class_cells,
+    counts_text,
+    described,
+    left_out_by_reason,
+    score_rows,
+    segmenter_used,
+)
 
 _QUALITY = 82
 # Of each group the first that there is.
@@ -114,7 +124,25 @@ def _scores(result):
         name = f'{_escaped(label)}<span class="muted"> {_escaped(note)}</span>' if note else _escaped(label)
         rows.append(f'<tr class="{"main" if main else "beside"}"><th>{name}</th>{numbers}</tr>')
     table = f"<table class='scores'><thead><tr><th></th>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return _section("Scores", f"{table}{_rules(result)}")
+    tables = "".join(_classes(direction, result) for direction in result["directions"])
+    note = f'<p class="muted">{_escaped(NOTE)}</p>' if segmenter_used(result) else ""
+    return _section("Scores", f"{table}{note}{tables}{_rules(result)}")
+
+
+def _classes(direction, result):
+    """Accuracy and IoU of each class, with those of the real photos beside them."""
+    classes = result["directions"][direction].get("classes")
+    if not classes:
+        return ""
+    pixels = max(1, sum(row["pixels"] for row in classes))
+    rows = []
+    for row in classes:
+        (number, _), *cells = class_cells(row, pixels)
+        numbers = "".join(f"<td>{value} <small>{beside}</small></td>" for value, beside in cells)
+        rows.append(f"<tr><th>{number}</th>{numbers}</tr>")
+    heads = "".join(f"<th>{head}</th>" for head in ("Class", "Pixels", "Accuracy", "IoU"))
+    table = f"<table class='classes'><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f"<details><summary>By class, {TITLES[direction]}</summary>{table}</details>"
 
 
 def _rules(result):
@@ -131,7 +159,8 @@ def _rules(result):
             items.append(f"<dt>{_escaped(label)}</dt><dd>{_escaped(kind.rule)} {_escaped(counts)}.</dd>")
     data = result["data"]
     reference = (
-        f"Real images are those of {data['name']}, split {data['split']}; outputs are rounded to 8 bits for distances."
+        f"Real images are those of {data['name']}, split {data['split']}; "
+        "outputs are rounded to 8 bits for distances and classes."
     )
     if any(label.startswith("published") for _, label, *_ in score_rows(result)):
         reference += f" {SOURCE}"

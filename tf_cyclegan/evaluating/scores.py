@@ -4,9 +4,11 @@ import numpy as np
 
 from tf_cyclegan.checks import check_integer
 from tf_cyclegan.evaluating import measures
-from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS, OF_ANSWERS
+from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS, OF_ANSWERS, OF_LABELS
 from tf_cyclegan.evaluating.examples import Translations, counts_of, examples, has_answers
 from tf_cyclegan.evaluating.instruments import open_instruments
+from tf_cyclegan.evaluating.label_maps import find_labels, label_hindrances
+from tf_cyclegan.evaluating.label_scores import LabelScores
 from tf_cyclegan.evaluating.published import published_fids
 from tf_cyclegan.metrics import mean_absolute_difference, perceptual_distance, psnr, ssim
 
@@ -22,7 +24,8 @@ def evaluate_model(model, data, instruments=None, directions=None, count=None, s
 
     Where the right answer is known (pairs, and the bundled test drawings) these are L1, PSNR, SSIM and the perceptual
     distance, beside the errors of two answers that nobody has to learn; without, the distances between sets of images;
-    and for models of two directions the errors of cycle and identity.
+    and for models of two directions the errors of cycle and identity. Where one domain has label maps, how far
+    translations keep to them.
 
     Args:
         model: `TranslationModel`.
@@ -38,7 +41,7 @@ def evaluate_model(model, data, instruments=None, directions=None, count=None, s
     Returns:
         Dict as JSON knows it: `data`, `left_out` (metric to reason) and `directions`, each with `scores` (metric to a
         dict with `value`, the numbers of images and what else it depends on), `names` and `per_image` (metric to a
-        number an image, None where it has none), `ranked_by`.
+        number an image, None where it has none), `ranked_by`, and with scores by label maps `classes`, a row for each.
 
     Raises:
         ValueError: if a setting is out of its range, or a metric that was asked for cannot be had.
@@ -70,6 +73,7 @@ class Evaluator:
         self.model, self.data, self.instruments, self.count, self.seed = model, data, instruments, count, seed
         self.translations = Translations(model)
         self.answers = has_answers(data)
+        self.labels = self._find_labels()
         self._metrics = {direction: self._available(direction) for direction in self.directions}
 
     def evaluate(self, means=None, gallery=None):
@@ -78,14 +82,12 @@ class Evaluator:
         for example in examples(self.data, self.count):
             for part in parts.values():
                 part.add(example)
+        results = {direction: part.result() for direction, part in parts.items()}
         left_out = dict(self.instruments.left_out)
-        for _, missing in self._metrics.values():
-            left_out |= missing
-        return {
-            "data": self.describe(),
-            "left_out": left_out,
-            "directions": {direction: part.result() for direction, part in parts.items()},
-        }
+        for direction, (names, missing) in self._metrics.items():
+            empty = [name for name in names if name in OF_LABELS and name not in results[direction]["scores"]]
+            left_out |= missing | dict.fromkeys(empty, "no pixel of the label maps is of a class")
+        return {"data": self.describe(), "left_out": left_out, "directions": results}
 
     def metrics(self, direction):
         """The metrics that a direction is measured by."""
@@ -109,12 +111,23 @@ class Evaluator:
 
     def _available(self, direction):
         """The metrics that can be had, and why not the others; those asked for by name are an error."""
-        reasons = {name: self._hindrance(name, direction) for name in self.instruments.metrics}
+        names = self.instruments.metrics
+        if self.labels is None and not self.instruments.asked:
+            names = [name for name in names if name not in OF_LABELS]  # most data have no label maps to speak of
+        reasons = {name: self._hindrance(name, direction) for name in names}
         missing = {name: reason for name, reason in reasons.items() if reason}
         if missing and self.instruments.asked:
             name, reason = next(iter(missing.items()))
             raise ValueError(f"`metrics` {name} cannot be had here: {reason}. Received: {self.data.name}")
         return tuple(name for name in reasons if not reasons[name]), missing
+
+    def _find_labels(self):
+        """How the label maps are read, or None where there are none or no score needs them."""
+        instruments = self.instruments
+        if not set(OF_LABELS) & set(instruments.metrics):
+            return None
+        channels = {letter: self.translations.channels(letter) for letter in "ab"}
+        return find_labels(self.model, self.data, channels, instruments.palette, instruments.segmenter)
 
     def _hindrance(self, metric, direction):
         """Why a metric cannot be had, or None."""
@@ -137,6 +150,9 @@ class Evaluator:
             "luminance": [("the input holds numbers of classes, not brightness", of_ids)],
             "diversity": [],
             **dict.fromkeys(DISTANCES, [channels, few]),
+            **dict.fromkeys(
+                OF_LABELS, label_hindrances(self.labels, self.instruments.segmenter, direction, self.answers)
+            ),
         }
         return next((reason for reason, found in hindrances[metric] if found), None)
 
@@ -149,7 +165,8 @@ class _Direction:
         self.metrics = evaluator.metrics(direction)
         counts = evaluator.counts()
         source, target = direction
-        self._values = {name: measures.PerImage() for name in self.metrics if name not in DISTANCES}
+        of_sets = (*DISTANCES, *OF_LABELS)
+        self._values = {name: measures.PerImage() for name in self.metrics if name not in of_sets}
         self._values |= {"change": measures.Change()} if "change" in self._values else {}
         self._baselines = {"of_input": measures.PerImage(), "of_mean": measures.PerImage()}
         self._mean = means.get(target)
@@ -157,6 +174,8 @@ class _Direction:
         distances = [name for name in self.metrics if name in DISTANCES]
         extractor = evaluator.instruments.extractor
         self._distances = measures.Distances(extractor, distances, evaluator.seed) if distances else None
+        of_labels = set(OF_LABELS) & set(self.metrics)
+        self._labels = LabelScores(evaluator.labels, direction, evaluator.instruments.segmenter) if of_labels else None
         self._names = []
         self.ranked_by = next((name for name in _RANKS if name in self._values), None)
 
@@ -182,8 +201,13 @@ class _Direction:
         if records.get("l1"):
             baselines = {name: value.record() for name, value in self._baselines.items()}
             records["l1"] |= {name: found["value"] for name, found in baselines.items() if found}
+        classes = {}
+        if self._labels is not None:
+            records |= {name: record for name, record in self._labels.records().items() if name in self.metrics}
+            classes["classes"] = self._labels.classes()
         return {
             "scores": {name: records[name] for name in METRICS if records.get(name)},
+            **classes,
             "ranked_by": self.ranked_by,
             "names": self._names,
             "per_image": {name: value.values for name, value in self._values.items() if self._is_per_image(name)},
@@ -211,6 +235,8 @@ class _Direction:
             self._values["change"].add_pair(image, output)
         if "luminance" in self.metrics:
             self._values["luminance"].add(measures.luminance_of(image, output))
+        if self._labels is not None:
+            self._labels.add(image, output, answer)
         back = self._add_back(image, output)
         if answer is not None:
             self._compare(image, output, answer)

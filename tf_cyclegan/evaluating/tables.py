@@ -8,7 +8,11 @@ from tf_cyclegan.evaluating.catalog import METRICS, number_text
 
 TITLES = {"ab": "A to B", "ba": "B to A"}
 BASELINES = {"of_input": "the input itself", "of_mean": "the mean training image"}
-_REFERENCES = {"inputs": "two inputs", "targets": "two real images"}
+_REFERENCES = {
+    "inputs": "two inputs",
+    "targets": "two real images",
+    "ceiling": "what the segmenter sees in real photos",
+}
 _ARROWS = {"lower": "lower is better", "higher": "higher is better"}
 
 
@@ -45,6 +49,9 @@ def counts_text(record):
         text = f"{record['translated']:,} translated, {record['real']:,} real; {record['features']}, "
         text += f"resized by {record['resize']}"
         return text + (f"; {record['subsets']} subsets of {record['subset_size']}" if "subsets" in record else "")
+    if "labels" in record:
+        text = f"{record['images']:,} images, {record['pixels']:,} pixels of {record['classes']:,} classes, "
+        return f"{text}{record['labels']}" + (f"; segmenter {record['segmenter']}" if "segmenter" in record else "")
     text = f"{record['images']:,} images"
     return text + (f", {record['without']:,} without" if record.get("without") else "")
 
@@ -90,6 +97,29 @@ def finding_lines(findings):
 def in_flags(findings):
     """Diagnostics that call settings by their flags."""
     return [dataclasses.replace(finding, advice=with_flags(finding.advice, TrainConfig)) for finding in findings]
+
+
+def segmenter_used(result):
+    """Whether a score is of what a segmenter sees."""
+    scores = [record for found in result["directions"].values() for record in found["scores"].values()]
+    return any("segmenter" in record for record in scores)
+
+
+def class_cells(row, pixels):
+    """The row of a class as texts: its number, share of the pixels, accuracy and IoU, each with its ceiling.
+
+    Args:
+        row: dict of `LabelScores.classes()`.
+        pixels: int, those of all classes.
+
+    Returns:
+        List of pairs of texts, a value and what stands beside it, `""` for nothing.
+    """
+    cells = [(str(row["class"]), ""), (f"{row['pixels'] / pixels:.1%}", "")]
+    for name in ("accuracy", "iou"):
+        value, ceiling = (number_text(row.get(key), f"class_{name}") for key in (name, f"{name}_ceiling"))
+        cells.append((value or "–", f"of {ceiling}" if ceiling else ""))
+    return cells
 
 
 def left_out_by_reason(result):

@@ -1,0 +1,126 @@
+"""Where the label maps of an evaluation are, and whether what is to be measured by them can be."""
+
+import dataclasses
+
+import numpy as np
+
+from tf_cyclegan.evaluating.palettes import IGNORED, Palette
+from tf_cyclegan.networks.instance_maps import to_ids
+
+# Pictures of label maps differ from their colors by JPEG and resizing; photos by several times as much.
+_FARTHEST = 16  # levels of 255
+_LOOKED_AT = 4  # images
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelMaps:
+    """How the label maps of a domain are read.
+
+    Args:
+        domain: `"a"` or `"b"`.
+        classes: int, number of classes.
+        palette: optional `Palette`; without one, the first channel has ids. Defaults to None.
+    """
+
+    domain: str
+    classes: int
+    palette: Palette | None = None
+
+    def labels(self, image):
+        """The class of each pixel of a label map, 255 for what is none: int array `(height, width)`."""
+        ids = self.palette.labels(image) if self.palette else to_ids(image[..., 0]).numpy()
+        return np.where((ids >= 0) & (ids < self.classes), ids, IGNORED)
+
+    def describe(self):
+        """What is taken for labels, in a few words."""
+        how = f"colors of {self.palette.name}" if self.palette else "ids"
+        return f"{how} in domain {self.domain.upper()}"
+
+
+def find_labels(model, data, channels, palette=None, segmenter=None):
+    """Finds the label maps: the ids that a model takes, or the domain whose colors are those of a palette.
+
+    Args:
+        model: `TranslationModel`.
+        data: `TranslationDataset`.
+        channels: dict of the domains' letters to the channels of their images.
+        palette: optional `Palette`. Defaults to None.
+        segmenter: optional `Segmenter`. Defaults to None.
+
+    Returns:
+        `LabelMaps`, or None where neither is.
+
+    Raises:
+        ValueError: if no domain has the palette's colors, or the segmenter does not fit.
+    """
+    if model.takes_ids and palette is not None:
+        raise ValueError(
+            f"`palette` is of color-coded label maps, and this model takes ids. Received: palette {palette.name}"
+        )
+    if model.takes_ids:
+        labels = LabelMaps("a", model.label_classes)
+    else:
+        labels = LabelMaps(_colored_domain(data, channels, palette), palette.classes, palette) if palette else None
+    if segmenter is not None:
+        _check_segmenter(segmenter, labels, data, channels)
+    return labels
+
+
+def label_hindrances(labels, segmenter, direction, answers):
+    """Why label maps cannot be compared in a direction: pairs of a reason and whether it holds.
+
+    Args:
+        labels: `LabelMaps` or None.
+        segmenter: `Segmenter` or None.
+        direction: str.
+        answers: bool, whether the right answers are known.
+    """
+    source, target = (labels is not None and labels.domain == letter for letter in direction)
+    unpaired = "a translation to labels is compared with the right one, and the data are not pairs"
+    return [
+        ("there are no label maps, neither ids that the model takes nor colors by a `palette`", labels is None),
+        ("what is translated from labels takes a `segmenter` that sees classes in it", source and segmenter is None),
+        (unpaired, target and not answers),
+    ]
+
+
+def _colored_domain(data, channels, palette):
+    """The domain whose first images are nearest to a palette."""
+    distances = {letter: [] for letter, count in channels.items() if count == 3}
+    for pair in data.epoch().unbatch().take(_LOOKED_AT):
+        for letter in distances:
+            distances[letter].append(palette.distance(pair["ab".index(letter)].numpy()))
+    medians = {letter: float(np.median(found)) for letter, found in distances.items()}
+    nearest = min(medians, key=medians.get, default=None)
+    if nearest is None or medians[nearest] > _FARTHEST:
+        received = ", ".join(f"{distance:.0f} in {letter.upper()}" for letter, distance in medians.items())
+        raise ValueError(
+            f"`palette` must have the colors of label maps in the data, to about {_FARTHEST} levels. Received: "
+            f"{palette.name}, whose distance is {received or 'of colors and the data are gray'}"
+        )
+    return nearest
+
+
+def _check_segmenter(segmenter, labels, data, channels):
+    if labels is None:
+        raise ValueError(
+            "`segmenter` needs label maps, ids that the model takes or colors by a `palette`. "
+            f"Received: no label maps in {data.name}"
+        )
+    if segmenter.classes != labels.classes:
+        raise ValueError(
+            f"`segmenter` must tell the {labels.classes} classes of the label maps ({labels.describe()}). "
+            f"Received: {segmenter.name} of {segmenter.classes} classes"
+        )
+    photos = channels["ba"["ab".index(labels.domain)]]
+    if segmenter.channels != photos:
+        raise ValueError(
+            f"`segmenter` must take images of {photos} channels, as the translations are. "
+            f"Received: {segmenter.name} for {segmenter.channels}"
+        )
+    if any(side not in (None, given) for side, given in zip(segmenter.image_size, data.image_size, strict=True)):
+        size, given = ("x".join(map(str, sides)) for sides in (segmenter.image_size, data.image_size))
+        raise ValueError(
+            f"`segmenter` must take images of the data's size; `image_size` sets that. Received: {segmenter.name} for "
+            f"{size} and images of {given} (height x width)"
+        )
