@@ -33,6 +33,11 @@ def check_weight(name, value, pair=False):
         raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")
 
 
+def one_line(error):
+    """The words of an error, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def with_flags(message, settings, **flags):
     """Calls the arguments that an error names in backticks by the flags of a command line.
 

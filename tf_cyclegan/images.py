@@ -7,6 +7,7 @@ import struct
 import numpy as np
 from PIL import Image, ImageOps
 
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.files import write_whole
 
 # What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
@@ -255,7 +256,7 @@ def _unreadable(file, name, error, kind="image"):
     if isinstance(error, Image.UnidentifiedImageError):
         reason = f"not an image of a known kind ({', '.join(FORMATS)} or npy)"
     else:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
     return ValueError(f"Cannot read the {kind} {name}: {reason}")
 
 

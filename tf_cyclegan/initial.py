@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from tf_cyclegan.callbacks import newest_checkpoint
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing.assembly import generator_type
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch.inspection import architecture_of
@@ -161,7 +162,7 @@ def _copy(network, trained):
     try:
         network.set_weights(trained.get_weights())
     except (ValueError, AttributeError) as error:
-        reason = " ".join(str(error).split())
         raise ValueError(
-            f"`initial_model` must have the networks of the run's settings. Received: another {network.name}. {reason}"
+            f"`initial_model` must have the networks of the run's settings. Received: another {network.name}. "
+            f"{one_line(error)}"
         ) from error

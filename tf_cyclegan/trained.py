@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from tf_cyclegan import callbacks
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.models import TranslationModel
 
@@ -85,8 +86,3 @@ def read_model(reader, path, name="model"):
         raise
     except Exception as error:
         raise ValueError(f"`{name}` cannot be read: {one_line(error)}. Received: {name}={str(path)!r}") from error
-
-
-def one_line(error):
-    """The words of an error, or its kind where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

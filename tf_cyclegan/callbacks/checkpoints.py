@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tf_cyclegan.callbacks.health import TrainingDiverged
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.files import sync
 
 _NAME = re.compile(r"step_(\d+)\.keras")
@@ -171,7 +172,7 @@ def load_newest(directory, loader=keras.models.load_model):
         except MemoryError:
             raise
         except Exception as error:  # a damaged file fails in any of the readers' ways
-            skipped.append((path, " ".join(str(error).split()) or type(error).__name__))
+            skipped.append((path, one_line(error)))
     if skipped:
         reasons = "\n".join(f"  {path}: {reason}" for path, reason in skipped)
         raise ValueError(f"No checkpoint in `directory` can be read. Received: directory={directory}\n{reasons}")

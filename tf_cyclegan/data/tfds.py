@@ -5,6 +5,8 @@ import pathlib
 import shutil
 import tempfile
 
+from tf_cyclegan.checks import one_line
+
 ADDRESS = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 NAMES = tuple(
     f"cycle_gan/{name}"
@@ -128,7 +130,7 @@ def _clean(created):
 
 def _advice(builder, mirror, error):
     short = builder.builder_config.name
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = one_line(error)[:300]
     return (
         f"The data set cycle_gan/{short} could not be downloaded from {mirror or ADDRESS}: {reason}. Download "
         f"{ADDRESS}/{short}.zip (or the same file from elsewhere) by hand, unpack it and give the unpacked folder as "

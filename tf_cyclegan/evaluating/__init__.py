@@ -1,9 +1,9 @@
 """How good a trained model is: scores, diagnostics in plain words, and a report. Nothing is imported before it is asked
 for."""
 
-import importlib
+from tf_cyclegan.lazy import exports
 
-_PUBLIC = {
+_MODULES = {
     "Evaluator": "scores",
     "Gallery": "gallery",
     "Instruments": "instruments",
@@ -17,14 +17,4 @@ _PUBLIC = {
     "report_page": "report",
     "run_evaluate": "command",
 }
-__all__ = list(_PUBLIC)
-
-
-def __getattr__(name):
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = exports(__name__, _MODULES)

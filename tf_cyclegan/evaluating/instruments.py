@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.checks import check_choice, one_line
 from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS, OF_LABELS
 from tf_cyclegan.evaluating.palettes import read_palette
 from tf_cyclegan.evaluating.segmenters import open_segmenter
@@ -117,7 +117,7 @@ def _perceptual_network(weights, asked):
     try:
         return vgg.vgg19_features(weights, dtype="float32"), None
     except vgg.WeightsUnavailable as error:
-        reason = " ".join(str(error.__cause__ or error).split())
+        reason = one_line(error.__cause__ or error)
         text = f"VGG19's weights could not be downloaded ({reason}). Give a file of Keras's as `perceptual_weights`"
         if asked:
             raise ValueError(f"`metrics` perceptual cannot be had: {text}") from error

@@ -1,8 +1,8 @@
 """How good a translation model is, in numbers. Nothing is imported before it is asked for."""
 
-import importlib
+from tf_cyclegan.lazy import exports
 
-_PUBLIC = {
+_MODULES = {
     "FID": "fid",
     "FeatureExtractor": "features",
     "FrechetDistance": "fid",
@@ -29,14 +29,4 @@ _PUBLIC = {
     "psnr": "paired",
     "ssim": "paired",
 }
-__all__ = list(_PUBLIC)
-
-
-def __getattr__(name):
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = exports(__name__, _MODULES)

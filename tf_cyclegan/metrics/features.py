@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan import images as image_files
-from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.checks import check_choice, check_integer, one_line
 from tf_cyclegan.metrics import inception, mobilenet_v2
 from tf_cyclegan.metrics.resizing import RESIZE_RULES, inception_scale, resize_image
 from tf_cyclegan.pytorch import read_checkpoint
@@ -203,8 +203,9 @@ def _load_keras(path):
     except MemoryError:
         raise
     except Exception as error:  # a damaged file fails in any of Keras's ways
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"`features` cannot be read: {reason}. Received: features={os.fspath(path)!r}") from error
+        raise ValueError(
+            f"`features` cannot be read: {one_line(error)}. Received: features={os.fspath(path)!r}"
+        ) from error
 
 
 def _scale_to(value_range):

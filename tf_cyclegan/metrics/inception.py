@@ -10,6 +10,7 @@ import hashlib
 import keras
 from keras import layers
 
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.metrics.torch_weights import load_classifier
 from tf_cyclegan.pytorch import read_checkpoint
 
@@ -39,7 +40,7 @@ def inception_weights():
         path = keras.utils.get_file(WEIGHTS_FILE, WEIGHTS_URL, cache_subdir="models")
     except Exception as error:  # whatever a network, a proxy or a full disk raises
         raise WeightsUnavailable(
-            f"`weights` of Inception could not be downloaded ({_one_line(error)}). Fetch {WEIGHTS_URL} elsewhere and "
+            f"`weights` of Inception could not be downloaded ({one_line(error)}). Fetch {WEIGHTS_URL} elsewhere and "
             "give the file's path instead of inception"
         ) from error
     with open(path, "rb") as file:
@@ -195,7 +196,3 @@ def _maximum(x, name):
 
 def _joined(branches, name):
     return layers.Concatenate(dtype="float32", name=name)(branches)
-
-
-def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.metrics.inputs import float_batch, float_pair
 
 _WINDOW = 11  # pixels
@@ -114,7 +115,7 @@ def _vgg19():
     try:
         return vgg.vgg19_features(dtype="float32")
     except vgg.WeightsUnavailable as error:
-        reason = " ".join(str(error.__cause__).split())
+        reason = one_line(error.__cause__)
         raise vgg.WeightsUnavailable(
             "`network` must be given where Keras's VGG19 cannot be downloaded, as `vgg19_features(weights=FILE)`. "
             f"Received: None ({reason})"

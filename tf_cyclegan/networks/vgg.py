@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.networks.blocks import Blocks
 
 # Convolutions of each block, up to the last one that features are taken from.
@@ -107,7 +108,7 @@ def _downloaded():
     try:
         network = keras.applications.VGG19(weights="imagenet", include_top=False)
     except Exception as error:  # whatever a network, a proxy or a full disk raises
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise WeightsUnavailable(
             f"`weights` of VGG19 could not be downloaded ({reason}). Give a file of them as `perceptual_weights`, or "
             "set `lambda_perceptual` to 0"

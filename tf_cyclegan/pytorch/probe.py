@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tf_cyclegan import networks
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.pytorch.architecture import canonical
 from tf_cyclegan.pytorch.inspection import architecture_of
 
@@ -75,8 +76,7 @@ def _loaded_module(function, settings, state):
         placed = {places.get(name, name): value for name, value in _kept(state, places).items()}
         module.load_state_dict(placed, strict=True, assign=True)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"`state` must fit PyTorch's {function}. Received: {reason}") from None
+        raise ValueError(f"`state` must fit PyTorch's {function}. Received: {one_line(error)}") from None
     return module
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.checks import check_choice, one_line
 from tf_cyclegan.importing import is_weight_file
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.trained import TAKES_IDS_FILE, load_trained, one_line, read_model
+from tf_cyclegan.trained import TAKES_IDS_FILE, load_trained, read_model
 
 SMALLEST_SIDE = 16
 
