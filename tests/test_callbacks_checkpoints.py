@@ -1,10 +1,14 @@
 """Checkpoints: whole or not at all, the newest that can be read, and nothing lost when a disk is full."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
+import threading
 import time
+import weakref
+import zipfile
 from pathlib import Path
 
 import keras
@@ -12,7 +16,15 @@ import numpy as np
 import pytest
 from callbacks_fake import FakeModel, batches
 
-from tf_cyclegan.callbacks import Checkpoints, TrainingDiverged, load_newest, newest_checkpoint
+from tf_cyclegan.callbacks import (
+    Checkpoints,
+    Snapshot,
+    TrainingDiverged,
+    check_file,
+    load_newest,
+    newest_checkpoint,
+    read_settings,
+)
 
 
 def names(folder):
@@ -97,9 +109,58 @@ def test_a_damaged_newest_file_falls_back_to_the_one_before(tmp_path, how):
     assert [entry[0] for entry in skipped] == [newest] and skipped[0][1]
 
 
+def test_one_changed_byte_of_a_weight_is_noticed(tmp_path):
+    callback = saver(tmp_path)
+    save_at(callback, 3)
+    callback.model.shift.assign(0.71)
+    newest = Path(save_at(callback, 6))
+    data = newest.read_bytes()
+    place = data.index(np.float32(0.71).tobytes())
+    newest.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    model, _, skipped = load_newest(tmp_path)
+    assert int(model.step) == 3
+    assert "checksum of model.weights.h5" in skipped[0][1]
+
+
+def test_wherever_a_byte_changes_the_file_is_damaged_or_says_the_same(tmp_path):
+    path = Path(save_at(saver(tmp_path, settings={"filters": 4}), 3))
+    data = path.read_bytes()
+    missed = 0
+    for place in np.random.RandomState(0).permutation(len(data))[:300]:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :])
+        try:
+            check_file(path)
+            missed += 1  # dates and attributes of the archive's entries
+        except ValueError:
+            continue
+        assert read_settings(path) == {"filters": 4}
+        with zipfile.ZipFile(path) as archive:
+            assert set(archive.namelist()) == {"metadata.json", "config.json", "model.weights.h5"}
+    assert missed < 15
+
+
+def test_a_checkpoint_holds_settings_which_are_checked_too(tmp_path):
+    settings = {"filters": 4, "lambda_cycle": [10.0, 5.0], "data_a": None, "name": "schön"}
+    path = Path(save_at(saver(tmp_path, settings=settings), 3))
+    assert read_settings(path) == settings and int(keras.models.load_model(path).step) == 3
+    data = path.read_bytes()
+    place = data.rindex(b'"filters": 4')
+    path.write_bytes(data[:place] + b'"filters": 5' + data[place + len(b'"filters": 5') :])
+    with pytest.raises(ValueError, match="checksum of the settings"):
+        check_file(path)
+    assert read_settings(path) is None
+
+
+def test_a_file_without_settings_is_one_too(tmp_path):
+    assert read_settings(save_at(saver(tmp_path), 3)) is None and read_settings(tmp_path / "missing.keras") is None
+    with pytest.raises(ValueError, match="`settings`.*65535"):
+        save_at(saver(tmp_path, settings={"long": "x" * 70_000}), 6)
+    assert steps(tmp_path) == [3]
+
+
 def test_if_nothing_can_be_read_it_says_so_instead_of_starting_again(tmp_path):
     damage(save_at(saver(tmp_path), 3), "cut")
-    with pytest.raises(ValueError, match=r"(?s)`directory`.*step_00000003.keras: not a whole"):
+    with pytest.raises(ValueError, match=r"(?s)`directory`.*step_00000003.keras: it is not a whole"):
         load_newest(tmp_path)
 
 
@@ -122,7 +183,8 @@ def test_a_damaged_file_of_the_same_step_is_replaced(tmp_path):
 
 
 def test_leftovers_are_removed_at_start_and_other_files_are_left_alone(tmp_path):
-    for name in ("saving_step_00000009.keras", "notes.txt", "best.keras"):
+    (tmp_path / "writing").mkdir()
+    for name in ("writing/step_00000009.keras", "writing/tmpabc", "notes.txt", "best.keras"):
         (tmp_path / name).touch()
     FakeModel().fit(batches(1), verbose=0, callbacks=[Checkpoints(tmp_path)])
     assert names(tmp_path) == ["best.keras", "notes.txt", "step_00000001.keras"]
@@ -169,6 +231,134 @@ def test_broken_weights_never_take_the_place_of_good_ones(tmp_path):
     with pytest.raises(TrainingDiverged, match="shift.*6 steps"):
         save_at(callback, 6)
     assert steps(tmp_path) == [3]
+
+
+# ---- while training goes on ----
+
+
+class HeldModel(FakeModel):
+    """Whose saving waits until it is let go."""
+
+    def hold(self):
+        self.saving, self.released, self.taken = threading.Event(), threading.Event(), []
+        return self
+
+    def save(self, path):
+        self.taken.append(threading.current_thread())
+        self.saving.set()
+        assert self.released.wait(60)
+        super().save(path)
+
+
+def at_step(step, do):
+    return keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: do() if batch == step - 1 else None)
+
+
+def test_training_goes_on_while_a_checkpoint_of_its_step_is_written(tmp_path):
+    model = HeldModel().hold()
+    seen = []
+
+    def look():
+        assert model.saving.wait(60)
+        seen.append((int(model.step), names(tmp_path)))
+        model.released.set()
+
+    checkpoints = Checkpoints(tmp_path, frequency_steps=2)
+    model.fit(batches(5), verbose=0, callbacks=[at_step(3, look), checkpoints])
+    assert seen == [(3, ["writing"])] and threading.main_thread() not in model.taken
+    kept = keras.models.load_model(tmp_path / "step_00000002.keras", custom_objects={"HeldModel": HeldModel})
+    assert (int(kept.step), float(kept.shift), int(model.step)) == (2, 1.0, 5)
+
+
+def test_one_is_written_at_a_time_and_each_is_told_between_steps(tmp_path):
+    model, told = HeldModel().hold(), []
+    release = threading.Timer(0.3, model.released.set)
+    checkpoints = Checkpoints(
+        tmp_path, frequency_steps=1, on_saved=lambda path: told.append((int(path[-14:-6]), threading.current_thread()))
+    )
+    release.start()
+    model.fit(batches(3), verbose=0, callbacks=[checkpoints])
+    assert told == [(step, threading.main_thread()) for step in (1, 2, 3)]
+    assert steps(tmp_path) == [1, 2, 3]
+
+
+def test_a_snapshot_goes_when_it_is_written(tmp_path, monkeypatch):
+    made = []
+
+    class Watched(Snapshot):
+        def __init__(self, model):
+            super().__init__(model)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr("tf_cyclegan.callbacks.checkpoints.Snapshot", Watched)
+    alive = []
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda b, logs: alive.append(sum(ref() is not None for ref in made))
+    )
+    callback = Checkpoints(tmp_path, frequency_steps=1)
+    FakeModel().fit(batches(4), verbose=0, callbacks=[callback, count])
+    gc.collect()
+    assert max(alive) == 1 and [ref() for ref in made] == [None] * 4
+
+
+def fails(path):
+    Path(path).write_bytes(b"a part")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_write_that_fails_stops_training_after_the_next_step(tmp_path, monkeypatch):
+    save_at(saver(tmp_path), 1)
+    model = FakeModel()
+    model.step.assign(1)
+    monkeypatch.setattr(model, "save", fails)
+    checkpoints = Checkpoints(tmp_path, frequency_steps=3)
+    wait = at_step(3, lambda: checkpoints._writer._thread.join())
+    with pytest.raises(OSError, match="No space.*The newest one, step_00000001.keras, is as it was") as error:
+        model.fit(batches(9), verbose=0, callbacks=[wait, checkpoints])
+    assert error.value.errno == errno.ENOSPC and len(str(error.value).splitlines()) == 1
+    assert int(model.step) == 4 and names(tmp_path) == ["step_00000001.keras"]
+
+
+def test_what_went_wrong_first_is_what_is_told(tmp_path, monkeypatch):
+    model = FakeModel()
+    monkeypatch.setattr(model, "save", fails)
+    callback = saver(tmp_path, model)
+    with pytest.raises(KeyError, match="first"), callback:
+        callback._save_beside_training()
+        raise KeyError("first")
+    with pytest.raises(OSError, match="There is none yet"), callback:
+        callback._save_beside_training()
+
+
+def test_an_error_in_training_leaves_the_last_checkpoint_whole(tmp_path):
+    model = HeldModel().hold()
+
+    def stop():
+        threading.Timer(0.2, model.released.set).start()
+        raise InterruptedError
+
+    checkpoints = Checkpoints(tmp_path, frequency_steps=2)
+    with pytest.raises(InterruptedError), checkpoints:
+        model.fit(batches(5), verbose=0, callbacks=[at_step(3, stop), checkpoints])
+    assert names(tmp_path) == ["step_00000002.keras"]
+
+
+def test_broken_weights_stop_training_from_the_thread_too(tmp_path):
+    model = FakeModel()
+    checkpoints = Checkpoints(tmp_path, frequency_steps=2)
+    break_ = at_step(4, lambda: model.shift.assign(np.inf))
+    with pytest.raises(TrainingDiverged, match="shift.*4 steps"), checkpoints:
+        model.fit(batches(9), verbose=0, callbacks=[break_, checkpoints])
+    assert names(tmp_path) == ["step_00000002.keras"]
+
+
+def test_without_a_thread(tmp_path):
+    model = HeldModel().hold()
+    model.released.set()
+    model.fit(batches(3), verbose=0, callbacks=[Checkpoints(tmp_path, frequency_steps=2, background=False)])
+    assert steps(tmp_path) == [2, 3]
+    kept = keras.models.load_model(tmp_path / "step_00000002.keras", custom_objects={"HeldModel": HeldModel})
+    assert int(kept.step) == 2
 
 
 KILLED = """

@@ -1,12 +1,20 @@
 """Callbacks of `fit`: sample pictures, scores, health, progress, checkpoints and stopping. Each can be used alone."""
 
-from tf_cyclegan.callbacks.checkpoints import Checkpoints, load_newest, newest_checkpoint
+from tf_cyclegan.callbacks.checkpoint_files import (
+    check_file,
+    list_checkpoints,
+    load_newest,
+    newest_checkpoint,
+    read_settings,
+)
+from tf_cyclegan.callbacks.checkpoints import Checkpoints
 from tf_cyclegan.callbacks.evaluation import Evaluation
 from tf_cyclegan.callbacks.health import Health, TrainingDiverged
 from tf_cyclegan.callbacks.input_wait import InputWait
 from tf_cyclegan.callbacks.interrupt import Interrupt
 from tf_cyclegan.callbacks.progress import Progress
 from tf_cyclegan.callbacks.samples import SampleGrid
+from tf_cyclegan.callbacks.snapshot import Snapshot
 
 __all__ = [
     "Checkpoints",
@@ -16,7 +24,11 @@ __all__ = [
     "Interrupt",
     "Progress",
     "SampleGrid",
+    "Snapshot",
     "TrainingDiverged",
+    "check_file",
+    "list_checkpoints",
     "load_newest",
     "newest_checkpoint",
+    "read_settings",
 ]

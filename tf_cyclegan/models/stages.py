@@ -17,6 +17,18 @@ class StagedModel(TranslationModel):
     and are those of all stages where that is None.
     """
 
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        # The stage once more, for those who save: what is written in the background must be of the step it was begun
+        # at, and a `callbacks.Snapshot` keeps variables. Hidden from Keras, which would make it a weight.
+        number = keras.Variable(STAGES.index(self._stage), dtype="int64", trainable=False, name=_STAGE)
+        object.__setattr__(self, "_stage_number", number)
+
+    @property
+    def untracked_variables(self):
+        """What is saved and is no weight."""
+        return [self._stage_number]
+
     @property
     def stage(self):
         """What is trained, one of `STAGES`: `fit` sets it at the beginning of an epoch."""
@@ -25,6 +37,7 @@ class StagedModel(TranslationModel):
     @stage.setter
     def stage(self, stage):
         self._stage = stage
+        self._stage_number.assign(STAGES.index(stage))
         # They were made for another network.
         self.train_function = self.test_function = self.predict_function = None
 
@@ -47,7 +60,7 @@ class StagedModel(TranslationModel):
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        store[_STAGE] = np.array(STAGES.index(self.stage))
+        store[_STAGE] = self._stage_number.numpy()
 
     def load_own_variables(self, store):
         entries = {key: store[key] for key in store.keys()}
