@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from callbacks_fake import FakeModel, batches
 
 from tf_cyclegan.callbacks import (
     Checkpoints,
+    Interrupt,
     Snapshot,
     TrainingDiverged,
     check_file,
@@ -341,6 +343,19 @@ def test_an_error_in_training_leaves_the_last_checkpoint_whole(tmp_path):
     with pytest.raises(InterruptedError), checkpoints:
         model.fit(batches(5), verbose=0, callbacks=[at_step(3, stop), checkpoints])
     assert names(tmp_path) == ["step_00000002.keras"]
+
+
+def test_a_signal_saves_its_step_after_what_is_being_written(tmp_path):
+    model = HeldModel().hold()
+
+    def terminate():
+        assert model.saving.wait(60)
+        signal.raise_signal(signal.SIGTERM)
+        threading.Timer(0.2, model.released.set).start()
+
+    with Interrupt() as interrupt, Checkpoints(tmp_path, frequency_steps=2) as checkpoints:
+        model.fit(batches(9), verbose=0, callbacks=[at_step(3, terminate), interrupt, checkpoints])
+    assert interrupt.signal is signal.SIGTERM and names(tmp_path) == ["step_00000002.keras", "step_00000003.keras"]
 
 
 def test_broken_weights_stop_training_from_the_thread_too(tmp_path):

@@ -105,10 +105,14 @@ def test_distances_with_features_of_one_s_own(run, tmp_path, capfd):
     assert "biased upward" in capfd.readouterr().out
 
 
-def test_a_file_needs_to_be_told_its_data(run, tmp_path, capfd):
-    model = shutil.copy(run / "checkpoints" / "step_00000002.keras", tmp_path / "model.keras")
+def test_a_checkpoint_knows_its_data_and_another_file_needs_to_be_told(run, tmp_path, capfd):
+    checkpoint = shutil.copy(run / "checkpoints" / "step_00000002.keras", tmp_path / "checkpoint.keras")
+    assert main(["evaluate", str(checkpoint), *QUICK]) == 0
+    assert evaluation(tmp_path / "checkpoint-evaluation")["data"]["image_size"] == [32, 32]
+    model = tmp_path / "model.keras"
+    keras.models.load_model(checkpoint).save(model)
     assert main(["evaluate", str(model), *QUICK]) == 2
-    assert "--dataset must be given where there is no run folder" in capfd.readouterr().err
+    assert "--dataset must be given where a model has no settings of a run" in capfd.readouterr().err
     assert main(["evaluate", str(model), *QUICK, "--dataset=emoji"]) == 0
     assert evaluation(tmp_path / "model-evaluation")["data"]["image_size"] == [32, 32]
 

@@ -12,7 +12,7 @@ LAYERS = [
     ["cli"],
     ["training", "translating", "export", "converting"],
     ["evaluating"],
-    ["recipe", "serving", "initial"],
+    ["recipe", "serving", "initial", "resuming", "run_folder"],
     ["trained", "run_data"],
     ["importing"],
     ["models", "data", "callbacks", "devices"],

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,24 +17,30 @@ import numpy as np
 import pytest
 from conftest import random_images
 
-from tf_cyclegan import images
-from tf_cyclegan.callbacks import newest_checkpoint
+from tf_cyclegan import images, resuming
+from tf_cyclegan.callbacks import load_newest, newest_checkpoint
 from tf_cyclegan.cli import main
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.defaults import DATASETS, MODEL_SETTINGS
 from tf_cyclegan.foreign_flags import PYTORCH_FLAGS
+from tf_cyclegan.run_data import read_config
+from tf_cyclegan.run_folder import held
 
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
 
 
 @pytest.fixture
 def folder(tmp_path):
+    return write_photos(tmp_path / "photos")
+
+
+def write_photos(folder):
     """Five images in A, three in B, two of each to test."""
     for name, count in {"trainA": 5, "trainB": 3, "testA": 2, "testB": 2}.items():
-        (tmp_path / "photos" / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True)
         for index, image in enumerate(random_images(count, 36, 40, seed=len(name))):
-            images.save_png(tmp_path / "photos" / name / f"{index}.png", images.to_uint8(image))
-    return tmp_path / "photos"
+            images.save_png(folder / name / f"{index}.png", images.to_uint8(image))
+    return folder
 
 
 def run(folder, output, *flags):
@@ -240,13 +247,102 @@ def test_a_run_with_two_cycle_weights_is_resumed(folder, tmp_path):
         assert run(folder, tmp_path / "run", "--lambda-cycle", "10", "5", f"--steps={steps}") == 0
 
 
-def test_another_schedule_may_go_on_but_other_data_may_not(folder, tmp_path, capfd):
-    assert run(folder, tmp_path / "run", "--steps=1") == 0
-    assert run(folder, tmp_path / "run", "--steps=2", "--schedule=constant") == 0
-    assert run(folder, tmp_path / "run", "--steps=3", "--batch-size=2") == 2
-    assert "--batch-size" in capfd.readouterr().err
-    assert main(["train", f"--output-dir={tmp_path / 'run'}", *SMALL]) == 2
-    assert "--output-dir" in capfd.readouterr().err
+# ---- what may be otherwise when a run goes on ----
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A run of two steps, with its photos beside it; `copied` gives a test one of its own."""
+    place = tmp_path_factory.mktemp("begun")
+    write_photos(place / "photos")
+    assert run(place / "photos", place / "run", "--steps=2") == 0
+    return place
+
+
+@pytest.fixture
+def copied(begun, tmp_path):
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_what_may_change_is_taken_and_told_also_where_the_images_are(copied, capfd):
+    changes = ["--steps=3", "--epochs=7", "--schedule=constant", "--learning-rate=1e-3", "--keep-checkpoints=1"]
+    assert run(copied / "photos", copied / "run", *changes) == 0  # a copy in another place, with other times
+    lines = capfd.readouterr().out.splitlines()
+    for line in ("`epochs` is now 7, was 100.", "`schedule` is now constant, was linear.", "`steps` is now 3, was 2."):
+        assert line in lines
+    assert any(line.startswith(f"`dataset` is now {copied / 'photos'}, was ") for line in lines)
+    assert [path.name for path in (copied / "run" / "checkpoints").iterdir()] == ["step_00000003.keras"]
+    model = keras.models.load_model(newest_checkpoint(copied / "run" / "checkpoints"))
+    assert model.generator_optimizer.get_config()["learning_rate"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("flag", ["--batch-size=2", "--seed=1", "--filters=8", "--model=unit", "--flip=False"])
+def test_what_may_not_change_is_refused_by_name_from_the_checkpoint_alone(flag, copied, capfd):
+    (copied / "run" / "config.json").unlink()
+    before = (copied / "run" / "checkpoints" / "step_00000002.keras").read_bytes()
+    flag = {"--flip=False": "--no-flip"}.get(flag, flag)
+    flags = [flag] if flag != "--model=unit" else [flag, "--scales=1", "--discriminator-layers=2", "--pool-size=0"]
+    assert run(copied / "photos", copied / "run", "--steps=3", *flags) == 2
+    error = capfd.readouterr().err
+    name = flag.split("=")[0].replace("--no-", "--")
+    assert f"another {name}:" in error and "--no-resume" in error and len(error.splitlines()) == 1
+    assert (copied / "run" / "checkpoints" / "step_00000002.keras").read_bytes() == before
+
+
+def test_other_images_in_the_same_folder_are_noticed(copied, capfd):
+    images.save_png(copied / "photos" / "trainA" / "1.png", images.to_uint8(random_images(1, 36, 40, seed=9)[0]))
+    assert run(copied / "photos", copied / "run", "--steps=3") == 2
+    error = capfd.readouterr().err
+    assert "another --dataset" in error  # it lies elsewhere as well
+    shutil.copytree(copied / "photos", copied / "others")
+    assert run(copied / "others", copied / "new", "--steps=1") == 0
+    (copied / "others" / "trainB" / "2.png").unlink()
+    assert run(copied / "others", copied / "new", "--steps=2") == 2
+    error = capfd.readouterr().err
+    assert "--dataset" in error and "no longer holds the images" in error and len(error.splitlines()) == 1
+
+
+def test_the_settings_of_a_run_are_found_without_its_config(copied):
+    expected = read_config(copied / "run")
+    assert expected.filters == 4 and expected.steps == 2
+    (copied / "run" / "config.json").write_text("{ cut off")
+    checkpoint = Path(newest_checkpoint(copied / "run" / "checkpoints"))
+    alone = copied / "alone.keras"
+    checkpoint.rename(alone)
+    assert read_config(copied / "run") is None and read_config(alone) == expected
+    alone.rename(checkpoint)
+    assert read_config(copied / "run") == read_config(checkpoint) == expected
+
+
+def test_every_setting_is_said_to_be_fixed_or_free():
+    kinds = [resuming.OF_MODEL, resuming.FIXED, resuming.PLACES, resuming.TAKEN, resuming.FREE]
+    names = [name for kind in kinds for name in kind]
+    assert sorted(names) == sorted(field.name for field in dataclasses.fields(TrainConfig))
+
+
+def test_two_processes_on_one_folder(copied, capfd):
+    with held(copied / "run", True, print):
+        for flag in ("--resume", "--no-resume"):
+            assert run(copied / "photos", copied / "run", "--steps=3", flag) == 2
+            error = capfd.readouterr().err
+            assert "--output-dir" in error and "another process" in error and len(error.splitlines()) == 1
+        assert run(copied / "photos", copied / "run", "--dry-run") == 0
+        assert main(["evaluate", str(copied / "run"), f"--dataset={copied / 'photos'}", "--count=2"]) == 0
+    assert run(copied / "photos", copied / "run", "--steps=2") == 0
+
+
+def test_nan_stops_the_run_names_the_files_and_leaves_the_last_good_checkpoint(copied, capfd):
+    # With this rate the weights are large but finite after one step, and what they compute is no number in the next.
+    flags = ["--steps=9", "--learning-rate=1e30", "--checkpoint-steps=1"]
+    assert run(copied / "photos", copied / "run", *flags) == 1
+    error = capfd.readouterr().err
+    assert "Training diverged at step 3" in error and "trainA/" in error and "trainB/" in error
+    assert "Traceback" not in error
+    kept = sorted((copied / "run" / "checkpoints").iterdir())
+    assert [path.name for path in kept] == ["step_00000002.keras", "step_00000003.keras"]
+    model, _, skipped = load_newest(copied / "run" / "checkpoints")
+    assert skipped == [] and all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def test_images_of_any_size_without_a_pool(folder, tmp_path, capfd):

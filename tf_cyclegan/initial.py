@@ -1,7 +1,6 @@
 """Training that begins with the networks of a trained or imported model."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 from tf_cyclegan.callbacks import newest_checkpoint
@@ -9,6 +8,7 @@ from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing.assembly import generator_type
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch.inspection import architecture_of
+from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.trained import load_trained
 
 # Settings of a run that say what its networks are.
@@ -83,11 +83,8 @@ def _begun(config):
     folder = Path(config.resolved().output_dir)
     if not config.resume or newest_checkpoint(folder / "checkpoints") is None:
         return None
-    try:
-        kept = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return {name: kept.get(name) for name in _OF_NETWORKS}
+    kept = run_settings(folder)
+    return None if kept is None else {name: kept.get(name) for name in _OF_NETWORKS}
 
 
 def _with_missing(config, found):

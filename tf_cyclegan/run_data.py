@@ -1,9 +1,10 @@
-"""The data of a run, from its settings; and the settings, from the run's folder."""
+"""The data of a run, from its settings; and the settings, from the run's folder or its checkpoints."""
 
 import dataclasses
 import json
 from pathlib import Path
 
+from tf_cyclegan.callbacks import list_checkpoints, read_settings
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.models import MODELS
@@ -56,21 +57,49 @@ def open_data(config, multiple, split="train", augment=True, cache=None, paired=
     )
 
 
-def read_config(folder):
+def read_config(path):
     """The settings that a run was made with.
 
     Args:
-        folder: run folder.
+        path: run folder, or a checkpoint.
 
     Returns:
-        Resolved `TrainConfig`, or None if there is no `config.json` that can be read.
+        Resolved `TrainConfig`, or None if there are none that can be read.
     """
-    try:
-        found = json.loads((Path(folder) / "config.json").read_text())
-        known = {field.name for field in dataclasses.fields(TrainConfig)} & found.keys()
-    except (OSError, ValueError, AttributeError):
+    found = run_settings(path)
+    if found is None:
         return None
+    known = {field.name for field in dataclasses.fields(TrainConfig)} & found.keys()
     return TrainConfig(**{name: _immutable(found[name]) for name in known})
+
+
+def run_settings(path):
+    """The settings of a run as they stand in its files, with what else it noted at its beginning.
+
+    Args:
+        path: run folder: its `config.json` or, where that is missing or damaged, its newest checkpoint that has them;
+            or a checkpoint, whose own settings come before those of the folder.
+
+    Returns:
+        dict, or None if there are none that can be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        checkpoints = (checkpoint for _, checkpoint in list_checkpoints(path / "checkpoints"))
+        found = (_read_json(path / "config.json"), *map(read_settings, checkpoints))
+    elif path.suffix == ".keras":
+        beside = _read_json(path.parent.parent / "config.json") if path.parent.name == "checkpoints" else None
+        found = (read_settings(path), beside)
+    else:
+        found = ()
+    return next((settings for settings in found if isinstance(settings, dict)), None)
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _immutable(value):

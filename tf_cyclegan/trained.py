@@ -1,7 +1,6 @@
 """Trained models from where runs and users keep them: a run folder or a `.keras` file."""
 
 import functools
-import zipfile
 from pathlib import Path
 
 import keras
@@ -69,9 +68,11 @@ def _load_run(folder, report, name):
 
 
 def _load_keras(path, name):
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"`{name}` cannot be read: it is not a whole .keras file. Received: {name}={str(path)!r}")
-    return read_model(_load_file, path, name)
+    def checked(path):
+        callbacks.check_file(path)
+        return _load_file(path)
+
+    return read_model(checked, path, name)
 
 
 def read_model(reader, path, name="model"):

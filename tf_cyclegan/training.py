@@ -13,10 +13,11 @@ from tf_cyclegan import callbacks, devices, recipe
 from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
-from tf_cyclegan.files import write_whole
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
+from tf_cyclegan.resuming import resumed
 from tf_cyclegan.run_data import open_data
+from tf_cyclegan.run_folder import held, write_config
 
 # The emoji default on two cores of an AMD EPYC (Zen 3), alone and beside other work, for the warning at the start.
 _SLOW_EMOJI_MINUTES = "40 to 65"
@@ -78,6 +79,12 @@ def train(config, report):
         SettingsError: if the settings or the data make no run.
         callbacks.TrainingDiverged: if a loss is no longer a number.
     """
+    with contextlib.ExitStack() as stack:
+        return _fit(*_prepared(config, report, stack), report)
+
+
+def _prepared(config, report, stack):
+    """The model, the data and the callbacks of a run, whose folder is held until `stack` is closed."""
     with _settings_checked(config):
         initial, config = open_initial(config, report)
         config = config.resolved()
@@ -93,11 +100,12 @@ def train(config, report):
         data.load()
         for file, reason in data.skipped:
             report(f"skipped {file}: {reason}")
-        model = _resumed(config, model, report) or model
+        settings = _run_settings(config, policy, data)
+        stack.enter_context(held(config.output_dir, config.resume, report))
+        model = resumed(config.output_dir, model, settings, report) or model
         _compile(model, config, data.steps_per_epoch)
-        _write_config(config, model)
-        tools = _Tools(model, data, config)
-    return _fit(model, data, tools, report)
+        write_config(config.output_dir, settings)
+        return model, data, _Tools(model, data, config, settings)
 
 
 @contextlib.contextmanager
@@ -156,85 +164,10 @@ def _compile(model, config, steps_per_epoch):
         model.compile(model.new_optimizer(rate), model.new_optimizer(rate), jit_compile=config.jit_compile)
 
 
-# ---- the run folder ----
-
-
-def _resumed(config, expected, report):
-    """The model of the newest checkpoint in the run folder, or None for a new run."""
-    folder = Path(config.output_dir)
-    if not config.resume and folder.exists():
-        aside = _free_name(folder)
-        folder.rename(aside)
-        report(f"Moved the earlier run to {aside}.")
-    model, path, skipped = callbacks.load_newest(folder / "checkpoints")
-    for damaged, reason in skipped:
-        report(f"Passed over the damaged checkpoint {damaged}: {reason}")
-    if model is None:
-        report(f"A new run in {folder}.")
-    else:
-        _check_same_model(model, expected, folder)
-        _check_same_data(config, folder)
-        report(f"Resuming from {path} at step {int(model.step):,}.")
-    return model
-
-
-def _check_same_model(model, expected, folder):
-    names = {kind: name for name, kind in MODELS.items()}
-    _check_same(folder, "model", *(names.get(type(each), type(each).__name__) for each in (model, expected)))
-    _check_same(folder, "precision", model.dtype_policy.name, expected.dtype_policy.name)
-    ours, theirs = model.get_config(), expected.get_config()
-    for name in theirs:
-        if name not in ("name", "dtype"):
-            _check_same(folder, name, ours.get(name), theirs[name])
-
-
-# What the order and the look of every batch depend on: with another, a resumed run would be another run.
-_DATA_SETTINGS = (
-    "dataset",
-    "data_a",
-    "data_b",
-    "test_share",
-    "batch_size",
-    "image_size",
-    "load_size",
-    "resize_mode",
-    "flip",
-    "value_range",
-    "skip_unreadable",
-)
-
-
-def _check_same_data(config, folder):
-    try:
-        found = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):  # checkpoints from elsewhere: nothing to compare
-        return
-    for name in _DATA_SETTINGS:
-        if name in found:
-            _check_same(folder, name, found[name], config.to_dict()[name])
-
-
-def _check_same(folder, name, found, expected):
-    if found != expected:
-        raise ValueError(
-            f"`output_dir` {folder} holds a run with another `{name}`: expected {expected!r}, found {found!r}. "
-            "Take another --output-dir, or --no-resume to begin anew"
-        )
-
-
-def _free_name(folder):
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
-    return aside
-
-
-def _write_config(config, model):
-    folder = Path(config.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+def _run_settings(config, policy, data):
+    """What the run folder and each checkpoint say of the run."""
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
-    settings = {**config.to_dict(), "dtype_policy": model.dtype_policy.name, "versions": versions}
-    write_whole(folder / "config.json", f"{json.dumps(settings, indent=2)}\n".encode())
+    return {**config.to_dict(), "dtype_policy": policy, "images": data.digest(), "versions": versions}
 
 
 # ---- fitting ----
@@ -248,7 +181,7 @@ def _fit(model, data, tools, report):
         report(f"The run is complete: {total:,} steps. More --epochs or --steps go on from here.")
         return 0
     started = time.monotonic()
-    with tools.interrupt:
+    with tools.interrupt, tools.checkpoints:
         for first_step, last_step in _legs(int(model.step), total, data.steps_per_epoch):
             _fit_leg(model, data, tools, first_step, last_step)
             if tools.interrupt.signal is not None:
@@ -297,7 +230,7 @@ def _fit_leg(model, data, tools, first_step, last_step):
 class _Tools:
     """The callbacks of a run, wired to its folder."""
 
-    def __init__(self, model, data, config):
+    def __init__(self, model, data, config, settings):
         epochs = config.epochs + config.decay_epochs
         self.total_steps = min(epochs * data.steps_per_epoch, config.steps or epochs * data.steps_per_epoch)
         self.folder = Path(config.output_dir)
@@ -313,7 +246,10 @@ class _Tools:
             input_wait=self.input_wait,
         )
         self.checkpoints = callbacks.Checkpoints(
-            self.folder / "checkpoints", keep=config.keep_checkpoints, frequency_steps=config.checkpoint_steps
+            self.folder / "checkpoints",
+            keep=config.keep_checkpoints,
+            frequency_steps=config.checkpoint_steps,
+            settings=settings,
         )
         self.checkpoints.set_model(model)
         self.interrupt = callbacks.Interrupt(report=self.progress.write)

@@ -68,6 +68,10 @@ class DecodedImages:
         """What an image is called."""
         return self.images.names[self.usable[index]]
 
+    def digests(self) -> list[str]:
+        """For each image a digest of its name and contents."""
+        return _parallel(self.images.digest, self.usable)
+
     def is_filled(self) -> bool:
         """Whether nothing needs to be decoded; takes over the files of an earlier run."""
         if not self._loaded and self.cache == "disk" and self._reuse(self._path()):

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tf_cyclegan import images
-from tf_cyclegan.data.domains import Images, states
+from tf_cyclegan.data.domains import Images, digest_of, states
 
 # What the table of ids shows at most.
 SHOWN, SHOWN_WRONG, PER_LINE = 256, 20, 8
@@ -86,6 +86,10 @@ class LabelMaps(Images):
         more = [list(self.instance_names), None if self.instances is None else states(self.instances)]
         text = json.dumps([super().fingerprint(), self.classes, *more])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def digest(self, index):
+        more = "" if self.instances is None else f" {digest_of(self.instances[index])}"
+        return super().digest(index) + more
 
 
 def _out_of_range(classes, pixels, wrong):

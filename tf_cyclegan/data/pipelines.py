@@ -1,6 +1,8 @@
 """Batches of two domains. Every order, crop and flip is a function of the seed, the epoch and the place in it."""
 
+import hashlib
 import itertools
+import json
 import os
 import pathlib
 
@@ -177,6 +179,12 @@ class TranslationDataset:
                 [domain.name(int(self._draw(number, i)[0])) for number in numbers]
                 for i, domain in enumerate(self._domains)
             )
+
+    def digest(self) -> str:
+        """A digest of what the images are and of their order: the same files in another folder have the same."""
+        self.load()
+        digests = [domain.digests() for domain in self._domains]
+        return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
     def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Images to look at, not augmented: the first ones, for the bundled emoji ones spread over the split.

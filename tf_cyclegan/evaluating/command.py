@@ -54,7 +54,7 @@ def run_evaluate(config, report):
     instruments = _instruments(config)
     folder = run_folder(config.model)
     model, source = _load(config, report)
-    settings = _settings(config, folder, model)
+    settings = _settings(config, model)
     data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
     evaluator = Evaluator(model, data, instruments, _directions(config, model), config.count, config.seed)
     report(f"Evaluating {described({'data': evaluator.describe()})}.")
@@ -112,14 +112,14 @@ def _load(config, report):
     return model, path / "checkpoints" / f"step_{int(model.step):08d}.keras"
 
 
-def _settings(config, folder, model):
+def _settings(config, model):
     """The settings of the data: those of the run, with what the command line says otherwise."""
     given = {name: getattr(config, name) for name in ("dataset", "data_a", "data_b", "data_dir", "image_size")}
     given = {name: value for name, value in given.items() if value is not None}
-    settings = read_config(folder) if folder else None
+    settings = read_config(config.model)
     if settings is None and not {"dataset", "data_a"} & given.keys():
         raise ValueError(
-            "`dataset` must be given where there is no run folder with a config.json. "
+            "`dataset` must be given where a model has no settings of a run. "
             f"Received: model={str(config.model)!r} without"
         )
     if settings is None:

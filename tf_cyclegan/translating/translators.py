@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from tf_cyclegan.checks import check_choice, one_line
 from tf_cyclegan.importing import is_weight_file
+from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.trained import TAKES_IDS_FILE, load_trained, read_model
@@ -145,13 +145,10 @@ def _load(path, report):
             "`model` must be a run folder, a .keras file, an exported model (the folder with its versions, or one of "
             f"them), or a generator's weights, as latest_net_G.pth. Received: model={str(path)!r}{missing}"
         )
-    return load_trained(path, report), _value_range(path / "config.json")
+    return load_trained(path, report), _value_range(path)
 
 
-def _value_range(config):
-    """The run's own, as far as its settings are there: checkpoints may have been copied without."""
-    try:
-        found = json.loads(config.read_text()).get("value_range")
-    except (OSError, ValueError):
-        return None
+def _value_range(path):
+    """The run's own, as far as its settings are there: a model may have been saved without."""
+    found = (run_settings(path) or {}).get("value_range")
     return found and tuple(found)
