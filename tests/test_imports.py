@@ -20,7 +20,8 @@ LAYERS = [
     ["pytorch", "addons"],
     ["networks", "image_pool", "schedules", "optimizers"],
     ["layers", "convolution", "losses", "images", "config", "commands"],
-    ["checks", "cpu", "tracing", "files", "lazy", "defaults", "foreign_flags"],
+    ["image_files"],
+    ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

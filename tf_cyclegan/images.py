@@ -1,25 +1,20 @@
 """Images as arrays: read, resize, arrange and write them, between [0, 255] and [-1, 1]."""
 
 import io
-import os
-import struct
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from tf_cyclegan.checks import one_line
+from tf_cyclegan import npy
 from tf_cyclegan.files import write_whole
+from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream, unreadable
 
-# What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".npy")
-NPY_MAGIC = b"\x93NUMPY"
 # The modes of PIL's images that hold numbers, apart from 16 bits; the largest number that survives in [-1, 1].
 ID_MODES = ("1", "L", "P", "I")
 MAX_ID = 2**20
-# What PIL and NumPy raise for files that are broken (the warning only where warnings are errors).
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, *BOMBS)
+# Pixels that are taken out of PIL at once: a large image is never there a second time on the way.
+STRIP = 2**22
 
 
 def to_float(images):
@@ -71,16 +66,17 @@ def read_image(file, channels=3, value_range=None, name=None):
         ValueError: if the file is not an image, is cut short, or does not fit `channels` or `value_range`.
     """
     try:
-        data = _content(file)
-        if data[: len(NPY_MAGIC)] == NPY_MAGIC:
-            return _scale(_npy_channels(np.load(io.BytesIO(data), allow_pickle=False), channels), value_range)
-        with _open(data) as image:
-            image.load()
-            if image.mode == "I" and image.format == "PNG":  # how older versions of PIL open 16-bit gray
-                image = Image.fromarray(np.asarray(image).astype(np.uint16))
-            return _pixels(ImageOps.exif_transpose(image), channels, value_range)
+        with open_stream(file) as stream:
+            if npy.is_npy(stream):
+                return _scale(_npy_channels(npy.read(stream), channels), value_range)
+            with open_image(stream) as image:
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)
+                if image.mode == "I" and image.format == "PNG":  # how older versions of PIL open 16-bit gray
+                    image = Image.fromarray(np.asarray(image).astype(np.uint16))
+                return _pixels(image, channels, value_range)
     except UNREADABLE as error:
-        raise _unreadable(file, name, error) from error
+        raise unreadable(file, name, error) from error
 
 
 def read_header(file, channels=3, value_range=None, name=None):
@@ -97,12 +93,19 @@ def read_header(file, channels=3, value_range=None, name=None):
         ValueError: if the file is not an image, or a `.npy` that does not fit `channels` or `value_range`.
     """
     try:
-        with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
-            start = stream.read(len(NPY_MAGIC))
-            stream.seek(0)
-            return _npy_header(stream, channels, value_range) if start == NPY_MAGIC else _image_header(stream)
+        with open_stream(file) as stream:
+            return _npy_header(stream, channels, value_range) if npy.is_npy(stream) else _image_header(stream)
     except UNREADABLE as error:
-        raise _unreadable(file, name, error) from error
+        raise unreadable(file, name, error) from error
+
+
+def is_float_array(file):
+    """Whether a file is a `.npy` of floating-point numbers, which have no range of their own."""
+    try:
+        with open_stream(file) as stream:
+            return npy.is_npy(stream) and npy.read_header(stream)[1].kind == "f"
+    except UNREADABLE:  # reading it says why
+        return False
 
 
 def read_ids(file, name=None, channels=1):
@@ -121,15 +124,15 @@ def read_ids(file, name=None, channels=1):
         ValueError: if the file cannot be read, or holds no ids.
     """
     try:
-        data = _content(file)
-        if data[: len(NPY_MAGIC)] == NPY_MAGIC:
-            return _ids(_npy_channels(np.load(io.BytesIO(data), allow_pickle=False), channels))
-        with _open(data) as image:
-            _check_ids_image(image, channels)
-            image.load()
-            return _ids(np.asarray(ImageOps.exif_transpose(image))[..., None])
+        with open_stream(file) as stream:
+            if npy.is_npy(stream):
+                return _ids(_npy_channels(npy.read(stream), channels))
+            with open_image(stream) as image:
+                _check_ids_image(image, channels)
+                image.load()
+                return _ids(np.asarray(ImageOps.exif_transpose(image))[..., None])
     except UNREADABLE as error:
-        raise _unreadable(file, name, error, "label map") from error
+        raise unreadable(file, name, error, "label map") from error
 
 
 def read_ids_header(file, name=None):
@@ -145,15 +148,13 @@ def read_ids_header(file, name=None):
         ValueError: if the file is not a label map.
     """
     try:
-        with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
-            start = stream.read(len(NPY_MAGIC))
-            stream.seek(0)
-            if start == NPY_MAGIC:
+        with open_stream(file) as stream:
+            if npy.is_npy(stream):
                 shape, dtype = _npy_shape(stream, 1)
                 return shape[0], shape[1], _ids(np.zeros((), dtype)).dtype.name
             return _image_header(stream, _check_ids_image)
     except UNREADABLE as error:
-        raise _unreadable(file, name, error, "label map") from error
+        raise unreadable(file, name, error, "label map") from error
 
 
 def resize(image, size):
@@ -244,33 +245,8 @@ def save_png(path, image):
     write_whole(path, stream.getvalue())
 
 
-def _content(file):
-    if isinstance(file, (bytes, bytearray, memoryview)):
-        return bytes(file)
-    with open(file, "rb") as stream:
-        return stream.read()
-
-
-def _unreadable(file, name, error, kind="image"):
-    name = name or (f"{len(file)} bytes" if isinstance(file, bytes) else os.fspath(file))
-    if isinstance(error, Image.UnidentifiedImageError):
-        reason = f"not an image of a known kind ({', '.join(FORMATS)} or npy)"
-    else:
-        reason = one_line(error)
-    return ValueError(f"Cannot read the {kind} {name}: {reason}")
-
-
-def _open(stream):
-    """Opens an image file, refusing what PIL would only warn of."""
-    image = Image.open(io.BytesIO(stream) if isinstance(stream, bytes) else stream, formats=FORMATS)
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit and image.width * image.height > limit:
-        raise ValueError(f"{image.width}x{image.height} pixels, more than the {limit} that are safe to decode")
-    return image
-
-
 def _image_header(stream, check=None):
-    with _open(stream) as image:
+    with open_image(stream) as image:
         if check:
             check(image)
         height, width = image.height, image.width
@@ -282,9 +258,7 @@ def _image_header(stream, check=None):
 
 
 def _npy_shape(stream, channels):
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
+    shape, dtype = npy.read_header(stream)
     # An array of this shape that takes no memory, to be checked as the real one will be.
     return _npy_channels(np.broadcast_to(np.zeros((), dtype), shape), channels).shape, dtype
 
@@ -331,11 +305,22 @@ def _pixels(image, channels, value_range):
         if gray.dtype.itemsize != 2 and value_range is None:
             raise ValueError(f"pixels of kind {gray.dtype} need `value_range`")
         return np.repeat(_scale(gray, value_range), channels, axis=2)
+    pixels = np.empty((image.height, image.width, channels), np.uint8)
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
+        pixels[top:bottom] = _colors(strip, channels).reshape(bottom - top, image.width, channels)
+    return pixels
+
+
+def _colors(image, channels):
+    """The colors or the luma of an 8-bit image, transparency laid on white."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    array = np.array(image.convert("L" if channels == 1 else "RGB"))
-    return array[..., None] if channels == 1 else array
+    mode = "L" if channels == 1 else "RGB"
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _npy_channels(array, channels):

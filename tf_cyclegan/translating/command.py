@@ -1,9 +1,8 @@
 """The command `translate`: every image of the input through the model, one at a time."""
 
-import numpy as np
 from tqdm import tqdm
 
-from tf_cyclegan.images import UNREADABLE, read_ids, read_image, to_float
+from tf_cyclegan.images import is_float_array, read_ids, read_image, to_float
 from tf_cyclegan.translating.files import ARRAY, plan, save
 from tf_cyclegan.translating.translators import open_translator
 
@@ -76,12 +75,7 @@ def _read(translator, path):
 
 def _own_range(path):
     """Floating-point arrays hold what translations hold; the types of all other files have a range of their own."""
-    if path.suffix.lower() != ARRAY:
-        return None
-    try:
-        return (-1, 1) if np.load(path, mmap_mode="r").dtype.kind == "f" else None
-    except UNREADABLE:  # reading it says why
-        return None
+    return (-1, 1) if is_float_array(path) else None
 
 
 def _check_size(height, width, smallest):
