@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,8 @@ from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.transforms import Sizing
 
 CACHES = ("memory", "disk", "none")
+# Pixels of files that are decoded at the same time, at most: each takes 7 bytes on its way through PIL.
+PIXELS_AT_ONCE = 2**28
 
 
 def default_folder() -> pathlib.Path:
@@ -43,7 +46,8 @@ class DecodedImages:
         self._unreadable: dict[int, str] = {}
         headers = _parallel(lambda index: self._attempt(images.header, index), range(len(images)))
         self.usable = [i for i, header in enumerate(headers) if header is not None]
-        self.targets = {i: sizing.target(headers[i][:2], images.names[i]) for i in self.usable}
+        self.sizes = {i: headers[i][:2] for i in self.usable}
+        self.targets = {i: sizing.target(self.sizes[i], images.names[i]) for i in self.usable}
         # One type for the whole domain: a single deep image makes all of them float32.
         self.dtype = np.dtype("float32" if any(headers[i][2] == "float32" for i in self.usable) else "uint8")
         lengths = [np.prod(self.targets.get(i, (0, 0))) * images.channels for i in range(len(images))]
@@ -120,7 +124,13 @@ class DecodedImages:
 
     @contextlib.contextmanager
     def _memory(self):
-        flat = np.empty(self._offsets[-1], self.dtype)
+        try:
+            flat = np.empty(self._offsets[-1], self.dtype)
+        except MemoryError as error:
+            raise ValueError(
+                f"`cache`='memory' needs {self.nbytes / 1e9:.1f} GB for {len(self)} images, more than there are. Use "
+                "`cache`='disk' or 'none'"
+            ) from error
         yield flat
         self._flat = flat
 
@@ -128,18 +138,38 @@ class DecodedImages:
     def _disk(self):
         """Writes aside and renames, the description last: a killed run leaves nothing that would be reused."""
         path = self._path()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(f".{uuid.uuid4().hex}")
+        aside, whole = path.with_suffix(f".{uuid.uuid4().hex}"), path.with_suffix(".bin")
+        unfinished = [aside]
         try:
-            flat = np.memmap(aside, self.dtype, "w+", shape=(int(self._offsets[-1]),))
+            with self._named_in_errors():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _reserve(aside, self.nbytes)
+                flat = np.memmap(aside, self.dtype, "r+", shape=(int(self._offsets[-1]),))
             yield flat
-            flat.flush()
-            os.replace(aside, path.with_suffix(".bin"))
-            aside.write_text(json.dumps({"unreadable": self._unreadable}))
-            os.replace(aside, path.with_suffix(".json"))
+            with self._named_in_errors():
+                flat.flush()
+                os.replace(aside, whole)
+                unfinished.append(whole)
+                aside.write_text(json.dumps({"unreadable": self._unreadable}))
+                os.replace(aside, path.with_suffix(".json"))
+                unfinished.clear()
         finally:
-            aside.unlink(missing_ok=True)
-        self._flat = np.memmap(path.with_suffix(".bin"), self.dtype, "r")
+            for file in unfinished:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+        self._flat = np.memmap(whole, self.dtype, "r")
+
+    @contextlib.contextmanager
+    def _named_in_errors(self):
+        try:
+            yield
+        except OSError as error:
+            raise OSError(
+                error.errno or errno.EIO,
+                f"Cannot keep decoded images, {self.nbytes:,} bytes, in the folder {self.folder} of `cache`='disk': "
+                f"{error.strerror or error}. Free some space, take another `cache_dir` (the environment variable "
+                "XDG_CACHE_HOME), or use `cache`='memory' or 'none'",
+            ) from error
 
     def _path(self):
         targets = [self.targets.get(i) for i in range(len(self.images))]
@@ -177,15 +207,27 @@ def load_together(domains: Sequence[DecodedImages]) -> None:
     Raises:
         ValueError: if a file cannot be read, or the images of a domain are not as expected.
     """
+    largest = max((height * width for domain in domains for height, width in domain.sizes.values()), default=1)
     with contextlib.ExitStack() as stack:
         fills = [stack.enter_context(domain.filling()) for domain in domains if not domain.is_filled()]
         if fills:
-            _parallel(lambda index: [fill(index) for fill in fills], range(max(len(d.images) for d in domains)))
+            indices = range(max(len(domain.images) for domain in domains))
+            _parallel(lambda index: [fill(index) for fill in fills], indices, max(1, PIXELS_AT_ONCE // largest))
 
 
-def _parallel(function, items):
+def _reserve(path, size):
+    """Makes a file that has its place on the disk: under a map with holes a full one kills the process (SIGBUS)."""
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            for start in range(0, size, 2**20):
+                file.write(bytes(min(2**20, size - start)))
+
+
+def _parallel(function, items, most=16):
     """The results in order. Threads do, since PIL decodes and resizes without the interpreter's lock."""
-    with concurrent.futures.ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(min(os.cpu_count() or 1, 16, most)) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
             return [future.result() for future in futures]

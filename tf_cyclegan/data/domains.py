@@ -164,5 +164,8 @@ def _state(content):
         return hashlib.sha256(np.ascontiguousarray(content)).hexdigest()
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
-    status = os.stat(content)
+    try:
+        status = os.stat(content)
+    except OSError:  # a link to nowhere, which reading names, or leaves out
+        return [os.path.abspath(content)]
     return [os.path.abspath(content), status.st_size, status.st_mtime_ns]

@@ -88,6 +88,7 @@ def hold_out(
     """
     check_share("test_share", test_share)
     whole = [_whole_folder(folder, label) for folder, label in ((folder_a, "data_a"), (folder_b, "data_b"))]
+    _check_apart(folder_a, folder_b)
     if paired:
         whole = match(*whole)
     parts = []
@@ -119,6 +120,7 @@ def _find_folders(folder, split, paired):
     for layout in TWO_FOLDERS:
         domains = [_files(folder / layout.format(split=split, domain=domain), folder) for domain in "AB"]
         if all(domains):
+            _check_apart(*(files.folder for files in domains))
             return Found("folders", split, *(match(*domains) if paired else domains))
     return None
 
@@ -164,14 +166,27 @@ def _whole_folder(folder, label):
         raise ValueError(f"`{label}` must be a folder of images. Received: {label}={os.fspath(folder)!r}, not a folder")
     files = _files(pathlib.Path(folder), folder)
     if not files:
-        raise ValueError(f"`{label}` has no images ({_kinds()}). Received: {label}={os.fspath(folder)!r}")
+        raise ValueError(
+            f"`{label}` has no images ({_kinds()}). Received: {label}={os.fspath(folder)!r}{_others(folder)}"
+        )
     return files
+
+
+def _check_apart(folder_a, folder_b):
+    """Two domains that are one have nothing to translate; a link or a folder too high makes them so unseen."""
+    real_a, real_b = (pathlib.Path(os.path.realpath(folder)) for folder in (folder_a, folder_b))
+    if real_a == real_b or real_a in real_b.parents or real_b in real_a.parents:
+        what = "the same folder" if real_a == real_b else "one inside the other"
+        raise ValueError(
+            f"Domains A and B must be apart, in folders of their own (`data_a` and `data_b`, or trainA and trainB). "
+            f"Received: {os.fspath(folder_a)} and {os.fspath(folder_b)}, which are {what}"
+        )
 
 
 def _test_indices(names, share):
     """A share of the images by the hash of their names: new files move few of the old ones to the other split."""
     count = max(1, round(len(names) * share)) if share else 0
-    order = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).hexdigest())
+    order = sorted(range(len(names)), key=lambda i: hashlib.sha256(os.fsencode(names[i])).hexdigest())
     return set(order[:count])
 
 
@@ -195,7 +210,16 @@ def _describe(list_files, path):
     if not path.is_dir():
         return "missing"
     count = len(list_files(path))
-    return f"{count} image{'s' * (count != 1)}" if count else "no images"
+    return f"{count} image{'s' * (count != 1)}" if count else f"no images{_others(path)}"
+
+
+def _others(folder):
+    """What a folder without images holds in their place: perhaps pictures of a kind that is not read."""
+    names = [name for _, _, files in os.walk(folder) for name in files if not name.startswith(".")]
+    if not names:
+        return ""
+    kinds = sorted({os.path.splitext(name)[1].lower() or "no suffix" for name in names})
+    return f" but {len(names)} other file{'s' * (len(names) != 1)} ({', '.join(kinds[:5])})"
 
 
 def _kinds():

@@ -14,6 +14,9 @@ from tf_cyclegan.data.cache import DecodedImages, default_folder, load_together
 from tf_cyclegan.data.sources import Source
 from tf_cyclegan.data.transforms import Sizing, center_crop, crop_and_flip
 
+# How many times an image may be enlarged before it is said.
+ENLARGED = 4
+
 
 class TranslationDataset:
     """Two domains of images, and how batches are made from them. Made by `open_dataset`.
@@ -112,7 +115,25 @@ class TranslationDataset:
         text = f"{self.name} ({self.split}): {count_a} images in A, {count_b} in B, {what}, {size}, "
         text += f"{self.steps_per_epoch} steps of {self.batch_size} an epoch, cache: {cache}"
         text += f", {len(self.skipped)} unreadable files left out" if self.skipped else ""
-        return "; ".join([text, *self.notes])
+        return "; ".join([text, *self.notes, *self._enlarged()])
+
+    def _enlarged(self):
+        """A note on images that are little more than a color where they are trained on."""
+        factors = [
+            (target / side, domain.images.names[i], size)
+            for domain in self._domains
+            for i, size in domain.sizes.items()
+            for target, side in zip(domain.targets[i], size, strict=True)
+            if target > ENLARGED * side
+        ]
+        if not factors:
+            return []
+        _, name, (height, width) = max(factors)
+        count = len({name for _, name, _ in factors})
+        verb = "s are" if count != 1 else " is"
+        return [
+            f"{count:,} image{verb} enlarged more than {ENLARGED} times, most of all {name} of {height}x{width} pixels"
+        ]
 
     def load(self) -> "TranslationDataset":
         """Fills the cache; a second call does nothing.

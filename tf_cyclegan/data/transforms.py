@@ -8,6 +8,8 @@ RESIZE_MODES = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop"
 # What the sides of images that are not cropped are rounded to: CycleGAN's networks halve the image twice, and other
 # sizes come out different from how they went in.
 MULTIPLE = 4
+# Pixels of a resized image at most, where the ratio is kept: one of 1x20000 pixels would come to gigabytes.
+MAX_PIXELS = 2**27
 Size = tuple[int, int]
 
 
@@ -59,13 +61,19 @@ class Sizing:
             name: what the error calls it. Defaults to nothing.
 
         Raises:
-            ValueError: if it is too small to be cropped.
+            ValueError: if it is too small to be cropped, or so narrow that it would become too large.
         """
         height, width = size
         if self.mode == "resize_and_crop":
             return self.load_size if self.augment else self.image_size
         if self.mode.startswith("scale_width"):
             height, width = max(1, round(height * self.load_size[1] / width)), self.load_size[1]
+            if height * width > MAX_PIXELS:
+                raise ValueError(
+                    f"The image {name} of {size[0]}x{size[1]} pixels (height x width) would become one of "
+                    f"{height}x{width} with `resize_mode`={self.mode!r}, more than the {MAX_PIXELS} that are possible. "
+                    "Cut the image or use another mode."
+                )
         if not self.crops:
             return _round(height, self.multiple), _round(width, self.multiple)
         if self.mode == "scale_width_and_crop":
