@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import re
 import sys
+import warnings
 
 import tyro
 
@@ -39,6 +41,7 @@ def main(arguments=None):
         interruption.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _prepare_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE)
         return 0 if arguments else 2
@@ -48,6 +51,14 @@ def main(arguments=None):
     if command not in _COMMANDS:
         return _fail(f"there is no command {command!r}. Commands: {', '.join(_COMMANDS)}")
     return _COMMANDS[command](flags)
+
+
+def _prepare_streams():
+    """Names of files need not be text that a terminal can show; PIL's remarks on what is odd in them name no file."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _train(flags):
@@ -66,10 +77,10 @@ def _train(flags):
         _look_at_devices()
     try:
         return training.dry_run(config, print) if config.dry_run else training.train(config, print)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, training.InputLost) as error:
         return _fail(str(error), code=1)
     except (training.SettingsError, OSError) as error:
-        return _fail(str(error))
+        return _fail(_words(error))
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the newest checkpoint", code=130)
 
@@ -85,7 +96,7 @@ def _runner(command, settings, module, function):
         try:
             return work(config, print)
         except (ValueError, OSError) as error:
-            return _fail(with_flags(str(error), settings, **{**_WORDS, **_positional(settings)}))
+            return _fail(with_flags(_words(error), settings, **{**_WORDS, **_positional(settings)}))
         except KeyboardInterrupt:
             return _fail("interrupted", code=130)
 
@@ -140,6 +151,11 @@ def _print_version():
 
     print(__version__)
     return 0
+
+
+def _words(error):
+    """What an error says, without the system's number for it."""
+    return re.sub(r"^\[Errno \d+\] ", "", str(error))
 
 
 def _fail(message, code=2):

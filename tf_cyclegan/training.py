@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import json
+import os
 import time
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, recipe
-from tf_cyclegan.checks import with_flags
+from tf_cyclegan.checks import one_line, with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
+from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.resuming import resumed
@@ -26,6 +28,10 @@ _SHORT_EMOJI_STEPS = 1000
 
 class SettingsError(ValueError):
     """Settings or data that no run can start from; the message says what to change."""
+
+
+class InputLost(RuntimeError):
+    """Images that can no longer be read, after training has begun; the message says what is kept."""
 
 
 def dry_run(config, report):
@@ -78,9 +84,13 @@ def train(config, report):
     Raises:
         SettingsError: if the settings or the data make no run.
         callbacks.TrainingDiverged: if a loss is no longer a number.
+        InputLost: if an image can no longer be read.
+        OSError: if what the run leaves cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        return _fit(*_prepared(config, report, stack), report)
+        model, data, tools = _prepared(config, report, stack)
+        stack.enter_context(_faults_in_a_line(tools.folder))
+        return _fit(model, data, tools, report)
 
 
 def _prepared(config, report, stack):
@@ -119,6 +129,31 @@ def _settings_checked(config):
     except ValueError as error:
         message = with_flags(str(error), TrainConfig, **others)
         raise SettingsError(message) from error
+
+
+@contextlib.contextmanager
+def _faults_in_a_line(folder):
+    """Images that are gone and disks that are full end a run in a line: TensorFlow says it in thirty."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        lost, unwritten = unreadable_in(error), _unwritten(error, folder)
+        if not (lost or unwritten):
+            raise
+        newest = callbacks.newest_checkpoint(folder / "checkpoints")
+        kept = f"the newest checkpoint, {newest}, is as it was" if newest else "there is no checkpoint yet"
+        kind, cause = (InputLost, "the image is back") if lost else (OSError, "there is room")
+        text = f"{lost or unwritten}. Training ends here; {kept}. When {cause}, the same command goes on from there."
+        raise kind(text) from error
+
+
+def _unwritten(error, folder):
+    """What could not be written in the run folder; None for another error, or one that says enough by itself."""
+    if isinstance(error, OSError):
+        bare = error.errno is not None and error.strerror == os.strerror(error.errno)
+        return f"Cannot write in the run folder {folder}: {one_line(error)}" if bare else None
+    place = str(error).find(str(folder))
+    return f"Cannot write {str(error)[place:].splitlines()[0]}" if place >= 0 else None
 
 
 def _warn_of_long_run(config, policy, report):
