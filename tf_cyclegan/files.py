@@ -13,7 +13,7 @@ def write_whole(path, data):
         data: bytes.
 
     Raises:
-        OSError: if it cannot be written; nothing is left behind.
+        OSError: if it cannot be written, with the name of the file; nothing is left behind.
     """
     with replacing(path) as aside, open(aside, "wb") as file:
         file.write(data)
@@ -35,6 +35,10 @@ def replacing(path):
         yield aside
         sync(aside)
         os.replace(aside, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, aside):  # a full disk is told without a name
+            error.filename = os.fspath(path)
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
