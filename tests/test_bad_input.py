@@ -377,10 +377,7 @@ def test_a_cache_is_written_where_nothing_can_be_reserved(photos, tmp_path, monk
 def test_more_than_the_memory_names_the_other_caches(photos, monkeypatch):
     data = open_dataset(photos, image_size=32)
 
-    def none_left(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr(cache.np, "empty", none_left)
+    monkeypatch.setattr(cache.np, "empty", raising(MemoryError()))
     with pytest.raises(ValueError, match="`cache`='memory' needs 0.0 GB for 3 images.*'disk' or 'none'"):
         data.load()
 
@@ -494,6 +491,24 @@ def test_translations_that_cannot_be_written(model, photos, tmp_path, capfd):
 def test_settings_of_a_run_that_are_damaged(model, photos, tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     shutil.copy(model, tmp_path / "run" / "checkpoints" / "step_00000001.keras")
-    for text in ("", "[]", "{", json.dumps({"value_range": "x"})):
+    for text in ("[]", "{", json.dumps({"value_range": "x"})):
         (tmp_path / "run" / "config.json").write_text(text)
-        translate(tmp_path / "run", photos / "testA", tmp_path / "out")
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        assert translate(tmp_path / "run", photos / "testA", tmp_path / "out") == 0
+
+
+def test_what_tensorflow_says_of_an_image_is_one_line_in_every_command(monkeypatch, capfd):
+    said = "{{function_node x}} ValueError: Cannot read the image a/1.png: it is gone\nTraceback"
+    monkeypatch.setattr("tf_cyclegan.translating.run_translate", raising(RuntimeError(said)))
+    assert translate("model", "in", "out") == 2
+    assert only_line(capfd) == "error: Cannot read the image a/1.png: it is gone"
+    monkeypatch.setattr("tf_cyclegan.translating.run_translate", raising(RuntimeError("a mistake of ours")))
+    with pytest.raises(RuntimeError, match="ours"):
+        translate("model", "in", "out")
+
+
+def raising(error):
+    def function(*_):
+        raise error
+
+    return function

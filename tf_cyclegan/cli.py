@@ -99,6 +99,12 @@ def _runner(command, settings, module, function):
             return _fail(with_flags(_words(error), settings, **{**_WORDS, **_positional(settings)}))
         except KeyboardInterrupt:
             return _fail("interrupted", code=130)
+        except Exception as error:
+            from tf_cyclegan.image_files import unreadable_in
+
+            if (words := unreadable_in(error)) is None:
+                raise
+            return _fail(words)
 
     return run
 

@@ -150,5 +150,8 @@ def _load(path, report):
 
 def _value_range(path):
     """The run's own, as far as its settings are there: a model may have been saved without."""
-    found = (run_settings(path) or {}).get("value_range")
-    return found and tuple(found)
+    try:
+        low, high = map(float, (run_settings(path) or {})["value_range"])
+    except (ValueError, TypeError, KeyError):  # none, or not what a run writes
+        return None
+    return low, high
