@@ -167,21 +167,33 @@ class TranslationDataset:
         batches = self._batches(tf.data.Dataset.range(1).flat_map(numbers))
         return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
 
-    def stream(self, start_step: int = 0) -> tf.data.Dataset:
+    def stream(self, start_step: int = 0, shard: int = 0, shards: int = 1) -> tf.data.Dataset:
         """All epochs on end, from any step: batch k is batch `start_step + k` of a run from the beginning.
 
         Args:
             start_step: number of the first batch. Defaults to 0.
+            shard: which part of each batch, for workers that train together: the `shard`-th of `shards` equal slices.
+                Defaults to 0.
+            shards: number of parts; of training data only, it must divide `batch_size`. Defaults to 1, whole batches.
 
         Returns:
             Infinite `tf.data.Dataset` of `(images_a, images_b)`, as `epoch()`.
         """
         if start_step < 0:
             raise ValueError(f"`start_step` must not be negative. Received: start_step={start_step}")
+        if self.batch_size % shards or not 0 <= shard < shards:
+            raise ValueError(
+                f"`shards` must divide `batch_size` {self.batch_size}, and `shard` be below it. "
+                f"Received: shard={shard}, shards={shards}"
+            )
         self.load()
         if not self._training:
             return self.epoch().repeat().skip(start_step % self.steps_per_epoch)
-        batches = self._batches(tf.data.Dataset.range(start_step * self.batch_size, tf.int64.max))
+        share = self.batch_size // shards
+        numbers = tf.data.Dataset.range(start_step * share, tf.int64.max)
+        if shards > 1:
+            numbers = numbers.map(lambda i: i // share * self.batch_size + shard * share + i % share)
+        batches = self._batches(numbers, share)
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     def names(self, step: int) -> tuple[list[str], list[str]]:
@@ -259,20 +271,24 @@ class TranslationDataset:
         index = tf.random.experimental.index_shuffle(place % count, order, tf.constant(count - 1, tf.int64))
         return index, tf.random.stateless_uniform([3], tf.random.fold_in(key, place, alg="philox"), alg="philox")
 
-    def _batches(self, numbers):
-        """Turns a data set of image numbers into one of batches."""
+    def _batches(self, numbers, size=None):
+        """Turns a data set of image numbers into one of batches, of `size` where that is not `batch_size`."""
+        size = size or self.batch_size
 
         def draw(number):
             return self._draw(number, 0), self._draw(number, 1)
 
-        drawn = numbers.map(draw).batch(self.batch_size, drop_remainder=self._training)
-        fetched = drawn.map(self._fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        def fetch(*drawn):
+            return self._fetch(*drawn, size=size)
+
+        drawn = numbers.map(draw).batch(size, drop_remainder=self._training)
+        fetched = drawn.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return fetched.prefetch(tf.data.AUTOTUNE)
 
-    def _fetch(self, drawn_a, drawn_b):
+    def _fetch(self, drawn_a, drawn_b, size):
         types = [domain.dtype for domain in self._domains]
         batch = tf.numpy_function(self._gather, [*drawn_a, *drawn_b], types)
-        shapes = [(self.batch_size if self._training else None, *self.image_size, count) for count in self.channels]
+        shapes = [(size if self._training else None, *self.image_size, count) for count in self.channels]
         return tuple(tf.ensure_shape(tf.cast(x, tf.float32) / 127.5 - 1, s) for x, s in zip(batch, shapes, strict=True))
 
     def _gather(self, indices_a, draws_a, indices_b, draws_b):
