@@ -257,5 +257,3 @@ def test_more_settings_that_do_not_fit():
     judge = networks.patchgan_discriminator((32, 32, 3), filters=4, normalization="batch")
     with pytest.raises(ValueError, match="`normalization`.*wgangp"):
         small(gan_mode="wgangp", discriminator_a=judge)
-    with tf.distribute.MirroredStrategy(["CPU:0"]).scope(), pytest.raises(ValueError, match="`pool_size`"):
-        small()

@@ -19,7 +19,7 @@ LAYERS = [
     ["metrics"],
     ["pytorch", "addons"],
     ["networks", "image_pool", "schedules", "optimizers"],
-    ["layers", "convolution", "losses", "images", "config", "commands"],
+    ["distribution", "layers", "convolution", "losses", "images", "config", "commands"],
     ["image_files"],
     ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags"],
 ]

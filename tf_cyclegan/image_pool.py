@@ -1,9 +1,11 @@
 """The history of generated images that discriminators are trained on."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.checks import check_integer
+from tf_cyclegan.distribution.replicas import ReplicaArrays
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
@@ -12,7 +14,9 @@ class ImagePool(keras.layers.Layer):
 
     Each image is treated alone. Until the pool is full it is stored and returned. Afterwards, with probability 1/2 it
     takes the place of a random stored image, which is returned; otherwise it is returned and not stored.
-    The images, their count and the random state are variables: they work inside `tf.function` and are saved.
+    The images, their count and the random state are variables: they work inside `tf.function` and are saved. Under a
+    distribution strategy each replica has a pool of this size for itself; they are saved as one array with an axis of
+    replicas in front, and where they come back to another number of replicas, replica r gets pool r modulo theirs.
 
     Args:
         size: int, images held; 0 returns every image as it is. Defaults to 50.
@@ -49,6 +53,7 @@ class ImagePool(keras.layers.Layer):
             shape=(self.size, *image_shape), initializer="zeros", trainable=False, autocast=False, name="images"
         )
         self.count = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="count")
+        self.of_replicas = ReplicaArrays([self.images, self.count])
 
     def call(self, inputs):
         if self.size == 0:
@@ -74,10 +79,25 @@ class ImagePool(keras.layers.Layer):
         return image
 
     def _swap(self, image, place):
-        old = tf.identity(self.images.value.sparse_read(place))
+        # By the handle: a variable of several replicas has no `sparse_read`, and a read of the whole would be a copy.
+        images = self.images.value
+        old = tf.raw_ops.ResourceGather(resource=images.handle, indices=place, dtype=images.dtype)
         with tf.control_dependencies([old]):
             self.images.value.scatter_update(tf.IndexedSlices(image, place))
         return old
+
+    def save_own_variables(self, store):
+        if self.size and self.of_replicas.are_many:
+            store["0"], store["1"] = self.of_replicas.values()
+        else:
+            super().save_own_variables(store)
+
+    def load_own_variables(self, store):
+        if not self.size:
+            return
+        images, count = (np.asarray(store[key]) for key in ("0", "1"))
+        # Saved by one replica there is no axis of replicas.
+        self.of_replicas.assign([images, count] if count.ndim else [images[None], count[None]])
 
     def compute_output_shape(self, input_shape):
         return input_shape

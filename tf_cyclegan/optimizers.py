@@ -68,7 +68,7 @@ class Adam(keras.optimizers.Adam):
         # Once for all variables: 50 times the same arithmetic is a tenth of what there is to trace.
         self._numbers = functools.cache(self._numbers_of_this_step)
         super().apply(grads, trainable_variables)
-        del self._numbers
+        self._numbers = None  # not `del`: with several replicas each ends once
 
     def _numbers_of_this_step(self, dtype):
         """What the kernel takes beside tensors: the powers of both betas, both betas, and Keras's epsilon."""

@@ -6,12 +6,15 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tf_cyclegan.distribution.overrides import ReplicatedTraining, check_compile_arguments, check_loss_scaling
+from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
+from tf_cyclegan.image_pool import ImagePool
 from tf_cyclegan.optimizers import Adam
 
 _RANDOM_STATE = "random_state_"
 
 
-class TranslationModel(keras.Model):
+class TranslationModel(ReplicatedTraining, keras.Model):
     """A model that translates images between two domains, trained against discriminators.
 
     A batch is `(images_a, images_b)`, float32 in [-1, 1], `(batch, height, width, channels)`. A subclass has:
@@ -59,6 +62,7 @@ class TranslationModel(keras.Model):
         """Completes the model when its networks are there: constructors end with it."""
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names)]
         self.built = True
+        spread_seeds(self._random_states())
 
     def call(self, inputs, training=False):
         return self._translated(inputs, self.generator(self.directions[0]), training)
@@ -155,6 +159,7 @@ class TranslationModel(keras.Model):
         """
         _check_compile_arguments(kwargs, generator_optimizer, discriminator_optimizer)
         auto_scale_loss = kwargs.get("auto_scale_loss", True)
+        check_compile_arguments(jit_compile, kwargs.get("steps_per_execution", 1))
         super().compile(
             optimizer=self._prepared(generator_optimizer, self.generator_variables, auto_scale_loss),
             jit_compile=jit_compile,
@@ -173,6 +178,7 @@ class TranslationModel(keras.Model):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if self.dtype_policy.name == "mixed_float16" and auto_scale_loss and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        check_loss_scaling(optimizer)
         optimizer.build(variables)
         return optimizer
 
@@ -213,7 +219,7 @@ class TranslationModel(keras.Model):
                     losses |= self._update_discriminators(batch, outputs)
             generator_losses = self.generator_losses(batch, outputs, training=True)
             objective = self._objective(generator_losses)
-            scaled = self.optimizer.scale_loss(objective)
+            scaled = self.optimizer.scale_loss(_share(objective))
         self.optimizer.apply(tape.gradient(scaled, self.generator_variables), self.generator_variables)
         if not self.discriminator_first:
             losses |= self._update_discriminators(batch, outputs)
@@ -224,7 +230,7 @@ class TranslationModel(keras.Model):
         inputs = {name: tf.stop_gradient(images) for name, images in self.discriminator_inputs(outputs).items()}
         with tf.GradientTape() as tape:
             losses = self.discriminator_losses(batch, inputs, training=True)
-            scaled = self.discriminator_optimizer.scale_loss(self._objective(losses))
+            scaled = self.discriminator_optimizer.scale_loss(_share(self._objective(losses)))
         if losses:
             gradients = tape.gradient(scaled, self.discriminator_variables)
             self.discriminator_optimizer.apply(gradients, self.discriminator_variables)
@@ -282,6 +288,28 @@ class TranslationModel(keras.Model):
         """The variables behind every random choice: pools, dropout, penalties."""
         return [variable for variable in self.variables if variable.path.endswith("seed_generator_state")]
 
+    @property
+    def _pools(self):
+        return [
+            layer for layer in self._flatten_layers(include_self=False) if isinstance(layer, ImagePool) and layer.size
+        ]
+
+    def gather_replicas(self, keep=True):
+        """Fetches what each replica has for itself, for the next saving; all workers must call it at the same time.
+
+        Where one process has all replicas, `save` does without.
+
+        Args:
+            keep: bool, whether this worker is to save. Defaults to True.
+        """
+        for pool in self._pools:
+            pool.of_replicas.gather(keep)
+
+    @property
+    def untracked_variables(self):
+        """Variables that are saved beside those that Keras knows, for what takes a snapshot."""
+        return [variable for pool in self._pools for variable in pool.of_replicas.gathered]
+
     def save_own_variables(self, store):
         """Keras saves no random states; without them a loaded model would train on differently."""
         super().save_own_variables(store)
@@ -293,6 +321,7 @@ class TranslationModel(keras.Model):
         for index, state in enumerate(self._random_states()):
             if f"{_RANDOM_STATE}{index}" in store.keys():
                 state.assign(store[f"{_RANDOM_STATE}{index}"])
+        spread_seeds(self._random_states())
 
     def get_config(self):
         """The constructor's arguments, as what JSON knows."""
@@ -313,6 +342,12 @@ class TranslationModel(keras.Model):
                 for name, value in config.items()
             }
         )
+
+
+def _share(objective):
+    """A replica's part of the objective: losses are means over its images, and the gradients of replicas are summed."""
+    replicas = replica_count()
+    return objective if replicas == 1 else objective / replicas
 
 
 def _serialized(value):

@@ -109,8 +109,3 @@ def check_pool(pool_size, image_shape):
             f"`pool_size` must be 0 unless the height and width of `image_shape` are known. "
             f"Received: pool_size={pool_size}, image_shape={image_shape}"
         )
-    if pool_size and tf.distribute.has_strategy():
-        raise ValueError(
-            "`pool_size` must be 0 under a distribution strategy: a pool is not shared between replicas. "
-            f"Received: pool_size={pool_size}"
-        )

@@ -1,0 +1,227 @@
+"""The replicas of a run and the processes they are in: made by name, and what each process has to do."""
+
+import contextlib
+import os
+
+import tensorflow as tf
+
+from tf_cyclegan.checks import check_choice, one_line
+from tf_cyclegan.distribution.cluster import Cluster, read_cluster
+from tf_cyclegan.distribution.replicas import all_values
+
+STRATEGIES = ("none", "mirrored", "multi_worker", "tpu")
+
+# What TensorFlow says, each in its place, when another worker is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+class WorkerLost(RuntimeError):
+    """Another worker is gone: what was computed since the last checkpoint is to be computed again."""
+
+
+class Workers:
+    """What computes a run. Without arguments: this process, on one device.
+
+    Args:
+        name: one of `STRATEGIES`. Defaults to `"none"`.
+        strategy: optional `tf.distribute.Strategy`. Defaults to None.
+        replicas: int, devices that train together; None where that is not known yet. Defaults to 1.
+        cluster: `Cluster` of the processes. Defaults to this one alone.
+    """
+
+    def __init__(self, name="none", strategy=None, replicas=1, cluster=None):
+        self.name = name
+        self.strategy = strategy
+        self.replicas = replicas
+        self.cluster = cluster or Cluster(workers=1, index=0)
+
+    @property
+    def is_chief(self):
+        """Whether this process is the one that writes and reports."""
+        return self.cluster.index == 0
+
+    @property
+    def are_many(self):
+        """Whether there are other processes."""
+        return self.cluster.workers > 1
+
+    def check(self, config, policy):
+        """Raises `ValueError` unless a run of these settings can be computed so.
+
+        Args:
+            config: resolved `TrainConfig`.
+            policy: str, the dtype policy.
+        """
+        if self.name == "none":
+            return
+        if self.replicas and config.batch_size % self.replicas:
+            raise ValueError(
+                f"`batch_size` must be a multiple of the {self.replicas} replicas of `strategy` {self.name}, which "
+                f"share each batch. Received: batch_size={config.batch_size}"
+            )
+        if config.jit_compile and self.name != "tpu":
+            raise ValueError(f"`jit_compile` must be left out with `strategy` {self.name}. Received: jit_compile=True")
+        if policy == "mixed_float16" and self.replicas != 1:
+            raise ValueError(
+                f"`precision` must be bfloat16 or float32 with `strategy` {self.name}: the loss scaling of float16 is "
+                f"of one device. Received: precision={config.precision}"
+            )
+
+    def describe(self, batch_size):
+        """Lines for people: who computes, and which part of a batch.
+
+        Args:
+            batch_size: int, images of each domain in a step of all.
+        """
+        if self.name == "none":
+            return "one device"
+        replicas = "replicas that are counted when it answers" if self.replicas is None else _count(self.replicas)
+        text = f"{self.name}, {replicas}"
+        if self.replicas:
+            text += f" of {batch_size // self.replicas} of a batch's {batch_size} images each"
+        if self.are_many:
+            role = "the chief, which writes" if self.is_chief else "which writes nothing"
+            text += f"; process {self.cluster.index} of {self.cluster.workers}, {role}"
+        return text
+
+    def scope(self):
+        """The context in which models are made and compiled."""
+        return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
+
+    def batches(self, stream, batch_size):
+        """Batches for `fit`, of which each replica gets its own part.
+
+        Args:
+            stream: callable `(shard, shards) -> tf.data.Dataset` of the `shard`-th of equal slices of each batch.
+            batch_size: int, images in a whole batch.
+
+        Returns:
+            `tf.data.Dataset`, or a distributed one.
+        """
+        if self.strategy is None:
+            return stream(0, 1)
+
+        def of_worker(context):
+            batches = stream(context.input_pipeline_id, context.num_input_pipelines)
+            size = context.get_per_replica_batch_size(batch_size)
+            if size * context.num_input_pipelines != batch_size:  # several replicas here, which take turns
+                batches = batches.rebatch(size, drop_remainder=True)
+            return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+        return self.strategy.distribute_datasets_from_function(of_worker)
+
+    def wait(self):
+        """Waits until all workers have come here."""
+        if self.are_many:
+            all_values(self.strategy, 0)
+
+    def check_alike(self, value, message):
+        """Raises `ValueError` unless all workers have the same number.
+
+        Args:
+            value: int.
+            message: str, what it means if they have not.
+        """
+        if self.are_many and len(set(found := all_values(self.strategy, value))) > 1:
+            raise ValueError(f"{message}. Received: {', '.join(map(str, found))} on the workers in their order")
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Has the errors of TensorFlow that mean that another worker is gone be `WorkerLost`."""
+        try:
+            yield
+        except _LOST as error:
+            if not self.are_many:
+                raise
+            raise WorkerLost(
+                f"A worker is lost, as it seems: {one_line(error)[:200]}. Start all workers again: the same command "
+                "goes on from the newest checkpoint"
+            ) from error
+
+
+def plan_workers(name):
+    """What would compute, found without connecting to anything.
+
+    Args:
+        name: one of `STRATEGIES`.
+
+    Returns:
+        `Workers` without a strategy.
+
+    Raises:
+        ValueError: if there is no such strategy, or TF_CONFIG does not say what it must.
+    """
+    check_choice("strategy", name, STRATEGIES)
+    if name == "tpu":
+        return Workers(name, replicas=None)
+    if name == "multi_worker":
+        cluster = read_cluster()
+        gpus = len(tf.config.list_physical_devices("GPU"))
+        return Workers(name, replicas=cluster.workers * max(gpus, 1), cluster=cluster)
+    return Workers(name, replicas=len(_local_devices()) if name == "mirrored" else 1)
+
+
+def open_workers(name):
+    """Makes the strategy of a run. It is to be called before TensorFlow computes anything.
+
+    `"multi_worker"` waits here until all the processes that TF_CONFIG names have come.
+
+    Args:
+        name: one of `STRATEGIES`: `"none"`; `"mirrored"`, all GPUs of this machine, or its CPU; `"multi_worker"`, all
+            GPUs of several, or their CPUs; `"tpu"`, the TPU of this machine or the one that TPU_NAME names.
+
+    Returns:
+        `Workers`.
+
+    Raises:
+        ValueError: if there is no such strategy, TF_CONFIG does not say what it must, or there is no TPU.
+
+    Example:
+        >>> workers = open_workers("mirrored")
+        >>> with workers.scope():
+        ...     model = CycleGAN()  # doctest: +SKIP
+    """
+    plan = plan_workers(name)
+    make = {"none": lambda: None, "mirrored": _mirrored, "tpu": _tpu}
+    strategy = make.get(name, tf.distribute.MultiWorkerMirroredStrategy)()
+    replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+    return Workers(name, strategy, replicas, plan.cluster)
+
+
+def _mirrored():
+    return tf.distribute.MirroredStrategy(_local_devices())
+
+
+def _local_devices():
+    return [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
+
+
+def _tpu():
+    place = os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=place)
+        if place != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        strategy = tf.distribute.TPUStrategy(resolver)
+    except Exception as error:  # no TPU shows in any of the resolver's ways
+        raise ValueError(
+            f"`strategy` tpu needs a TPU: on this machine, or TPU_NAME names it. Received: {place}, where there is "
+            f"none ({one_line(error)[:160]})"
+        ) from error
+    if strategy.extended.num_hosts > 1:
+        raise ValueError(
+            "`strategy` tpu takes the TPUs of one host: images are decoded in this process, which hands none to "
+            f"others. Received: a TPU of {strategy.extended.num_hosts} hosts"
+        )
+    return strategy
+
+
+def _count(replicas):
+    return f"{replicas} replica" + ("" if replicas == 1 else "s")
