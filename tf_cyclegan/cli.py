@@ -30,6 +30,10 @@ commands:
 tf-cyclegan COMMAND --help lists the options of a command."""
 
 
+# What sysexits.h calls a temporary failure: who watches over workers starts them again.
+_TRY_AGAIN = 75
+
+
 def main(arguments=None):
     """Runs a command.
 
@@ -37,8 +41,8 @@ def main(arguments=None):
         arguments: list of str. Defaults to those of the process.
 
     Returns:
-        Exit code: 0, 2 for wrong settings, data or folders, 1 for a failed training or work done in part, 130 after an
-        interruption.
+        Exit code: 0, 2 for wrong settings, data or folders, 1 for a failed training or work done in part, 75 where
+        another worker is lost and all are to be started again, 130 after an interruption.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
@@ -73,12 +77,15 @@ def _train(flags):
     with _quiet_import():
         from tf_cyclegan import training
         from tf_cyclegan.callbacks import TrainingDiverged
+        from tf_cyclegan.distribution import WorkerLost
 
         _look_at_devices()
     try:
         return training.dry_run(config, print) if config.dry_run else training.train(config, print)
     except (TrainingDiverged, training.InputLost) as error:
         return _fail(str(error), code=1)
+    except WorkerLost as error:
+        return _fail(str(error), code=_TRY_AGAIN)
     except (training.SettingsError, OSError) as error:
         return _fail(_words(error))
     except KeyboardInterrupt:

@@ -158,6 +158,9 @@ class TrainConfig:
     """auto: bfloat16 on TPUs, on GPUs since Ampere and on CPUs with AMX, else float32."""
     jit_compile: bool = False
     """Compile with XLA; slower on CPUs."""
+    strategy: Literal["none", "mirrored", "multi_worker", "tpu"] = "none"
+    """Who shares each batch: none, one device; mirrored, all GPUs of this machine; multi_worker, those of all machines
+    that TF_CONFIG names, on each of which this command is started; tpu, the TPU of this machine or of TPU_NAME."""
     seed: int = 0
     """Of initialization, order, augmentation and pools."""
 

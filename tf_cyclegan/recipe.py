@@ -39,8 +39,14 @@ def learning_rate_table(config):
     return lines + [f"  {epoch + 1:5d}   {rates[epoch]:.4g}" for epoch in shown]
 
 
-def describe_cost(model, config):
-    """Lines with parameters, multiply-adds and the memory to expect of one training step."""
+def describe_cost(model, config, replicas=1):
+    """Lines with parameters, multiply-adds and the memory to expect of one training step, and what replicas exchange.
+
+    Args:
+        model: `TranslationModel`.
+        config: resolved `TrainConfig`.
+        replicas: optional int, devices that share each batch; None where it is not known. Defaults to 1.
+    """
     size = parse_size(config.image_size, "image_size")
     generator, discriminator = model.generator(model.directions[0]), model.discriminators[0]
     trained = (*model.generators, *model.discriminators)
@@ -49,7 +55,8 @@ def describe_cost(model, config):
     forward_macs, activations = _step_cost(model, size, (config.channels, config.channels_b))
     width = 4 if model.dtype_policy.compute_dtype == "float32" else 2
     pools = 4 * sum(weight.shape.num_elements() for weight in model.weights if "pool" in weight.path)
-    memory = _BASE_BYTES + 16 * parameters + pools + width * config.batch_size * activations
+    images = -(-config.batch_size // (replicas or 1))
+    memory = _BASE_BYTES + 16 * parameters + pools + width * images * activations
     return [
         f"  generator      {_network_line(generator, size)}",
         f"  discriminator  {_network_line(discriminator, size)}",
@@ -57,7 +64,22 @@ def describe_cost(model, config):
         f"  all networks   {parameters:>12,} parameters  {3 * config.batch_size * forward_macs / 1e9:8.2f} G "
         "multiply-adds a training step",
         f"  memory         about {memory / 1e9:.1f} GB, {pools / 1e9:.2f} GB of it pools; the image cache is extra",
+        *(_exchange_lines(model, replicas) if replicas != 1 else ()),
     ]
+
+
+def _exchange_lines(model, replicas):
+    """Gradients are in the precision of the weights, and a ring of R sends 2 (R - 1) / R of them from each replica."""
+    gradients = sum(v.shape.num_elements() * v.value.dtype.size for v in trained_variables(model))
+    sent = (
+        f", {2 * (replicas - 1) / replicas * gradients / 1e6:.1f} MB out of and into each replica" if replicas else ""
+    )
+    return [f"  exchange       {gradients / 1e6:.1f} MB of gradients are summed over the replicas in each step{sent}"]
+
+
+def trained_variables(model):
+    """The variables that a step of a model changes by gradients."""
+    return [*model.generator_variables, *model.discriminator_variables]
 
 
 def _network_line(network, size):

@@ -31,6 +31,7 @@ TAKEN = (
     "schedule",
     "decay_rate",
     "jit_compile",
+    "strategy",
     "keep_checkpoints",
     "checkpoint_steps",
     "samples",
@@ -67,7 +68,7 @@ def resumed(folder, expected, settings, report):
         return None
     _check_model(model, expected, folder)
     changes = _changes(folder, run_settings(path) or {}, settings)
-    report(f"Resuming from {path} at step {int(model.step):,}.")
+    report(f"Resuming from {path} at step {int(model.step.numpy()):,}.")
     for line in changes:
         report(line)
     return model

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tf_cyclegan import callbacks, devices, recipe
 from tf_cyclegan.checks import one_line, with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
+from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
@@ -51,6 +52,8 @@ def dry_run(config, report):
         initial, config = open_initial(config)
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
+        workers = plan_workers(config.strategy)
+        workers.check(config, policy)
         model = new_model(config, policy)
         if initial is not None:
             begin_with(model, initial)
@@ -59,10 +62,11 @@ def dry_run(config, report):
             "settings",
             json.dumps(config.to_dict(), indent=2),
             f"precision: {policy} ({devices.describe_device()})",
+            f"strategy: {workers.describe(config.batch_size)}",
             f"learning rate ({config.schedule}, {config.epochs} + {config.decay_epochs} epochs)",
             *recipe.learning_rate_table(config),
             "cost",
-            *recipe.describe_cost(model, config),
+            *recipe.describe_cost(model, config, workers.replicas),
         ]
     report("\n".join(lines))
     return 0
@@ -86,23 +90,36 @@ def train(config, report):
         callbacks.TrainingDiverged: if a loss is no longer a number.
         InputLost: if an image can no longer be read.
         OSError: if what the run leaves cannot be written.
+        distribution.WorkerLost: if another worker is gone.
     """
-    with contextlib.ExitStack() as stack:
-        model, data, tools = _prepared(config, report, stack)
+    with _settings_checked(config):
+        workers = open_workers(config.strategy)
+    if not workers.is_chief:
+        report = _silent
+    with workers.watched(), contextlib.ExitStack() as stack:
+        model, data, tools = _prepared(config, workers, report, stack)
         stack.enter_context(_faults_in_a_line(tools.folder))
         return _fit(model, data, tools, report)
 
 
-def _prepared(config, report, stack):
+def _silent(line):
+    """The report of the workers that are not the chief: theirs would be the same lines."""
+
+
+def _prepared(config, workers, report, stack):
     """The model, the data and the callbacks of a run, whose folder is held until `stack` is closed."""
     with _settings_checked(config):
         initial, config = open_initial(config, report)
         config = config.resolved()
         policy = devices.dtype_policy(config.precision)
+        workers.check(config, policy)
         report(f"Computing in {policy} on {devices.describe_device()}.")
+        if workers.strategy is not None:
+            report(f"Strategy: {workers.describe(config.batch_size)}.")
         _warn_of_long_run(config, policy, report)
         keras.utils.set_random_seed(config.seed)
-        model = new_model(config, policy)  # first: impossible settings need no download to be found
+        with workers.scope():
+            model = new_model(config, policy)  # first: impossible settings need no download to be found
         if initial is not None:
             begin_with(model, initial)
         data = open_data(config, model.size_multiple)
@@ -111,11 +128,14 @@ def _prepared(config, report, stack):
         for file, reason in data.skipped:
             report(f"skipped {file}: {reason}")
         settings = _run_settings(config, policy, data)
-        stack.enter_context(held(config.output_dir, config.resume, report))
-        model = resumed(config.output_dir, model, settings, report) or model
-        _compile(model, config, data.steps_per_epoch)
-        write_config(config.output_dir, settings)
-        return model, data, _Tools(model, data, config, settings)
+        if workers.is_chief:
+            stack.enter_context(held(config.output_dir, config.resume, report))
+        model = _resumed_together(config, model, settings, workers, report)
+        with workers.scope():
+            _compile(model, config, data.steps_per_epoch)
+        if workers.is_chief:
+            write_config(config.output_dir, settings)
+        return model, data, _Tools(model, data, config, settings, workers)
 
 
 @contextlib.contextmanager
@@ -199,6 +219,15 @@ def _compile(model, config, steps_per_epoch):
         model.compile(model.new_optimizer(rate), model.new_optimizer(rate), jit_compile=config.jit_compile)
 
 
+def _resumed_together(config, model, settings, workers, report):
+    """The model as the run in the folder left it, the same for all workers, or as it is in a new run."""
+    workers.wait()  # until the chief holds the folder, and has moved aside what does not go on
+    with workers.scope():
+        model = resumed(config.output_dir, model, settings, report) or model
+    workers.check_alike(int(model.step.numpy()), "`output_dir` must be one folder that all workers see, at one step")
+    return model
+
+
 def _run_settings(config, policy, data):
     """What the run folder and each checkpoint say of the run."""
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
@@ -210,20 +239,20 @@ def _run_settings(config, policy, data):
 
 def _fit(model, data, tools, report):
     total = tools.total_steps
-    if int(model.step) >= total:
+    if int(model.step.numpy()) >= total:
         if not model.is_finished:  # a run that was killed after its last step
             _finish(model, data, tools)
         report(f"The run is complete: {total:,} steps. More --epochs or --steps go on from here.")
         return 0
     started = time.monotonic()
     with tools.interrupt, tools.checkpoints:
-        for first_step, last_step in _legs(int(model.step), total, data.steps_per_epoch):
+        for first_step, last_step in _legs(int(model.step.numpy()), total, data.steps_per_epoch):
             _fit_leg(model, data, tools, first_step, last_step)
             if tools.interrupt.signal is not None:
                 break
-        path = tools.checkpoints.save() if tools.interrupt.signal else _finish(model, data, tools)
+        path = tools.save() if tools.interrupt.signal else _finish(model, data, tools)
     if tools.interrupt.signal is not None:
-        report(f"Stopped at step {int(model.step):,} and saved {path}. The same command goes on from there.")
+        report(f"Stopped at step {int(model.step.numpy()):,} and saved {path}. The same command goes on from there.")
         return 130
     minutes = (time.monotonic() - started) / 60
     report(f"Trained to step {total:,} in {minutes:.1f} minutes: {path}. Samples are in {tools.folder / 'samples'}.")
@@ -234,7 +263,7 @@ def _fit(model, data, tools, report):
 
 
 def _finish(model, data, tools):
-    return tools.checkpoints.save(again=model.finish(data.epoch()))
+    return tools.save(again=model.finish(data.epoch()))
 
 
 def _legs(step, total, steps_per_epoch):
@@ -252,7 +281,7 @@ def _fit_leg(model, data, tools, first_step, last_step):
     first_epoch = first_step // data.steps_per_epoch
     epochs = max(1, (last_step - first_step) // data.steps_per_epoch)
     model.fit(
-        tools.input_wait.watch(data.stream(first_step)),
+        tools.batches(data, first_step),
         initial_epoch=first_epoch,
         epochs=first_epoch + epochs,
         steps_per_epoch=(last_step - first_step) // epochs,
@@ -265,7 +294,8 @@ def _fit_leg(model, data, tools, first_step, last_step):
 class _Tools:
     """The callbacks of a run, wired to its folder."""
 
-    def __init__(self, model, data, config, settings):
+    def __init__(self, model, data, config, settings, workers):
+        self.workers = workers
         epochs = config.epochs + config.decay_epochs
         self.total_steps = min(epochs * data.steps_per_epoch, config.steps or epochs * data.steps_per_epoch)
         self.folder = Path(config.output_dir)
@@ -273,8 +303,8 @@ class _Tools:
         log_dir = self.folder / "logs"
         self.input_wait = callbacks.InputWait()
         self.progress = callbacks.Progress(
-            total_steps=max(self.total_steps, int(model.step)),
-            first_step=int(model.step),
+            total_steps=max(self.total_steps, int(model.step.numpy())),
+            first_step=int(model.step.numpy()),
             batch_size=config.batch_size,
             steps_per_epoch=data.steps_per_epoch,
             epochs=-(-self.total_steps // data.steps_per_epoch),
@@ -287,17 +317,24 @@ class _Tools:
             settings=settings,
         )
         self.checkpoints.set_model(model)
-        self.interrupt = callbacks.Interrupt(report=self.progress.write)
+        report = self.progress.write if workers.is_chief else _silent
+        self.interrupt = (callbacks.AgreedInterrupt if workers.are_many else callbacks.Interrupt)(report=report)
         self.settings = config.to_dict()
+        self.evaluation = None
+        self.callbacks = [
+            self.interrupt,
+            self.input_wait,
+            callbacks.Health(images_a, images_b, names=data.names, report=report),
+            callbacks.ReplicaStates(config.checkpoint_steps, keep=workers.is_chief),
+        ]
+        if not workers.is_chief:  # what follows writes
+            return
         self.evaluation = new_evaluation(
             model, config, data, save=self.checkpoints.save, log_dir=log_dir, report=self.progress.write
         )
         if self.evaluation is not None:
             self.evaluation.set_model(model)
-        self.callbacks = [
-            self.interrupt,
-            self.input_wait,
-            callbacks.Health(images_a, images_b, names=data.names, report=self.progress.write),
+        self.callbacks += [
             self.progress,
             *([] if self.evaluation is None else [self.evaluation]),
             self.checkpoints,
@@ -305,3 +342,15 @@ class _Tools:
             keras.callbacks.CSVLogger(str(self.folder / "losses.csv"), append=True),
             keras.callbacks.TensorBoard(str(log_dir), write_graph=False),
         ]
+
+    def batches(self, data, first_step):
+        """The batches of `fit` from a step on, each worker's part of them."""
+
+        def stream(shard, shards):
+            return self.input_wait.watch(data.stream(first_step, shard, shards))
+
+        return self.workers.batches(stream, data.batch_size)
+
+    def save(self, again=False):
+        """Saves the model if this worker is the one that does; returns the path, or None."""
+        return self.checkpoints.save(again) if self.workers.is_chief else None

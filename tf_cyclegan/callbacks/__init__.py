@@ -15,14 +15,17 @@ from tf_cyclegan.callbacks.interrupt import Interrupt
 from tf_cyclegan.callbacks.progress import Progress
 from tf_cyclegan.callbacks.samples import SampleGrid
 from tf_cyclegan.callbacks.snapshot import Snapshot
+from tf_cyclegan.callbacks.together import AgreedInterrupt, ReplicaStates
 
 __all__ = [
+    "AgreedInterrupt",
     "Checkpoints",
     "Evaluation",
     "Health",
     "InputWait",
     "Interrupt",
     "Progress",
+    "ReplicaStates",
     "SampleGrid",
     "Snapshot",
     "TrainingDiverged",
