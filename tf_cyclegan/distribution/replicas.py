@@ -46,6 +46,7 @@ class ReplicaArrays:
         self._strategy = _strategy_of(variables[0])
         # What was gathered last. Variables, as what takes a snapshot of a model takes one of these: `keras.Variable`s.
         self.gathered = []
+        self._fetch = None
 
     @property
     def are_many(self):
@@ -89,14 +90,9 @@ class ReplicaArrays:
         return [np.stack([own.numpy() for _, own in _local_copies(variable)]) for variable in self._variables]
 
     def _of_all(self):
-        def on_replica():
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            return [tf.cast(replica, "int32")[None], *(tf.identity(v.value)[None] for v in self._variables)]
-
-        answers = tf.function(lambda: self._strategy.run(on_replica), autograph=False)()
-        replicas, *arrays = (self._strategy.gather(answer, axis=0).numpy() for answer in answers)
-        order = np.argsort(replicas)
-        return [array[order] for array in arrays]
+        if self._fetch is None:
+            self._fetch = _gathering(self._strategy, lambda: [tf.identity(v.value) for v in self._variables])
+        return self._fetch()
 
 
 def spans_workers(strategy=None):
@@ -131,14 +127,31 @@ def all_values(strategy, value):
     Returns:
         List of ints, one a replica.
     """
+    (values,) = _gathering(strategy, lambda: [tf.constant(value, "int64")])()
+    return values.tolist()
+
+
+def _gathering(strategy, tensors):
+    """A function that returns tensors of all replicas as arrays, by the numbers of the replicas.
+
+    Args:
+        strategy: `tf.distribute.Strategy`; all its workers must call the function at the same time.
+        tensors: callable without arguments, called on each replica, that returns a list of tensors.
+    """
 
     def on_replica():
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return tf.stack([tf.cast(replica, "int64"), tf.constant(value, "int64")])[None]
+        replica = tf.distribute.get_replica_context()
+        own = [tf.cast(replica.replica_id_in_sync_group, "int32"), *tensors()]
+        return [replica.all_gather(tensor[None], axis=0) for tensor in own]
 
-    answers = tf.function(lambda: strategy.run(on_replica), autograph=False)()
-    pairs = strategy.gather(answers, axis=0).numpy()
-    return pairs[np.argsort(pairs[:, 0]), 1].tolist()
+    # Traced here: TensorFlow would warn of several functions from one line.
+    run = tf.function(lambda: strategy.run(on_replica), autograph=False).get_concrete_function()
+
+    def gather():
+        numbers, *arrays = (strategy.experimental_local_results(answer)[0].numpy() for answer in run())
+        return [array[np.argsort(numbers)] for array in arrays]
+
+    return gather
 
 
 def _strategy_of(variable):

@@ -140,8 +140,8 @@ class Workers:
             if not self.are_many:
                 raise
             raise WorkerLost(
-                f"A worker is lost, as it seems: {one_line(error)[:200]}. Start all workers again: the same command "
-                "goes on from the newest checkpoint"
+                f"A worker is lost, or the way to it ({type(error).__name__}). Start all workers again: the same "
+                "command goes on from the newest checkpoint"
             ) from error
 
 

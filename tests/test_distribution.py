@@ -1,0 +1,334 @@
+"""Several devices and several processes train what one device trains."""
+
+import inspect
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import SMALL, random_batches, random_images
+from test_contract import SMALLER
+
+from tf_cyclegan import CycleGAN, images
+from tf_cyclegan.callbacks import newest_checkpoint
+from tf_cyclegan.cli import main
+from tf_cyclegan.data import open_dataset
+from tf_cyclegan.distribution import open_workers, plan_workers
+from tf_cyclegan.distribution.cluster import Cluster, read_cluster
+from tf_cyclegan.distribution.overrides import KERAS_INTERNALS
+from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.models import MODELS
+
+PROCESS = Path(__file__).parent / "distribution_process.py"
+STEPS = 10
+FLAGS = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=2", "--batch-size=4"]
+FLAGS += ["--lambda-identity=0", "--epochs=1", "--decay-epochs=0", "--samples=1", "--checkpoint-steps=3"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images for ten batches of four, fewer in B."""
+    photos = tmp_path_factory.mktemp("photos")
+    for name, count in {"trainA": 40, "trainB": 30, "testA": 1, "testB": 1}.items():
+        (photos / name).mkdir()
+        for index, image in enumerate(random_images(count, 36, 40, seed=len(name) + count)):
+            images.save_png(photos / name / f"{index}.png", images.to_uint8(image))
+    return photos
+
+
+def settings(photos, work, name, strategy, pool, **events):
+    """A run for the process, into the folder `name`."""
+    flags = [*FLAGS, f"--dataset={photos}", f"--output-dir={work / name}", f"--strategy={strategy}"]
+    return {"name": f"{name}.json", "flags": [*flags, f"--pool-size={pool}"], **events}
+
+
+def start(folder, *arguments, **environment):
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, str(PROCESS), *(a if isinstance(a, str) else json.dumps(a) for a in arguments)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def end(processes):
+    """Outputs, errors and exit codes; nothing outlives the test."""
+    try:
+        texts = [process.communicate(timeout=3000) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(*text, process.returncode) for text, process in zip(texts, processes, strict=True)]
+
+
+def codes_of(ended):
+    output, errors, code = ended
+    assert code == 0, errors[-3000:]
+    return json.loads(output.splitlines()[-1])
+
+
+def two_workers(work, *runs_of_each):
+    """Ends two processes that train together; `runs_of_each` are the runs of the first and of the second."""
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("localhost", 0))
+        addresses = [f"localhost:{each.getsockname()[1]}" for each in (one, other)]
+    configs = [
+        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}) for index in (0, 1)
+    ]
+    return end(
+        [
+            start(work / f"worker{index}", *runs, TF_CONFIG=config)
+            for index, (runs, config) in enumerate(zip(runs_of_each, configs, strict=True))
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def devices(folder, tmp_path_factory):
+    """A folder with the runs of one device, of two, and of two with pools, all of one process."""
+    work = tmp_path_factory.mktemp("devices")
+    runs = [
+        settings(folder, work, "one", "none", 0),
+        settings(folder, work, "mirrored", "mirrored", 0),
+        settings(folder, work, "pooled", "mirrored", 2),
+    ]
+    assert codes_of(end([start(work, "devices", *runs)])[0]) == [0, 0, 0]
+    return work
+
+
+@pytest.fixture(scope="module")
+def workers(folder, tmp_path_factory):
+    """A folder with a run of two workers, and one with pools of which the second worker is killed after five steps."""
+    work = tmp_path_factory.mktemp("workers")
+    whole = settings(folder, work, "whole", "multi_worker", 0)
+    killed = settings(folder, work, "killed", "multi_worker", 2)
+    return work, two_workers(work, [whole, killed], [whole, {**killed, "kill": 5}])
+
+
+def losses(path):
+    """The losses of each step, `(steps, losses)`: what is logged are means over the steps until then."""
+    means = np.array([list(row.values()) for row in json.loads(path.read_text())])
+    count = np.arange(1, len(means) + 1)[:, None]
+    return np.diff(means * count, axis=0, prepend=0)
+
+
+def weights(run_folder):
+    model = keras.models.load_model(newest_checkpoint(run_folder / "checkpoints"))
+    assert int(model.step.numpy()) == STEPS
+    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+    variables = [*model.variables, *(variable for each in optimizers for variable in each.variables)]
+    return {f"{index} {variable.path}": variable.numpy() for index, variable in enumerate(variables)}
+
+
+def test_two_devices_equal_one(devices):
+    one, mirrored = losses(devices / "one.json"), losses(devices / "mirrored.json")
+    assert one.shape == (STEPS, 7)
+    np.testing.assert_allclose(mirrored, one, rtol=1e-5)
+
+
+def test_two_workers_equal_one_device(devices, workers):
+    work, _ = workers
+    one = losses(devices / "one.json")
+    for index in (0, 1):
+        np.testing.assert_allclose(losses(work / f"worker{index}" / "whole.json"), one, rtol=1e-5)
+
+
+def test_only_the_chief_writes_and_reports(workers):
+    work, ((_, chief_errors, _), (output, errors, _)) = workers
+    assert sorted(path.name for path in (work / "whole" / "checkpoints").iterdir()) == [
+        f"step_{step:08d}.keras" for step in (6, 9, 10)
+    ]
+    assert len((work / "whole" / "losses.csv").read_text().splitlines()) == 2
+    assert "images/s" in chief_errors or "step 10/10" in chief_errors
+    assert "Epoch" not in errors and "Computing" not in output
+
+
+def test_a_killed_worker_is_started_again_and_a_stopped_one_stops_all(folder, devices, workers):
+    """Ends as the undisturbed run of two devices in one process, whose pools and random states are the same."""
+    work, (chief, other) = workers
+    assert other[2] == -9
+    assert chief[2] == 0 and json.loads(chief[0].splitlines()[-1]) == [0, 75], chief[1][-3000:]
+    assert "A worker is lost" in chief[1] and "same command goes on" in chief[1]
+    again = settings(folder, work, "killed", "multi_worker", 2)
+    ended = two_workers(work, [again, again], [{**again, "stop": 7}, again])
+    assert [codes_of(each) for each in ended] == [[130, 0], [130, 0]]
+    assert re.search(r"Resuming from .* at step 3", ended[0][0]) and "Stopped at step 8" in ended[0][0]
+    # All variables of the model and of its optimizers, of the same step.
+    undisturbed, resumed = weights(devices / "pooled"), weights(work / "killed")
+    assert undisturbed.keys() == resumed.keys()
+    for name, value in undisturbed.items():
+        np.testing.assert_allclose(resumed[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    pools = [saved_pools(work / "killed"), saved_pools(devices / "pooled")]
+    assert pools[0]["pool_a"].shape == (2, 2, 32, 32, 3)
+    for name in ("pool_a", "pool_b"):
+        np.testing.assert_allclose(pools[0][name], pools[1][name], atol=1e-5)
+        assert not np.allclose(pools[0][name][0], pools[0][name][1]), "each replica has its own"
+
+
+def saved_pools(run_folder):
+    """The images of the pools as the newest checkpoint of a run holds them."""
+    import io
+    import zipfile
+
+    import h5py
+
+    with zipfile.ZipFile(newest_checkpoint(run_folder / "checkpoints")) as archive:
+        stored = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
+    return {name: stored[name]["vars"]["0"][:] for name in ("pool_a", "pool_b")}
+
+
+# ---- what each worker gets ----
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_the_slices_of_the_workers_are_the_batch(folder, shards):
+    data = open_dataset(str(folder), split="train", image_size=(32, 32), load_size=(36, 36), batch_size=4, seed=1)
+    whole = list(data.stream(8).take(4))  # over the end of an epoch
+    slices = [list(data.stream(8, shard, shards).take(4)) for shard in range(shards)]
+    for step, batch in enumerate(whole):
+        for domain in (0, 1):
+            parts = [slices[shard][step][domain] for shard in range(shards)]
+            assert parts[0].shape == (4 // shards, 32, 32, 3)
+            np.testing.assert_array_equal(np.concatenate(parts), batch[domain])
+    with pytest.raises(ValueError, match="`shards`.*3"):
+        data.stream(0, 0, 3)
+
+
+# ---- pools and random states ----
+
+
+def test_pools_of_other_numbers_of_replicas(tmp_path):
+    many = np.arange(2 * 3, dtype="float32").reshape(2, 3, 1, 1, 1)
+    pool = ImagePool(3)
+    pool.build((None, 1, 1, 1))
+    pool.load_own_variables({"0": many, "1": np.array([3, 2])})
+    assert np.ravel(pool.images).tolist() == [0, 1, 2] and int(pool.count) == 3
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        alone = ImagePool(3)
+        alone.build((None, 1, 1, 1))
+    alone.load_own_variables({"0": many[1], "1": np.array(2)})
+    store = {}
+    alone.save_own_variables(store)
+    assert np.ravel(store["0"]).tolist() == [3, 4, 5] and store["0"].shape == (3, 1, 1, 1)
+
+
+# ---- Keras and XLA ----
+
+
+def test_keras_still_is_what_is_overridden():
+    """Where it fails, Keras has changed: read its `TensorFlowTrainer` again, then `distribution/overrides.py`."""
+    for name, arguments in KERAS_INTERNALS.items():
+        assert tuple(inspect.signature(getattr(keras.Model, name)).parameters) == arguments, name
+    source = inspect.getsource(keras.Model.fit)
+    assert "self._maybe_symbolic_build(" in source and "self.make_train_function()" in source
+    assert "self.train_function(iterator)" in source
+    assert "self.make_test_function()" in inspect.getsource(keras.Model.evaluate)
+    assert "self._distribute_strategy = tf.distribute.get_strategy()" in inspect.getsource(
+        inspect.getmodule(keras.Model.fit.__wrapped__).TensorFlowTrainer.__init__
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_whole_step_is_one_program_of_xla(name):
+    """What a TPU asks for: XLA knows every operation and every shape, and none calls the host."""
+    model = MODELS[name](**{**SMALL, **SMALLER[name]})
+    model.compile()
+    batch = tuple(map(tf.constant, (random_images(2, seed=1), random_images(2, seed=2))))
+    step = tf.function(model.train_step, jit_compile=True, autograph=False)
+    program = step.experimental_get_compiler_ir(batch)(stage="hlo")
+    assert "convolution(" in program and "f32[2,32,32,3]" in program
+    # A host call is one of these; a size that is known only in the run is written with a `<=`.
+    assert not [word for word in ("custom-call", "infeed", "outfeed", " send(", " recv(", "[<=") if word in program]
+
+
+def test_the_model_under_a_strategy_as_a_library():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = CycleGAN(**SMALL, residual_blocks=1)
+        with pytest.raises(ValueError, match="`jit_compile`"):
+            model.compile(jit_compile=True)
+        with pytest.raises(ValueError, match="`steps_per_execution`"):
+            model.compile(steps_per_execution=2)
+        model.compile()
+    history = model.fit(random_batches(2), validation_data=random_batches(1), verbose=0, shuffle=False).history
+    assert set(history) == {name for loss in ("loss", *model.loss_names) for name in (loss, f"val_{loss}")}
+    assert np.isfinite(list(history.values())).all() and int(model.step.numpy()) == 2
+
+
+# ---- what is refused, in one line ----
+
+
+def worker(index, workers=2, role="worker"):
+    return json.dumps({"cluster": {"worker": ["localhost:1"] * workers}, "task": {"type": role, "index": index}})
+
+
+@pytest.mark.parametrize(
+    "config, word",
+    [
+        (None, "is not set"),
+        ("{", "no JSON"),
+        ("[]", "no `cluster`"),
+        ('{"cluster": {}}', "no `cluster` or no `task`"),
+        (worker(2), "worker 2, of which there are 2"),
+        (worker(0, role="ps"), "role 'ps'"),
+    ],
+)
+def test_a_wrong_cluster_is_named(config, word, monkeypatch, capfd):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", config)
+    assert main(["train", "--strategy=multi_worker"]) == 2
+    error = capfd.readouterr().err
+    assert len(error.splitlines()) == 1 and "--strategy" in error and "TF_CONFIG" in error and word in error
+
+
+def test_the_place_in_a_cluster():
+    assert read_cluster(worker(1, 3)) == Cluster(workers=3, index=1)
+    both = {"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 1}}
+    assert read_cluster(json.dumps(both)) == Cluster(workers=3, index=2)
+
+
+def test_no_tpu_is_one_line(capfd, monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    assert main(["train", "--strategy=tpu"]) == 2
+    error = capfd.readouterr().err
+    assert len(error.splitlines()) == 1 and "--strategy tpu needs a TPU" in error
+
+
+def test_an_unknown_strategy_is_named():
+    with pytest.raises(ValueError, match="`strategy` must be one of none, mirrored"):
+        open_workers("horovod")
+    assert open_workers("none").strategy is None
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [
+        ("--batch-size=3", ["--batch-size", "multiple of the 2 replicas", "batch_size=3"]),
+        ("--jit-compile", ["--jit-compile", "multi_worker"]),
+        ("--precision=float16", ["--precision", "bfloat16"]),
+    ],
+)
+def test_what_replicas_cannot_do_is_refused_before_they_meet(flag, words, monkeypatch, capfd):
+    monkeypatch.setenv("TF_CONFIG", worker(1))
+    assert main(["train", "--strategy=multi_worker", "--dry-run", "--batch-size=4", flag]) == 2
+    error = capfd.readouterr().err
+    assert len(error.splitlines()) == 1 and all(word in error for word in words), error
+
+
+def test_a_dry_run_says_who_would_compute(monkeypatch, capfd):
+    monkeypatch.setenv("TF_CONFIG", worker(1))
+    assert main(["train", *FLAGS, "--strategy=multi_worker", "--dry-run"]) == 0
+    output = capfd.readouterr().out
+    assert "multi_worker, 2 replicas of 2 of a batch's 4 images each; process 1 of 2, which writes nothing" in output
+    assert re.search(r"exchange +0\.\d MB of gradients", output)
+    assert plan_workers("mirrored").describe(4) == "mirrored, 1 replica of 4 of a batch's 4 images each"
+    assert "counted when it answers" in plan_workers("tpu").describe(4)
