@@ -47,6 +47,15 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Has each process take its share of the files one after the other, and so build what a file shares but once."""
+    if config.getoption("dist") == "load":
+        from xdist.scheduler import WorkStealingScheduling
+
+        return WorkStealingScheduling(config, log)
+
+
 def random_images(batch=1, height=32, width=None, channels=3, seed=0):
     """Uniform noise in [-1, 1], float32."""
     shape = (batch, height, width or height, channels)
