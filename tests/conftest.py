@@ -56,6 +56,19 @@ def pytest_xdist_make_scheduler(config, log):
         return WorkStealingScheduling(config, log)
 
 
+@pytest.fixture(autouse=True)
+def eager_steps(request, monkeypatch):
+    """Trains and evaluates without a graph where a test or file is marked `eager`.
+
+    A graph of a step takes as long to make as dozens of small steps take to run.
+    """
+    if request.node.get_closest_marker("eager") and not request.node.get_closest_marker("graph"):
+        from tf_cyclegan.models import TranslationModel
+
+        compiled = TranslationModel.compile
+        monkeypatch.setattr(TranslationModel, "compile", lambda *a, **k: compiled(*a, **{"run_eagerly": True, **k}))
+
+
 def random_images(batch=1, height=32, width=None, channels=3, seed=0):
     """Uniform noise in [-1, 1], float32."""
     shape = (batch, height, width or height, channels)
