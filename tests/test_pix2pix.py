@@ -10,6 +10,8 @@ from tf_cyclegan import Pix2Pix
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.pytorch import load_state_dict
 
+pytestmark = pytest.mark.eager
+
 
 def small(**settings):
     model = Pix2Pix(**{"image_shape": (32, 32, 3), "filters": 4, "discriminator_filters": 4, **settings})
@@ -26,6 +28,7 @@ def one_batch(channels=(3, 3)):
 TRACE = {"filters": 2, "discriminator_filters": 4, "dropout": 0.0, "image_shape": (128, 128, 3)}
 
 
+@pytest.mark.graph
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_training_agrees_with_the_reference(dtype):
     trace, _ = golden("pix2pix_training_trace")
