@@ -67,7 +67,8 @@ ALL = {**MODELS, "brightness": Brightness}
 models = pytest.mark.parametrize("name", ALL)
 # Loss scaling, which is float16's difference, is the base class's.
 _PAIRS = [*((name, policy) for policy in ("float32", "mixed_bfloat16") for name in ALL), ("cyclegan", "mixed_float16")]
-models_and_policies = pytest.mark.parametrize("name, policy", _PAIRS)
+# Of the module, as `trained` is: the tests of a pair follow each other, and its train step is traced once.
+models_and_policies = pytest.mark.parametrize("name, policy", _PAIRS, scope="module")
 
 
 def small(name, **settings):
@@ -76,12 +77,18 @@ def small(name, **settings):
     return model
 
 
-@models_and_policies
-def test_trains_evaluates_and_translates(name, policy):
+@pytest.fixture(scope="module")
+def trained(name, policy):
+    """A model after four steps, and what `fit` told of them."""
+    keras.utils.set_random_seed(0)
     model = small(name, dtype=policy)
-    history = model.fit(
-        random_batches(2), validation_data=random_batches(1), epochs=2, verbose=0, shuffle=False
-    ).history
+    fit = model.fit(random_batches(2), validation_data=random_batches(1), epochs=2, verbose=0, shuffle=False)
+    return model, fit.history
+
+
+@models_and_policies
+def test_trains_evaluates_and_translates(name, policy, trained):
+    model, history = trained
     expected = {"loss", *model.loss_names}
     assert set(history) == expected | {f"val_{key}" for key in expected}
     assert all(np.isfinite(values).all() for values in history.values())
@@ -93,6 +100,7 @@ def test_trains_evaluates_and_translates(name, policy):
     assert int(model.step) == 4
 
 
+@pytest.mark.eager
 @models
 def test_the_loss_is_the_sum_of_the_generators_terms(name):
     model = small(name)
@@ -104,6 +112,7 @@ def test_the_loss_is_the_sum_of_the_generators_terms(name):
     assert logs["loss"] == pytest.approx(sum(terms), rel=1e-5)
 
 
+@pytest.mark.eager
 @models
 def test_both_optimizers_move_all_their_weights(name):
     model = small(name)
@@ -114,9 +123,8 @@ def test_both_optimizers_move_all_their_weights(name):
 
 
 @models_and_policies
-def test_what_is_loaded_trains_on_as_if_never_stopped(name, policy, tmp_path):
-    model = small(name, dtype=policy)
-    model.fit(random_batches(4), verbose=0, shuffle=False)
+def test_what_is_loaded_trains_on_as_if_never_stopped(name, policy, trained, tmp_path):
+    model, _ = trained
     # As checkpoints are made: of this step, but written after later ones.
     snapshot = Snapshot(model)
     model.fit(random_batches(3), verbose=0, shuffle=False)
@@ -241,6 +249,7 @@ class _StopAfter(keras.callbacks.Callback):
             raise InterruptedError
 
 
+@pytest.mark.eager
 def test_backup_and_restore_brings_back_everything(tmp_path):
     whole = small("cyclegan")
     whole.fit(random_batches(2), epochs=4, verbose=0, shuffle=False)
