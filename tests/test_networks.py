@@ -57,10 +57,16 @@ def _convolutions(network):
     return [layer for layer in network._flatten_layers() if isinstance(layer, kinds)]
 
 
-@pytest.mark.parametrize("normalization", ["instance", "batch", "none"])
-@pytest.mark.parametrize("upsampling", ["deconvolution", "resize"])
-@pytest.mark.parametrize("padding", ["reflect", "replicate", "zero"])
-def test_generator_keeps_the_size_with_every_setting(normalization, upsampling, padding):
+# Every two values of two settings meet: of 18 combinations, nine.
+@pytest.mark.parametrize(
+    "normalization, padding, upsampling",
+    [
+        (normalization, padding, ("deconvolution", "resize")[(i + j) % 2])
+        for i, normalization in enumerate(("instance", "batch", "none"))
+        for j, padding in enumerate(("reflect", "replicate", "zero"))
+    ],
+)
+def test_generator_keeps_the_size_with_every_setting(normalization, padding, upsampling):
     generator = small_generator(normalization=normalization, upsampling=upsampling, padding=padding)
     output = np.asarray(generator(random_images(2, 20, 36)))
     assert output.shape == (2, 20, 36, 3)
@@ -100,18 +106,18 @@ def test_patchgan_sees_70_pixels():
     discriminator = networks.patchgan_discriminator(
         (256, 256, 3), filters=2, normalization="none", initializer="kaiming"
     )
-    image = np.zeros((1, 256, 256, 3), "float32")
-    changed = [_changes(discriminator, image, column) for column in range(256)]
-    seen = [column for column, change in enumerate(changed) if change]
+    seen = [column for first in range(0, 256, 32) for column in _seen(discriminator, range(first, first + 32))]
     # Output 15 of 30 begins at pixel 15 * 8 - 23 with the padding of every layer.
     assert (seen[0], seen[-1]) == (15 * 8 - 23, 15 * 8 - 23 + 69)
 
 
-def _changes(discriminator, image, column):
-    other = image.copy()
-    other[:, :, column] = 1
-    difference = np.abs(np.asarray(discriminator(other)) - np.asarray(discriminator(image)))
-    return difference[0, 15, 15, 0] > 0
+def _seen(discriminator, columns):
+    """Those columns of an image that change output 15, 15, each tried in an image of its own."""
+    images = np.zeros((len(columns), 256, 256, 3), "float32")
+    before = np.asarray(discriminator(images))
+    images[range(len(columns)), :, columns] = 1
+    changes = np.asarray(discriminator(images)) != before
+    return [column for column, change in zip(columns, changes[:, 15, 15, 0], strict=True) if change]
 
 
 @pytest.mark.parametrize("name", BUILDERS)
