@@ -56,10 +56,15 @@ ANSWERS = [
 ]
 
 
+@functools.cache
+def networks_of(file):
+    return addons_networks(FOLDER / file)
+
+
 @pytest.mark.parametrize("file, part, answer", ANSWERS)
 def test_networks_answer_as_with_tensorflow_addons(file, part, answer):
     images = random_images(1, *SIZES[answer.rsplit("/", 1)[1]])
-    np.testing.assert_allclose(addons_networks(FOLDER / file)[part](images), EXPECTED[answer], atol=1e-5)
+    np.testing.assert_allclose(networks_of(file)[part](images), EXPECTED[answer], atol=1e-5)
 
 
 def test_every_answer_is_compared():

@@ -1,5 +1,7 @@
 """Networks out of files: the architecture by names and shapes, the weights there and back."""
 
+import functools
+
 import numpy as np
 import pytest
 from conftest import golden, part, random_images
@@ -48,7 +50,9 @@ NETWORKS = {
 }
 
 
+@functools.cache
 def network(name):
+    """Made once for all tests, which only read it."""
     function, settings = NETWORKS[name]
     made = getattr(networks, function)(**{"filters": 4, **settings})
     random = np.random.RandomState(1)

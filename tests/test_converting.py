@@ -46,8 +46,10 @@ def same_weights(ours, theirs):
         np.testing.assert_array_equal(a, b, err_msg=b.path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cyclegan():
+    """Networks to write files of, which no test changes."""
+    keras.utils.set_random_seed(0)
     return CycleGAN(**SMALL, channels_b=1, lambda_identity=0)
 
 

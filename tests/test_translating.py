@@ -46,7 +46,7 @@ def exported(run, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(run):
     return keras.models.load_model(run / "checkpoints" / "step_00000007.keras", compile=False)
 
