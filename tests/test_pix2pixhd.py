@@ -14,6 +14,7 @@ from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.models.hd_losses import feature_matching_loss
 from tf_cyclegan.networks import patchgan_discriminator, resnet_generator, vgg
 
+pytestmark = pytest.mark.eager
 SMALL = {
     "image_shape": (16, 16, 3),
     "filters": 2,
@@ -222,6 +223,7 @@ def changed(before, after):
     return {part: [not np.array_equal(x, y) for x, y in zip(before[part], after[part], strict=True)] for part in before}
 
 
+@pytest.mark.graph
 def test_each_stage_trains_its_part():
     model = small(**STAGES)
     seen = {}
@@ -249,6 +251,7 @@ def test_the_first_stage_is_a_global_generator_on_smaller_images():
     assert model.forward(BATCH, training=True)["fake"].shape == (1, 16, 16, 3)
 
 
+@pytest.mark.graph
 def test_a_run_in_pieces_equals_one_without_a_stop(tmp_path):
     # With loss scaling, behind which the optimizers restart.
     data, settings = random_batches(3, size=16), {"dtype": "mixed_float16", "local_residual_blocks": 0, **STAGES}
@@ -270,6 +273,7 @@ def test_a_run_in_pieces_equals_one_without_a_stop(tmp_path):
             np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
+@pytest.mark.graph
 def test_stages_do_not_go_back_when_fit_is_called_again():
     model = small(enhancers=1, stage_epochs=(0, 1))
     assert model.stage == "enhancer"
@@ -278,6 +282,7 @@ def test_stages_do_not_go_back_when_fit_is_called_again():
     assert model.stage == "together"
 
 
+@pytest.mark.graph
 def test_other_optimizers_go_through_the_stages_too():
     model = small(False, enhancers=1, stage_epochs=(0, 1))
     model.compile(keras.optimizers.SGD(1e-3), "adam")
