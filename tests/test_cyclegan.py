@@ -9,6 +9,8 @@ from conftest import SMALL, random_batches, random_images
 from tf_cyclegan import CycleGAN, losses, networks
 from tf_cyclegan.models import parts
 
+pytestmark = pytest.mark.eager
+
 
 def small(**settings):
     return CycleGAN(**{**SMALL, "residual_blocks": 1, **settings})
@@ -116,6 +118,7 @@ def test_gan_modes_train(gan_mode, policy):
     assert all(np.isfinite(values).all() for values in history.values())
 
 
+@pytest.mark.graph
 def test_wgangp_applies_its_penalty():
     """A discriminator trained by the penalty alone comes to slopes of norm 1."""
     model = small(gan_mode="wgangp", lambda_gradient_penalty=1.0, pool_size=0)
@@ -208,6 +211,7 @@ def test_settings_that_do_not_fit_together():
         small(gan_mode="wgangp", normalization="batch")
 
 
+@pytest.mark.graph
 def test_unknown_sizes_without_a_pool():
     model = small(image_shape=(None, None, 3), pool_size=0)
     model.compile()
