@@ -12,6 +12,7 @@ from tf_cyclegan import Pix2PixHD, images
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
 
+pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--samples=1"]
 MODELS = {
     "pix2pix": ["--downsamplings=3"],
@@ -39,6 +40,7 @@ def newest(run_folder):
     return keras.models.load_model(newest_checkpoint(run_folder / "checkpoints"))
 
 
+@pytest.mark.graph
 @pytest.mark.parametrize("model", ["pix2pixhd"])  # with its stages; the contract tests say the same of every model
 def test_a_run_in_pieces_equals_a_whole_one(model, pairs, tmp_path, capfd):
     flags = [*MODELS[model], "--epochs=2", "--decay-epochs=1"]
