@@ -11,6 +11,7 @@ from tf_cyclegan.initial import _OF_NETWORKS, begin_with, open_initial
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.training import new_model
 
+pytestmark = pytest.mark.eager
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "residual_blocks": 1, "pool_size": 0, "discriminator_filters": 4}
 
 

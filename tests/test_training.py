@@ -26,6 +26,7 @@ from tf_cyclegan.foreign_flags import PYTORCH_FLAGS
 from tf_cyclegan.run_data import read_config
 from tf_cyclegan.run_folder import held
 
+pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
 
 
@@ -52,6 +53,7 @@ def weights(run_folder):
     return [variable.numpy() for variable in model.variables]
 
 
+@pytest.mark.graph
 def test_a_run_leaves_everything_a_user_needs(folder, tmp_path, capfd):
     assert run(folder, tmp_path / "run", "--epochs=1", "--decay-epochs=1") == 0
     run_folder = tmp_path / "run"
@@ -69,6 +71,7 @@ def test_a_run_leaves_everything_a_user_needs(folder, tmp_path, capfd):
     assert "cyc_a" in progress and "images/s" in progress and "waiting for input" in progress
 
 
+@pytest.mark.graph
 def test_a_resumed_run_equals_one_that_never_stopped(folder, tmp_path, capfd):
     epochs = ["--epochs=2", "--decay-epochs=1"]
     assert run(folder, tmp_path / "whole", *epochs) == 0
@@ -345,6 +348,7 @@ def test_nan_stops_the_run_names_the_files_and_leaves_the_last_good_checkpoint(c
     assert skipped == [] and all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+@pytest.mark.graph
 def test_images_of_any_size_without_a_pool(folder, tmp_path, capfd):
     images.save_png(folder / "trainA" / "tall.png", images.to_uint8(random_images(1, 60, 32)[0]))
     flags = ["--resize-mode=none", "--steps=6"]
