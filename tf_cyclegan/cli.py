@@ -87,7 +87,7 @@ def _train(flags):
     except WorkerLost as error:
         return _fail(str(error), code=_TRY_AGAIN)
     except (training.SettingsError, OSError) as error:
-        return _fail(_words(error))
+        return _fail(_said(error))
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the newest checkpoint", code=130)
 
@@ -103,7 +103,7 @@ def _runner(command, settings, module, function):
         try:
             return work(config, print)
         except (ValueError, OSError) as error:
-            return _fail(with_flags(_words(error), settings, **{**_WORDS, **_positional(settings)}))
+            return _fail(with_flags(_said(error), settings, **{**_WORDS, **_positional(settings)}))
         except KeyboardInterrupt:
             return _fail("interrupted", code=130)
         except Exception as error:
@@ -166,7 +166,7 @@ def _print_version():
     return 0
 
 
-def _words(error):
+def _said(error):
     """What an error says, without the system's number for it."""
     return re.sub(r"^\[Errno \d+\] ", "", str(error))
 

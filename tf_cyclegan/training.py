@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, recipe
-from tf_cyclegan.checks import one_line, with_flags
+from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
@@ -171,7 +171,8 @@ def _unwritten(error, folder):
     """What could not be written in the run folder; None for another error, or one that says enough by itself."""
     if isinstance(error, OSError):
         bare = error.errno is not None and error.strerror == os.strerror(error.errno)
-        return f"Cannot write in the run folder {folder}: {one_line(error)}" if bare else None
+        place = f" ({error.filename})" if error.filename else ""
+        return f"Cannot write in the run folder {folder}: {error.strerror}{place}" if bare else None
     place = str(error).find(str(folder))
     return f"Cannot write {str(error)[place:].splitlines()[0]}" if place >= 0 else None
 
