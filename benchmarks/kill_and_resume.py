@@ -37,7 +37,7 @@ MODELS = {
 }
 IMAGES = 40
 # Steps from one checkpoint to the next, which epochs of 40 steps do not divide into; and of the run, for each kill.
-CHECKPOINT_STEPS, STEPS_A_KILL = 15, 60
+CHECKPOINT_STEPS, STEPS_A_KILL = 15, 40
 MOMENTS = ("writing", "writing", "training", "training", "starting")
 
 

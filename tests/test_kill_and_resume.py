@@ -18,7 +18,6 @@ def test_killed_while_it_writes_and_while_it_trains_a_run_ends_as_if_it_never_st
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
     import kill_and_resume as program
 
-    monkeypatch.setattr(program, "STEPS_A_KILL", 40)
     monkeypatch.setattr(program, "MOMENTS", ("writing", "training"))
 
     def finish(flags):
