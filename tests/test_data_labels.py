@@ -156,6 +156,17 @@ def test_files_that_do_not_fit(root, path, array, message):
         open_dataset(root, instance_maps=True, **OPTIONS)
 
 
+def test_the_digest_covers_the_instance_maps(root):
+    def digest():
+        return open_dataset(root, **OPTIONS, instance_maps=True, cache="none").digest()
+
+    before = digest()
+    (changed, *_) = sorted((root / "train_inst").iterdir())
+    with Image.open(changed) as image:
+        save(changed, np.asarray(image) + 1)
+    assert digest() != before
+
+
 def test_skipped_with_their_partners(root):
     path = root / "train_inst" / "1.png"
     path.write_bytes(path.read_bytes()[:-25])

@@ -2,12 +2,14 @@
 
 import gc
 import itertools
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tf_cyclegan.data import load_dataset, open_dataset
+from tf_cyclegan.data.domains import SAMPLED, digest_of
 from tf_cyclegan.data.transforms import Sizing, as_size
 
 
@@ -231,3 +233,29 @@ def test_crop_of_too_small_an_image(root):
 def test_wrong_arguments_are_named(root, options, message):
     with pytest.raises(ValueError, match=message):
         open_dataset(root, **options)
+
+
+def test_a_digest_is_of_what_the_images_are_not_of_where_they_lie(root, tmp_path):
+    def digest(folder, **options):
+        return open_dataset(folder, **{**OPTIONS, "cache": "none", **options}).digest()
+
+    copy = shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
+    found = digest(root)
+    assert digest(copy) == digest(copy, cache="memory", seed=3) == found
+    assert digest(root, split="test") != found
+    Image.fromarray(picture(9)).save(copy / "trainA" / "3.png")
+    assert digest(copy) != found
+    shutil.copyfile(root / "trainA" / "3.png", copy / "trainA" / "3.png")
+    assert digest(copy) == found
+    (copy / "trainB" / "3.png").rename(copy / "trainB" / "0a.png")  # another order
+    assert digest(copy) != found
+    assert digest("emoji", image_size=64, load_size=64) != digest("emoji/lines", image_size=64, load_size=64)
+
+
+def test_a_digest_reads_of_large_files_the_beginning_the_middle_and_the_end(tmp_path):
+    data = bytearray(10 * SAMPLED)
+    found = set()
+    for place in (None, 0, len(data) // 2, len(data) - 1):
+        (tmp_path / "file").write_bytes(bytes(data) if place is None else data[:place] + b"1" + data[place + 1 :])
+        found.add(digest_of(tmp_path / "file"))
+    assert len(found) == 4
