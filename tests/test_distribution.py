@@ -1,14 +1,17 @@
 """Several devices and several processes train what one device trains."""
 
 import inspect
+import io
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -166,23 +169,17 @@ def test_a_killed_worker_is_started_again_and_a_stopped_one_stops_all(folder, de
     assert undisturbed.keys() == resumed.keys()
     for name, value in undisturbed.items():
         np.testing.assert_allclose(resumed[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
-    pools = [saved_pools(work / "killed"), saved_pools(devices / "pooled")]
-    assert pools[0]["pool_a"].shape == (2, 2, 32, 32, 3)
-    for name in ("pool_a", "pool_b"):
-        np.testing.assert_allclose(pools[0][name], pools[1][name], atol=1e-5)
-        assert not np.allclose(pools[0][name][0], pools[0][name][1]), "each replica has its own"
+    for ours, theirs in zip(saved_pools(work / "killed"), saved_pools(devices / "pooled"), strict=True):
+        assert ours.shape == (2, 2, 32, 32, 3)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        assert not np.allclose(ours[0], ours[1]), "each replica has its own"
 
 
 def saved_pools(run_folder):
     """The images of the pools as the newest checkpoint of a run holds them."""
-    import io
-    import zipfile
-
-    import h5py
-
     with zipfile.ZipFile(newest_checkpoint(run_folder / "checkpoints")) as archive:
         stored = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
-    return {name: stored[name]["vars"]["0"][:] for name in ("pool_a", "pool_b")}
+    return [stored["layers"][name]["vars"]["0"][:] for name in ("image_pool", "image_pool_1")]
 
 
 # ---- what each worker gets ----
