@@ -1,6 +1,7 @@
 """The replicas of a run and the processes they are in: made by name, and what each process has to do."""
 
 import contextlib
+import functools
 import os
 
 import tensorflow as tf
@@ -188,14 +189,19 @@ def open_workers(name):
         ...     model = CycleGAN()  # doctest: +SKIP
     """
     plan = plan_workers(name)
-    make = {"none": lambda: None, "mirrored": _mirrored, "tpu": _tpu}
-    strategy = make.get(name, tf.distribute.MultiWorkerMirroredStrategy)()
+    strategy = {"none": lambda: None, "mirrored": _mirrored, "multi_worker": _multi_worker, "tpu": _tpu}[name]()
     replicas = 1 if strategy is None else strategy.num_replicas_in_sync
     return Workers(name, strategy, replicas, plan.cluster)
 
 
 def _mirrored():
     return tf.distribute.MirroredStrategy(_local_devices())
+
+
+@functools.cache
+def _multi_worker():
+    """One a process: a second would take the connections of the first while other workers still use them."""
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _local_devices():
