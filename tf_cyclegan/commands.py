@@ -92,6 +92,21 @@ class TranslateConfig:
     """Direction to translate; an exported model has only its own."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
+    tile: bool = False
+    """Translate images beyond memory in pieces, in bounded memory."""
+    tile_statistics: Literal["image", "tile"] = "image"
+    """What pieces are normalized by. image: strips by the whole image, the same translation as in one piece. tile: each
+    tile by itself, without scratch files and for exported models too, but colors drift from tile to tile."""
+    tile_memory: Annotated[float, tyro.conf.arg(metavar="GB")] = 2.0
+    """Most memory for strips, beside TensorFlow's own and the image's."""
+    tile_size: Annotated[int, tyro.conf.arg(metavar="PIXELS")] = 1024
+    """Height and width of tiles: larger ones differ less from the whole, and take more memory."""
+    tile_overlap: Annotated[int, tyro.conf.arg(metavar="PIXELS")] = 64
+    """Pixels over which neighboring tiles fade into each other."""
+    scratch_dir: Annotated[
+        Path | None, tyro.conf.arg(help_behavior_hint="(default: beside the output)", metavar="FOLDER")
+    ] = None
+    """Where strips keep maps meanwhile: 17 GB for 8192x8192 pixels with 64 filters."""
 
 
 @dataclasses.dataclass(frozen=True)

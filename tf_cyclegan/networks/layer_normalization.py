@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 # Least variance of which a root is taken: a root has no slope at 0, and a flat image would make NaN of a whole step.
-_LEAST_VARIANCE = 1e-20
+LEAST_VARIANCE = 1e-20
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
@@ -55,7 +55,7 @@ class LayerNormalization(keras.layers.Layer):
         centered = x - tf.reduce_mean(x, (1, 2, 3), keepdims=True)
         others = tf.reduce_prod(tf.cast(tf.shape(x)[1:], x.dtype)) - 1
         variance = tf.reduce_sum(tf.square(centered), (1, 2, 3), keepdims=True) / tf.maximum(others, 1)
-        deviation = tf.sqrt(tf.maximum(variance, _LEAST_VARIANCE))
+        deviation = tf.sqrt(tf.maximum(variance, LEAST_VARIANCE))
         normalized = centered / (deviation + self.epsilon)
         y = normalized * tf.cast(self.gamma, x.dtype) + tf.cast(self.beta, x.dtype)
         return tf.cast(y, inputs.dtype)

@@ -4,6 +4,7 @@ from tqdm import tqdm
 
 from tf_cyclegan.images import is_float_array, read_ids, read_image, to_float
 from tf_cyclegan.translating.files import ARRAY, plan, save
+from tf_cyclegan.translating.pieces import check_pieces, translate_in_pieces
 from tf_cyclegan.translating.translators import open_translator
 
 
@@ -29,7 +30,9 @@ def run_translate(config, report):
     pairs = plan(config.input, config.output, config.overwrite)
     with open_translator(config.model, config.direction, report) as translator:
         _check_formats(translator, pairs)
-        failures = _translate_all(translator, pairs)
+        if config.tile:
+            check_pieces(config, translator)
+        failures = _translate_all(translator, pairs, config, report)
     done = len(pairs) - len(failures)
     report(f"Translated {done:,} image{'s' * (done != 1)} to {config.output}.")
     if failures:
@@ -47,22 +50,26 @@ def _check_formats(translator, pairs):
                 )
 
 
-def _translate_all(translator, pairs):
+def _translate_all(translator, pairs, config, report):
     """Returns what went wrong, a line an image."""
     failures = []
-    for source, target in tqdm(pairs, unit="image", disable=None):  # None: a bar on terminals alone
+    alone = config.tile and len(pairs) == 1  # with a bar of its own, that one image
+    for source, target in tqdm(pairs, unit="image", disable=alone or None):  # None: a bar on terminals alone
         try:
-            _translate(translator, source, target)
+            _translate(translator, source, target, config, report)
         except ValueError as error:
             failures.append(str(error))
     return failures
 
 
-def _translate(translator, source, target):
+def _translate(translator, source, target, config, report):
     image = _read(translator, source)
     try:
         _check_size(*image.shape[:2], translator.smallest_side)
-        save(target, translator(to_float(image)))
+        if config.tile:
+            translate_in_pieces(translator, image, target, config, report)
+        else:
+            save(target, translator(to_float(image)))
     except ValueError as error:
         raise ValueError(f"Cannot translate the image {source}: {error}") from error
 

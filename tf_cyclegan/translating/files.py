@@ -1,6 +1,7 @@
 """Which image files are translated, where each translation goes, and how it is written."""
 
 import collections
+import contextlib
 import glob
 import io
 import itertools
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tf_cyclegan.data.folders import list_images
-from tf_cyclegan.files import write_whole
+from tf_cyclegan.files import replacing, write_whole
 from tf_cyclegan.images import EXTENSIONS, to_uint8
 
 ARRAY = ".npy"
@@ -27,6 +28,8 @@ _ENCODINGS = {
     ".tif": _TIFF,
     ".tiff": _TIFF,
 }
+# The longest sides that formats can hold, of which one should hear before an hour's work, not after it.
+_LONGEST = {".webp": 16383, **dict.fromkeys((".jpg", ".jpeg", ".jpe"), 65500)}
 
 
 def plan(source, output, overwrite=False):
@@ -78,13 +81,64 @@ def save(path, image):
     write_whole(path, data)
 
 
+@contextlib.contextmanager
+def writing(path, shape):
+    """Writes a translation that comes piece by piece, as `save` does: whole or not at all.
+
+    Args:
+        path: as in `save`.
+        shape: `(height, width, channels)`, of 1 or 3 channels for image files.
+
+    Yields:
+        Callable that takes the number of a row, and float rows `(rows, width, channels)` in [-1, 1] from it on, from
+        the top down. What is to become an image file is kept in 8 bits, `.npy` is written as it comes.
+
+    Raises:
+        ValueError: if the format cannot hold the image.
+        OSError: if it cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if max(shape[:2]) > _LONGEST.get(suffix, max(shape[:2])):
+        raise ValueError(
+            f"`output` must be another format than {suffix}, which ends at {_LONGEST[suffix]:,} pixels. Received: an "
+            f"image of {shape[1]}x{shape[0]} pixels for {str(path)!r}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _array_rows(path, shape) if suffix == ARRAY else _image_rows(path, shape) as write:
+        yield write
+
+
+@contextlib.contextmanager
+def _array_rows(path, shape):
+    header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
+    with replacing(path) as aside:
+        with open(aside, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            yield lambda first, rows: file.write(np.ascontiguousarray(rows, "<f4").data)
+
+
+@contextlib.contextmanager
+def _image_rows(path, shape):
+    pixels = np.empty(shape, np.uint8)
+
+    def write(first, rows):
+        pixels[first : first + len(rows)] = to_uint8(rows)
+
+    yield write
+    write_whole(path, _encoded(pixels, path.suffix.lower()))
+
+
 def _encode(image, suffix):
+    if suffix != ARRAY:
+        return _encoded(to_uint8(image), suffix)
     stream = io.BytesIO()
-    if suffix == ARRAY:
-        np.save(stream, image)
-    else:
-        pixels = to_uint8(image)
-        Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(stream, **_ENCODINGS[suffix])
+    np.save(stream, image)
+    return stream.getvalue()
+
+
+def _encoded(pixels, suffix):
+    stream = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(stream, **_ENCODINGS[suffix])
     return stream.getvalue()
 
 

@@ -31,6 +31,9 @@ class Translator:
         takes_ids: bool, whether files hold the numbers of classes. Defaults to False.
         smallest_side: int, pixels that an image must have. Defaults to 16, as exported models have it: below, too
             little is left to mirror.
+        network: optional `keras.Model` behind `function`, where its layers are there. Defaults to None.
+        size_multiple: optional int, what images are mirrored to a multiple of before they come to `network`. Defaults
+            to None.
     """
 
     function: Callable
@@ -39,6 +42,8 @@ class Translator:
     value_range: tuple | None = None
     takes_ids: bool = False
     smallest_side: int = SMALLEST_SIDE
+    network: object = None
+    size_multiple: int | None = None
 
     def __call__(self, image):
         """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size.
@@ -134,7 +139,16 @@ def _from_model(model, direction, value_range):
     function = tf.function(lambda images: model.translate(images, direction), input_signature=[image])
     takes_ids = model.takes_ids and direction == "ab"
     smallest_side = max(SMALLEST_SIDE, model.smallest_side)
-    return Translator(function, channels, generator.output_shape[-1], value_range, takes_ids, smallest_side)
+    return Translator(
+        function,
+        channels,
+        generator.output_shape[-1],
+        value_range,
+        takes_ids,
+        smallest_side,
+        generator,
+        model.size_multiple,
+    )
 
 
 def _load(path, report):

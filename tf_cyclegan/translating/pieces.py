@@ -1,0 +1,121 @@
+"""Translation of one image in pieces, in bounded memory: strips with the whole image's statistics, or tiles."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tf_cyclegan.checks import check_integer
+from tf_cyclegan.images import to_float
+from tf_cyclegan.translating.files import writing
+from tf_cyclegan.translating.strips import Walk, flattened
+from tf_cyclegan.translating.tiles import translate_in_tiles
+
+_GIGABYTE = 10**9
+_BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+# Where the strides of a network are not known: no network here divides by more.
+_ANY_MULTIPLE = 32
+
+
+def check_pieces(config, translator):
+    """Raises `ValueError` unless the settings of `TranslateConfig` for pieces make sense for a translator.
+
+    Args:
+        config: `TranslateConfig`.
+        translator: `Translator`.
+    """
+    check_integer("tile_size", config.tile_size, 64)
+    check_integer("tile_overlap", config.tile_overlap, 0)
+    if 2 * config.tile_overlap > config.tile_size:
+        raise ValueError(
+            f"`tile_overlap` must be at most half of `tile_size`. Received: tile_overlap={config.tile_overlap}, "
+            f"tile_size={config.tile_size}"
+        )
+    if not config.tile_memory > 0:
+        raise ValueError(f"`tile_memory` must be above 0 GB. Received: tile_memory={config.tile_memory}")
+    if config.tile_statistics == "image" and translator.network is None:
+        raise ValueError(
+            "`tile_statistics` must be 'tile' for an exported model, whose layers cannot be computed one by one: take "
+            f"the run or the .keras file it was exported from. Received: model={str(config.model)!r}"
+        )
+    if config.tile_statistics == "image":
+        flattened(translator.network)  # once before the first image, not once for each of a thousand
+
+
+def translate_in_pieces(translator, image, target, config, report):
+    """Translates an image and writes it, never holding more of it as floats than a strip or a row of tiles.
+
+    Args:
+        translator: `Translator`.
+        image: array `(height, width, channels)` in [0, 255].
+        target: path of the translation.
+        config: `TranslateConfig`.
+        report: callable, takes a line of text: what it will take.
+
+    Raises:
+        ValueError: if the network cannot be computed in strips, or the memory, the scratch folder or the format of
+            `target` is too small.
+        OSError: if the translation cannot be written.
+    """
+    find = _strips if config.tile_statistics == "image" else _tiles
+    height, width = image.shape[:2]
+    with (
+        writing(target, (height, width, translator.output_channels)) as write,
+        tqdm(bar_format=_BAR, leave=False, disable=None) as bar,
+    ):
+        # Closed also when a row cannot be written: scratch files would stay as long as the error is looked at.
+        with contextlib.closing(find(translator, image, target, config, report, bar)) as pieces:
+            for first, rows in pieces:
+                write(first, rows[: max(height - first, 0), :width])
+
+
+def _strips(translator, image, target, config, report, bar):
+    source = MirroredRows(image, translator.size_multiple)
+    folder = config.scratch_dir or _existing(target.parent)
+    walk = Walk(translator.network, source.size, int(config.tile_memory * _GIGABYTE), folder)
+    plan = walk.plan
+    report(
+        f"{target.name}: {image.shape[1]}x{image.shape[0]} pixels in strips, {2 * plan.work / 1e12:,.1f} TFLOP, about "
+        f"{plan.memory_bytes / _GIGABYTE:.1f} GB of memory beside TensorFlow's and the image's, "
+        f"{plan.scratch_bytes / _GIGABYTE:.1f} GB of scratch files in {folder}"
+    )
+    bar.reset(plan.work)
+    return walk.translate(source, bar.update)
+
+
+def _tiles(translator, image, target, config, report, bar):
+    multiple = translator.size_multiple or _ANY_MULTIPLE
+    bar.reset(image.shape[0] * image.shape[1])
+    return translate_in_tiles(translator, image, config.tile_size, config.tile_overlap, multiple, bar.update)
+
+
+class MirroredRows:
+    """Rows of an image that is mirrored at the bottom and right to a multiple, as `TranslationModel.translate` does.
+
+    Args:
+        image: array `(height, width, channels)` in [0, 255].
+        multiple: int, what height and width become multiples of.
+    """
+
+    def __init__(self, image, multiple):
+        self.image = image
+        height, width = image.shape[:2]
+        self.size = height + -height % multiple, width + -width % multiple
+
+    def __call__(self, start, stop):
+        """These rows, float32 `(1, rows, width, channels)` in [-1, 1]."""
+        height, width = self.image.shape[:2]
+        # Slices of what is there are no copies.
+        rows = self.image[start : min(stop, height)]
+        if stop > height:
+            rows = self.image[[row if row < height else 2 * height - 1 - row for row in range(start, stop)]]
+        beyond = self.size[1] - width
+        return np.pad(to_float(rows), ((0, 0), (0, beyond), (0, 0)), "symmetric")[None]
+
+
+def _existing(folder):
+    """The folder, or the nearest one above it that there is already."""
+    folder = Path(os.path.abspath(folder))
+    return next(each for each in (folder, *folder.parents) if each.is_dir())

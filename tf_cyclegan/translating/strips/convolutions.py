@@ -1,0 +1,139 @@
+"""What convolutions, and means of neighbors, do to the rows of an image."""
+
+import math
+
+import tensorflow as tf
+
+from tf_cyclegan.translating.strips.rules import Rule, clipped
+
+# Where a convolution gains by four pixels at a time, although a quarter of what it then multiplies by are zeros.
+_FEW_FILTERS = 4
+_LARGE_KERNEL = 5
+
+
+class Convolution(Rule):
+    """`keras.layers.Conv2D`."""
+
+    is_pointwise = False
+
+    def __init__(self, layer):
+        super().__init__(layer)
+        self.multiplications = math.prod(layer.kernel.shape[:3])
+        self.strides = layer.strides
+        self.reach = [(side - 1) * step + 1 for side, step in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
+
+    def size(self, sizes):
+        return tuple(
+            -(-side // stride) if self.layer.padding == "same" else (side - reach) // stride + 1
+            for side, stride, reach in zip(sizes[0], self.strides, self.reach, strict=True)
+        )
+
+    def window(self, start, stop, sizes):
+        first = start * self.strides[0] - self._zeros(0, sizes[0][0])[0]
+        last = first + (stop - start - 1) * self.strides[0] + self.reach[0]
+        needed, missing = clipped(first, last, sizes[0][0])
+        return [needed], missing
+
+    def rows(self, inputs, local):
+        x = self._cast(inputs[0])
+        zeros = [local, self._zeros(1, x.shape[2])]
+        if any(map(any, zeros)):
+            x = tf.pad(x, [[0, 0], *zeros, [0, 0]])
+        kernel = self._cast(tf.convert_to_tensor(self.layer.kernel))
+        if self._goes_by_fours(x.shape):
+            y = _convolution_by_fours(x, kernel)
+        else:
+            y = tf.nn.conv2d(x, kernel, self.strides, "VALID", dilations=self.layer.dilation_rate)
+        return _biased(self, y)
+
+    def _goes_by_fours(self, shape):
+        rows, columns, _, filters = self.layer.kernel.shape
+        plain = self.strides == (1, 1) == self.layer.dilation_rate and self.layer.groups == 1
+        even = (shape[1] - rows + 1) % 2 == 0 == (shape[2] - columns + 1) % 2
+        return plain and even and filters <= _FEW_FILTERS and min(rows, columns) >= _LARGE_KERNEL
+
+    def _zeros(self, axis, side):
+        """How many zeros "same" takes before and behind `side` pixels."""
+        if self.layer.padding != "same":
+            return 0, 0
+        stride = self.strides[axis]
+        both = max((-(-side // stride) - 1) * stride + self.reach[axis] - side, 0)
+        return both // 2, both - both // 2
+
+
+class TransposedConvolution(Rule):
+    """`keras.layers.Conv2DTranspose` with a kernel of at least its strides."""
+
+    is_pointwise = False
+
+    def __init__(self, layer):
+        super().__init__(layer)
+        rows, columns, _, channels = layer.kernel.shape
+        self.multiplications = rows * columns * channels // math.prod(layer.strides)
+        # What "same" leaves out of the full answer, of (side - 1) * stride + kernel pixels, at the top and at the left.
+        same = layer.padding == "same"
+        self.crop = [(k - s) // 2 if same else 0 for k, s in zip(layer.kernel_size, layer.strides, strict=True)]
+
+    def size(self, sizes):
+        layer = self.layer
+        return tuple(
+            side * stride + (0 if layer.padding == "same" else kernel - stride)
+            for side, stride, kernel in zip(sizes[0], layer.strides, layer.kernel_size, strict=True)
+        )
+
+    def window(self, start, stop, sizes):
+        stride, kernel = self.layer.strides[0], self.layer.kernel_size[0]
+        first, last = start + self.crop[0], stop + self.crop[0]
+        below = max(-(-(first - kernel + 1) // stride), 0)
+        needed = (below, min((last - 1) // stride + 1, sizes[0][0]))
+        return [needed], (first - below * stride, stop - start)
+
+    def rows(self, inputs, local):
+        x, layer = self._cast(inputs[0]), self.layer
+        (height, width), (tall, wide) = x.shape[1:3], layer.kernel_size
+        full = (1, (height - 1) * layer.strides[0] + tall, (width - 1) * layer.strides[1] + wide, layer.filters)
+        kernel = self._cast(tf.convert_to_tensor(layer.kernel))
+        y = tf.nn.conv2d_transpose(x, kernel, full, layer.strides, "VALID")
+        (top, count), left = local, self.crop[1]
+        y = tf.slice(y, [0, top, left, 0], [1, count, self.size([(height, width)])[1], layer.filters])
+        return _biased(self, y)
+
+
+class Halving(Rule):
+    """`networks.resizing.HalvingPooling2D`: means of 3x3 pixels, of which those outside do not count."""
+
+    is_pointwise = False
+    multiplications = 9
+
+    def size(self, sizes):
+        return tuple(-(-side // 2) for side in sizes[0])
+
+    def window(self, start, stop, sizes):
+        needed, missing = clipped(2 * start - 1, 2 * stop, sizes[0][0])
+        return [needed], missing
+
+    def rows(self, inputs, local):
+        x = self._cast(inputs[0])
+        around = [[0, 0], local, [1, 1], [0, 0]]
+        inside = tf.ones((1, x.shape[1], x.shape[2], 1), x.dtype)
+        means, shares = (tf.nn.avg_pool2d(tf.pad(each, around), 3, 2, "VALID") for each in (x, inside))
+        return means / shares
+
+
+def _convolution_by_fours(x, kernel):
+    """A convolution of stride 1 whose filters also stand shifted by a row, a column and both, and step by two pixels.
+
+    The head's three filters leave most of a vector register empty, twelve fill it: 2.4 times as fast with oneDNN, equal
+    to the bit.
+    """
+    rows, columns, channels, filters = kernel.shape
+    places = [(top, left) for top in (0, 1) for left in (0, 1)]
+    shifted = [tf.pad(kernel, [[top, 1 - top], [left, 1 - left], [0, 0], [0, 0]]) for top, left in places]
+    together = tf.reshape(tf.stack(shifted, axis=3), (rows + 1, columns + 1, channels, 4 * filters))
+    return tf.nn.depth_to_space(tf.nn.conv2d(x, together, 2, "VALID"), 2)
+
+
+def _biased(rule, y):
+    layer = rule.layer
+    y = y if layer.bias is None else tf.nn.bias_add(y, rule._cast(tf.convert_to_tensor(layer.bias)))
+    return layer.activation(y)
