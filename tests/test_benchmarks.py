@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -57,3 +58,18 @@ def test_the_input_pipeline_says_how_often_it_feeds_a_step():
     for name in ("tf_cyclegan", "tf.data recipe"):
         rate, times = re.search(rf"{name}\s+([\d.]+) pairs/s, (\d+) times", text).groups()
         assert abs(float(rate) * 0.5 - int(times)) <= 0.6
+
+
+def test_large_images_are_compared_by_rows(tmp_path):
+    import large_image
+
+    pixels = np.asarray(large_image.picture(300))
+    assert pixels.shape == (300, 300, 3) and pixels[200:].mean() > pixels[:100].mean() + 20
+    whole = pixels / 127.5 - 1
+    tiled = whole.copy()
+    tiled[100:] += 0.5  # tiles that are lighter than the one above them
+    for name, array in (("whole", whole), ("tile", tiled)):
+        np.save(tmp_path / f"{name}.npy", array)
+    paths = tmp_path / "tile.npy", tmp_path / "whole.npy"
+    np.testing.assert_allclose(large_image.distance(*paths), (0.5, 0.5 * 2 / 3))
+    assert large_image.seam(*paths, 100, 0) == pytest.approx((0.25, 0), abs=1e-9)
