@@ -105,10 +105,8 @@ def main(args):
         tiles = [f"--tile-size={args.tile_size}", f"--tile-overlap={args.tile_overlap}"]
         for way in args.ways:
             flags = [*FLAGS[way], *(tiles if way == "tile" else [])]
-            peak, processor, wall = translate(
-                folder / "model.keras", folder / "picture.png", folder / (way + suffix), flags
-            )
-            print(f"{way:8}{peak:9.2f}{processor:13.0f}{wall:9.0f}", flush=True)
+            used = translate(model, folder / "picture.png", folder / (way + suffix), flags)
+            print("{:8}{:9.2f}{:13.0f}{:9.0f}".format(way, *used), flush=True)
         compare(folder, args)
 
 
