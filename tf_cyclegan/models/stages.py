@@ -26,8 +26,7 @@ class StagedModel(TranslationModel):
 
     @property
     def untracked_variables(self):
-        """What is saved and is no weight."""
-        return [self._stage_number]
+        return [*super().untracked_variables, self._stage_number]
 
     @property
     def stage(self):
