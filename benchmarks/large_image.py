@@ -87,7 +87,9 @@ def seam(tiled, whole, size, overlap, multiple=4):
     pairs = list(zip(found, found[1:], strict=False))
     seams = [drift((start + stop) // 2, (stop - start + 1) // 2) for (_, stop), (start, _) in pairs]
     alone = zip([0, *(stop for _, stop in found)], [*(start for start, _ in found[1:]), len(error)], strict=False)
-    return np.mean(seams or 0), np.mean([drift((first + last) // 2, overlap // 2) for first, last in alone])
+    # The last tile is laid over the one before where the image ends: between them little may be left.
+    middles = [(first + last) // 2 for first, last in alone if last - first >= overlap + 32]
+    return np.mean(seams or 0), np.mean([drift(middle, overlap // 2) for middle in middles] or 0)
 
 
 def main(args):
