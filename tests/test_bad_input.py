@@ -410,13 +410,14 @@ def test_training_names_what_it_leaves_out(photos, tmp_path, capfd):
 
 
 def test_a_folder_that_is_gone_during_training(photos, tmp_path, capfd, monkeypatch):
-    save = callbacks.Checkpoints.save
+    end_step = callbacks.Checkpoints.on_train_batch_end
 
-    def save_and_lose(self, *args, **options):
-        shutil.rmtree(photos, ignore_errors=True)
-        return save(self, *args, **options)
+    def end_step_and_lose(self, batch, logs=None):
+        end_step(self, batch, logs)
+        if callbacks.newest_checkpoint(self.directory):
+            shutil.rmtree(photos, ignore_errors=True)
 
-    monkeypatch.setattr(callbacks.Checkpoints, "save", save_and_lose)
+    monkeypatch.setattr(callbacks.Checkpoints, "on_train_batch_end", end_step_and_lose)
     flags = ["--cache=none", "--epochs=50", "--checkpoint-steps=2"]
     assert train(photos, tmp_path / "run", *flags) == 1
     line = only_line(capfd)

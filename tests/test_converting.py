@@ -172,7 +172,8 @@ def test_a_golden_file_translates_as_it_computes(tmp_path):
     assert main(["translate", files[0], files[1], "-o", files[2]]) == 0
     convert([tmp_path / "latest_net_G.pth"], tmp_path / "model.keras")
     model = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(np.load(files[2]), model.translate(image)[0], atol=1e-6)
+    # The command runs a graph, in which oneDNN, where TensorFlow takes it, joins layers and sums in another order.
+    np.testing.assert_allclose(np.load(files[2]), model.translate(image)[0], atol=2e-5)
     np.testing.assert_allclose(
         model.translate(arrays["input"].transpose(0, 2, 3, 1)), arrays["output"].transpose(0, 2, 3, 1), atol=1e-4
     )

@@ -102,7 +102,7 @@ def _transformer(blocks, feature_shape, residual_blocks, padding, dropout):
     for index in range(1, residual_blocks + 1):
         x = residual_block(blocks, x, padding, dropout, f"block{index}")
     if not residual_blocks:  # Keras 3.12 refuses a model whose output is its input
-        x = layers.Identity(dtype=blocks.dtype, name="identity")(x)
+        x = layers.Activation("linear", dtype=blocks.dtype, name="identity")(x)
     return keras.Model(features, x, name="transformer")
 
 
