@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 import weakref
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -208,6 +210,28 @@ def test_a_full_disk_keeps_the_old_ones_and_names_the_folder(tmp_path, monkeypat
     assert names(tmp_path) == ["step_00000003.keras"]
     monkeypatch.undo()
     assert save_at(callback, 6).endswith("step_00000006.keras"), "the next attempt is not skipped"
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    callback = saver(tmp_path)
+    save_at(callback, 3)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=7))
+    monkeypatch.setattr(callback.model, "save", lambda path: pytest.fail("HDF5 may crash where its file is cut off"))
+    with pytest.raises(OSError, match="No space.*step_00000003.keras, is as it was") as error:
+        save_at(callback, 6)
+    assert error.value.errno == errno.ENOSPC and names(tmp_path) == ["step_00000003.keras"]
+
+
+def test_errors_of_many_lines_and_without_a_number_are_told_in_one(tmp_path, monkeypatch):
+    callback = saver(tmp_path)
+
+    def fail(path):
+        raise OSError("file write failed:\ntime = now")
+
+    monkeypatch.setattr(callback.model, "save", fail)
+    with pytest.raises(OSError, match="file write failed: time = now. There is none yet") as error:
+        save_at(callback, 1)
+    assert error.value.errno == errno.EIO
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file size are of Unix")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -20,7 +21,7 @@ from conftest import SMALL, random_batches, random_images
 from test_contract import SMALLER
 
 from tf_cyclegan import CycleGAN, images
-from tf_cyclegan.callbacks import newest_checkpoint
+from tf_cyclegan.callbacks import ReplicaStates, newest_checkpoint
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.distribution import open_workers, plan_workers
@@ -217,6 +218,16 @@ def test_pools_of_other_numbers_of_replicas(tmp_path):
     store = {}
     alone.save_own_variables(store)
     assert np.ravel(store["0"]).tolist() == [3, 4, 5] and store["0"].shape == (3, 1, 1, 1)
+
+
+def test_replicas_are_gathered_before_anything_can_be_saved():
+    gathered = []
+    model = SimpleNamespace(step=tf.Variable(3), gather_replicas=gathered.append)
+    states = ReplicaStates(keep=False)
+    states.set_model(model)
+    states.on_train_begin()
+    states.on_epoch_end(0)  # nothing has changed
+    assert gathered == [False]
 
 
 # ---- Keras and XLA ----

@@ -17,7 +17,7 @@ from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.models.pretrained import PretrainedGenerator
 from tf_cyclegan.translating import files, pieces, run_translate
-from tf_cyclegan.translating.pieces import MirroredRows, check_pieces
+from tf_cyclegan.translating.pieces import MirroredRows, check_pieces, check_use
 from tf_cyclegan.translating.strips import Walk, stages
 from tf_cyclegan.translating.tiles import fading, spans, translate_in_tiles
 from tf_cyclegan.translating.translators import Translator
@@ -126,6 +126,20 @@ def test_settings_that_make_no_sense(flags, words):
         check_pieces(config, Translator(None, 3, 3, network=None))
 
 
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ({"tile_size": 512}, "`tile_size` has no use without `tile`. Received: tile_size=512"),
+        ({"tile_statistics": "tile"}, "`tile_statistics` has no use without `tile`"),
+        ({"tile": True, "tile_overlap": 8}, "`tile_overlap` has no use with `tile_statistics` 'image'"),
+        ({"tile": True, "tile_statistics": "tile", "scratch_dir": Path("s")}, "`scratch_dir` has no use with"),
+    ],
+)
+def test_settings_without_use(flags, words):
+    with pytest.raises(ValueError, match=words):
+        check_use(TranslateConfig(Path("horse"), "in", Path("out"), **flags))
+
+
 def test_strips_need_the_layers(exported, tmp_path):
     photo(tmp_path / "in.png")
     with pytest.raises(ValueError, match="`tile_statistics` must be 'tile' for an exported model"):
@@ -161,7 +175,7 @@ def test_an_exported_model_translates_in_tiles(exported, model, tmp_path):
 # ---- tiles ----
 
 SIDES = st.integers(1, 400)
-SIZES = st.tuples(st.sampled_from([64, 100, 128]), st.integers(0, 32), st.sampled_from([1, 4, 16, 32]))
+SIZES = st.tuples(st.sampled_from([64, 100, 128]), st.integers(0, 32), st.sampled_from([1, 4, 16, 32, 256]))
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -171,9 +185,9 @@ def test_tiles_cover_a_side_and_share_it(side, sizes):
     found = spans(side, size, overlap, multiple)
     assert found[0][0] == 0 and found[-1][1] == side
     for (start, stop), (following, end) in zip(found, found[1:], strict=False):
-        assert start < following <= stop - min(overlap, multiple) or overlap < multiple and following <= stop
-        assert stop < end
-    assert all(start % multiple == 0 and stop - start < size + multiple for start, stop in found)
+        assert start < following <= stop - overlap and stop < end
+    widest = max(size, overlap + multiple) + 2 * multiple
+    assert all(start % multiple == 0 and 0 < stop - start < widest for start, stop in found)
     total = np.zeros(side)
     for (start, stop), share in zip(found, fading(found, side, overlap), strict=True):
         assert share.min() > 0

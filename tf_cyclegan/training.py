@@ -162,7 +162,7 @@ def _faults_in_a_line(folder):
             raise
         newest = callbacks.newest_checkpoint(folder / "checkpoints")
         kept = f"the newest checkpoint, {newest}, is as it was" if newest else "there is no checkpoint yet"
-        kind, cause = (InputLost, "the image is back") if lost else (OSError, "there is room")
+        kind, cause = (InputLost, "the image is back") if lost else (OSError, "that is mended")
         text = f"{lost or unwritten}. Training ends here; {kept}. When {cause}, the same command goes on from there."
         raise kind(text) from error
 
@@ -242,6 +242,7 @@ def _fit(model, data, tools, report):
     total = tools.total_steps
     if int(model.step.numpy()) >= total:
         if not model.is_finished:  # a run that was killed after its last step
+            model.gather_replicas(tools.workers.is_chief)
             _finish(model, data, tools)
         report(f"The run is complete: {total:,} steps. More --epochs or --steps go on from here.")
         return 0

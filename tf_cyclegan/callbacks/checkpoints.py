@@ -1,6 +1,7 @@
 """Checkpoints that survive a kill at any moment, written while training goes on."""
 
 import contextlib
+import errno
 import functools
 import os
 import shutil
@@ -11,6 +12,7 @@ from tf_cyclegan.callbacks.background import Background
 from tf_cyclegan.callbacks.checkpoint_files import checkpoint_name, list_checkpoints, newest_checkpoint, write_settings
 from tf_cyclegan.callbacks.health import TrainingDiverged
 from tf_cyclegan.callbacks.snapshot import Snapshot
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.files import sync
 
 # A folder of its own: with little memory Keras puts a file beside the one it writes.
@@ -164,6 +166,7 @@ class Checkpoints(keras.callbacks.Callback):
         aside = os.path.join(folder, os.path.basename(path))
         try:
             os.makedirs(folder, exist_ok=True)
+            _check_space(folder, snapshot.nbytes)
             snapshot.save(aside)
             if self.settings is not None:
                 write_settings(aside, self.settings)
@@ -193,8 +196,14 @@ class Checkpoints(keras.callbacks.Callback):
             os.remove(path)
 
 
+def _check_space(folder, size):
+    """Before anything is written: HDF5 may end the process where its file meets the end of a disk."""
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _cannot_save(directory, error):
     newest = newest_checkpoint(directory)
     kept = f"The newest one, {os.path.basename(newest)}, is as it was." if newest else "There is none yet."
-    reason = error.strerror or error
-    return OSError(error.errno, f"Cannot save a checkpoint in the folder {directory}: {reason}. {kept}")
+    reason = one_line(error.strerror or error)
+    return OSError(error.errno or errno.EIO, f"Cannot save a checkpoint in the folder {directory}: {reason}. {kept}")

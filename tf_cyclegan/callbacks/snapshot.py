@@ -27,6 +27,11 @@ class Snapshot:
         self._model = model
         self._values = [(variable, tf.convert_to_tensor(variable.value)) for variable in _variables(model)]
 
+    @property
+    def nbytes(self):
+        """What the values take, in bytes."""
+        return sum(value.shape.num_elements() * value.dtype.size for _, value in self._values)
+
     def broken_weights(self):
         """The paths of the trainable weights that are NaN or infinite."""
         trained = {id(variable) for variable in self._model.trainable_variables}

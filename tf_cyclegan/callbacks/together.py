@@ -10,7 +10,7 @@ from tf_cyclegan.callbacks.interrupt import Interrupt
 class ReplicaStates(keras.callbacks.Callback):
     """Fetches what each replica has for itself, at the steps at which `Checkpoints` saves, on every worker.
 
-    Only the chief saves, but no worker can be asked alone. Put it before `Checkpoints`.
+    Only the chief saves, but no worker can be asked alone. Put it before all that saves.
 
     Args:
         frequency_steps: optional int, as that of `Checkpoints`. Defaults to None.
@@ -22,6 +22,9 @@ class ReplicaStates(keras.callbacks.Callback):
         self.frequency_steps = frequency_steps
         self.keep = keep
         self._gathered_step = None
+
+    def on_train_begin(self, logs=None):
+        self._gather()  # an evaluation that is due may save before the first step
 
     def on_train_batch_end(self, batch, logs=None):
         if self.frequency_steps and int(self.model.step.numpy()) % self.frequency_steps == 0:

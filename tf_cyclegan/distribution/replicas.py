@@ -68,11 +68,21 @@ class ReplicaArrays:
         for variable, array in zip(self.gathered, arrays, strict=False):
             variable.assign(array)
 
+    def variables(self):
+        """Variables with the arrays to save, for what takes a snapshot: of several workers as they were gathered."""
+        if self.are_many and not spans_workers(self._strategy):
+            self.gather()
+        return self.gathered
+
     def values(self):
         """The arrays to save: in this process as they are now, of several workers as they were gathered."""
         # Within a snapshot variables are tensors of the moment at which it was taken.
         as_taken = not hasattr(self._variables[0].value, "assign")
         if as_taken or spans_workers(self._strategy):
+            if not self.gathered:
+                raise RuntimeError(
+                    "Replicas have values of their own: all workers must call `gather_replicas()` first."
+                )
             return [variable.numpy() for variable in self.gathered]
         return self._of_this_worker()
 

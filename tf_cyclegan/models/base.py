@@ -308,7 +308,7 @@ class TranslationModel(ReplicatedTraining, keras.Model):
     @property
     def untracked_variables(self):
         """Variables that are saved beside those that Keras knows, for what takes a snapshot."""
-        return [variable for pool in self._pools for variable in pool.of_replicas.gathered]
+        return [variable for pool in self._pools for variable in pool.of_replicas.variables()]
 
     def save_own_variables(self, store):
         """Keras saves no random states; without them a loaded model would train on differently."""

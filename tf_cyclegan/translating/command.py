@@ -4,7 +4,7 @@ from tqdm import tqdm
 
 from tf_cyclegan.images import is_float_array, read_ids, read_image, to_float
 from tf_cyclegan.translating.files import ARRAY, plan, save
-from tf_cyclegan.translating.pieces import check_pieces, translate_in_pieces
+from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
 from tf_cyclegan.translating.translators import open_translator
 
 
@@ -27,6 +27,7 @@ def run_translate(config, report):
         ValueError: if there are no images, files would be replaced, or the model cannot be read.
         OSError: if a translation cannot be written; those before it are whole.
     """
+    check_use(config)
     pairs = plan(config.input, config.output, config.overwrite)
     with open_translator(config.model, config.direction, report) as translator:
         _check_formats(translator, pairs)

@@ -1,22 +1,43 @@
 """Translation of one image in pieces, in bounded memory: strips with the whole image's statistics, or tiles."""
 
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.checks import check_integer, one_line
 from tf_cyclegan.images import to_float
 from tf_cyclegan.translating.files import writing
 from tf_cyclegan.translating.strips import Walk, flattened
 from tf_cyclegan.translating.tiles import translate_in_tiles
 
 _GIGABYTE = 10**9
+# Of strips and of tiles.
+_SETTINGS = {"image": {"tile_memory", "scratch_dir"}, "tile": {"tile_size", "tile_overlap"}}
 _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-# Where the strides of a network are not known: no network here divides by more.
+# Where the strides of a network are not known: none here divides by more but U-Nets, which exported models mirror.
 _ANY_MULTIPLE = 32
+
+
+def check_use(config):
+    """Raises `ValueError` for settings of `TranslateConfig` that have no use beside the others.
+
+    Args:
+        config: `TranslateConfig`.
+    """
+    if not config.tile:
+        names, beside = _SETTINGS["image"] | _SETTINGS["tile"] | {"tile_statistics"}, "without `tile`"
+    else:
+        other = "tile" if config.tile_statistics == "image" else "image"
+        names, beside = _SETTINGS[other], f"with `tile_statistics` {config.tile_statistics!r}"
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in names and value != field.default:
+            raise ValueError(f"`{field.name}` has no use {beside}. Received: {field.name}={value}")
 
 
 def check_pieces(config, translator):
@@ -66,9 +87,17 @@ def translate_in_pieces(translator, image, target, config, report):
         tqdm(bar_format=_BAR, leave=False, disable=None) as bar,
     ):
         # Closed also when a row cannot be written: scratch files would stay as long as the error is looked at.
-        with contextlib.closing(find(translator, image, target, config, report, bar)) as pieces:
+        with contextlib.closing(find(translator, image, target, config, report, bar)) as pieces, _computed():
             for first, rows in pieces:
                 write(first, rows[: max(height - first, 0), :width])
+
+
+@contextlib.contextmanager
+def _computed():
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise ValueError(f"the model cannot translate it: {one_line(error)}") from error
 
 
 def _strips(translator, image, target, config, report, bar):

@@ -15,7 +15,8 @@ def translate_in_tiles(translate, image, size, overlap, multiple, progress=lambd
     Args:
         translate: callable, a float32 array `(height, width, channels)` in [-1, 1] to its translation.
         image: array `(height, width, channels)` in [0, 255].
-        size: int, height and width of a tile; the last ones of a row and of a column may be up to `multiple` longer.
+        size: int, height and width of a tile, which are rounded up to a multiple that has room for the overlap; the
+            last ones of a row and of a column may be up to `multiple` longer.
         overlap: int from 0 to half of `size`, pixels that neighbors have in common at least.
         multiple: int, tiles begin at multiples of it, so that all see the grid of the network's strides alike.
         progress: callable that gets the pixels done since it was last called.
@@ -48,7 +49,8 @@ def translate_in_tiles(translate, image, size, overlap, multiple, progress=lambd
 
 def spans(side, size, overlap, multiple):
     """Where the tiles of one axis begin and end: a list of `(start, stop)`."""
-    size, step = _whole(size, multiple), max(_whole(size - overlap, multiple), multiple)
+    size = -(-max(size, overlap + multiple) // multiple) * multiple
+    step = (size - overlap) // multiple * multiple
     last = max(side - size, 0) // multiple * multiple
     starts = [*range(0, last, step), last]
     return [(start, side if start == last else start + size) for start in starts]
@@ -69,7 +71,3 @@ def fading(spans, side, overlap):
     return [
         (weight / total[start:stop]).astype(np.float32) for (start, stop), weight in zip(spans, weights, strict=True)
     ]
-
-
-def _whole(length, multiple):
-    return length // multiple * multiple
