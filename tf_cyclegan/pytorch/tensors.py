@@ -222,7 +222,7 @@ def _read_bfloat16(file, start, shape, big_endian):
     for position in range(0, bits.size, CHUNK):
         piece = bits[position : position + CHUNK]
         half = _read_into(file, start + 2 * position, np.empty(piece.size, ">u2" if big_endian else "<u2"))
-        np.left_shift(half, np.uint32(16), out=piece)
+        np.left_shift(half, 16, out=piece, dtype=np.uint32)
     return bits.reshape(shape)
 
 
@@ -234,7 +234,7 @@ def _gathered(raw, tensor, big_endian):
     view = np.lib.stride_tricks.as_strided(elements, tensor.shape, strides, writeable=False)
     array = np.empty(tensor.shape, np.uint32 if tensor.dtype == "bfloat16" else DTYPES[tensor.dtype])
     if tensor.dtype == "bfloat16":
-        return np.left_shift(view, np.uint32(16), out=array)
+        return np.left_shift(view, 16, out=array, dtype=np.uint32)
     array[...] = view
     return array
 
