@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
-from tf_cyclegan.checks import check_integer, one_line
+from tf_cyclegan.checks import check_integer
 from tf_cyclegan.images import to_float
 from tf_cyclegan.translating.files import writing
 from tf_cyclegan.translating.strips import Walk, flattened
 from tf_cyclegan.translating.tiles import translate_in_tiles
+from tf_cyclegan.translating.translators import computing
 
 _GIGABYTE = 10**9
 # Of strips and of tiles.
@@ -87,17 +87,9 @@ def translate_in_pieces(translator, image, target, config, report):
         tqdm(bar_format=_BAR, leave=False, disable=None) as bar,
     ):
         # Closed also when a row cannot be written: scratch files would stay as long as the error is looked at.
-        with contextlib.closing(find(translator, image, target, config, report, bar)) as pieces, _computed():
+        with contextlib.closing(find(translator, image, target, config, report, bar)) as pieces, computing():
             for first, rows in pieces:
                 write(first, rows[: max(height - first, 0), :width])
-
-
-@contextlib.contextmanager
-def _computed():
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise ValueError(f"the model cannot translate it: {one_line(error)}") from error
 
 
 def _strips(translator, image, target, config, report, bar):

@@ -51,10 +51,17 @@ class Translator:
         Raises:
             ValueError: if the model cannot compute it.
         """
-        try:
+        with computing():
             return np.asarray(self.function(image[None]), np.float32)[0]
-        except (tf.errors.OpError, ServingError) as error:
-            raise ValueError(f"the model cannot translate it: {one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def computing():
+    """Has what TensorFlow or an exported model says of an image be a `ValueError` of one line."""
+    try:
+        yield
+    except (tf.errors.OpError, ServingError) as error:
+        raise ValueError(f"the model cannot translate it: {one_line(error)}") from error
 
 
 @contextlib.contextmanager
