@@ -1,11 +1,12 @@
 """Runs of the training program in a process of its own, which devices and workers must have: for test_distribution.py.
 
 `python distribution_process.py devices RUN...` or, with TF_CONFIG, `python distribution_process.py RUN...`. A RUN is a
-JSON object: `name` of the losses' file, `flags`, and optionally `kill` or `stop`, the step at which this process sends
-itself SIGKILL or SIGTERM. The last line of its output is a JSON list of exit codes.
+JSON object: `name` of the losses' file, `flags`, and optionally `precision`, and `kill` or `stop`, the step at which
+this process sends itself SIGKILL or SIGTERM. The last line of its output is a JSON list of exit codes.
 
-It computes in float64: replicas sum in another order than one device, and in float32 Adam, which divides each gradient
-by its size, makes some ten-thousandths of a loss of the last bits of small gradients within ten steps.
+It computes in float64 unless told otherwise: replicas sum in another order than one device, and at the usual learning
+rate such a difference in float32 can grow to a thousandth of a loss within ten steps, on one device too
+(`benchmarks/rounding_error.py`).
 """
 
 import json
@@ -23,8 +24,9 @@ from tf_cyclegan.cli import main
 _check_losses = Health.on_train_batch_end
 
 
-def run(name, flags, kill=None, stop=None):
+def run(name, flags, precision="float64", kill=None, stop=None):
     rows = []
+    devices.dtype_policy = lambda _: precision
 
     def record(callback, batch, logs=None):
         rows.append({key: float(value) for key, value in logs.items()})
@@ -40,7 +42,6 @@ def run(name, flags, kill=None, stop=None):
 
 
 if __name__ == "__main__":
-    devices.dtype_policy = lambda precision: "float64"
     arguments = sys.argv[1:]
     if arguments[0] == "devices":
         cpu = tf.config.list_physical_devices("CPU")[0]
