@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import random_images
 
-from tf_cyclegan import layers
+from tf_cyclegan import cpu, layers
 from tf_cyclegan.layers import Cropping2D, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 
 
@@ -116,6 +116,15 @@ def test_large_images_are_as_exact_as_small_ones(signature):
     x = random_images(1, 1536, channels=2) + np.linspace(0, 3, 1536, dtype="float32")[:, None, None]
     normalized = tf.function(plain(), input_signature=[tf.TensorSpec(signature)])
     np.testing.assert_allclose(normalized(x), by_definition(x), atol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "on_cpu", "fused"),
+    [(512, True, True), (513, True, False), (None, True, False), (513, False, True), (None, False, True)],
+)
+def test_large_images_are_fused_on_accelerators_alone(monkeypatch, size, on_cpu, fused):
+    monkeypatch.setattr(cpu, "does_the_computing", lambda: on_cpu)
+    assert layers._is_fusable(tf.TensorSpec((1, size, size, 2)), axis=-1) is fused
 
 
 def test_unknown_sizes_and_batches():

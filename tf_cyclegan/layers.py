@@ -3,12 +3,13 @@
 import keras
 import tensorflow as tf
 
+from tf_cyclegan import cpu
 from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.tracing import once_a_shape
 
 # One fused kernel an image beats moments arithmetic up to about this many images on CPUs.
 _LARGEST_FUSED_BATCH = 4
-# It adds one pixel after the other in float32, which is off by 1e-4 at 512x512 pixels and by 4e-3 at 2048x2048.
+# There it adds one pixel after the other in float32, which is off by 1e-4 at 512x512 pixels and by 4e-3 at 2048x2048.
 _LARGEST_FUSED_IMAGE = 512 * 512
 INFERENCE_STATISTICS = ("moving", "image")
 
@@ -166,13 +167,17 @@ def _normalize_images(inputs, axis, epsilon, gamma, beta):
 
 
 def _is_fusable(inputs, axis):
-    """The fused kernel wants channels last, has no float64, takes one image a call and is rough for large images."""
+    """The fused kernel wants channels last, has no float64, takes one image a call: unknown batches cannot."""
     if inputs.shape.rank != 4 or axis not in (-1, 3) or inputs.dtype == tf.float64:
         return False
-    batch, height, width, _ = inputs.shape
-    if None in (batch, height, width):
-        return False
-    return 1 <= batch <= _LARGEST_FUSED_BATCH and height * width <= _LARGEST_FUSED_IMAGE
+    batch = inputs.shape[0]
+    return batch is not None and 1 <= batch <= _LARGEST_FUSED_BATCH and _is_exact_when_fused(*inputs.shape[1:3])
+
+
+def _is_exact_when_fused(height, width):
+    """The rough sums are those of the CPU's kernel; what is of unknown size can be large."""
+    known = None not in (height, width)
+    return known and height * width <= _LARGEST_FUSED_IMAGE or not cpu.does_the_computing()
 
 
 def _fused(inputs, epsilon, gamma, beta):
