@@ -3,8 +3,8 @@
 
 python benchmarks/rounding_error.py
 
-No two programs that sum in another order, as one device and several do, can agree better than this. Printed are, for
-each seed and learning rate, the largest relative differences of a loss after one step, two, and so on.
+Programs that sum in another order, as one device and several do, cannot be expected to agree better than this. Printed
+are, for each seed and learning rate, the largest relative differences of a loss in the first step, the second, and on.
 """
 
 import argparse

@@ -106,7 +106,7 @@ def two_workers(work, *runs_of_each):
 
 @pytest.fixture(scope="module")
 def devices(folder, tmp_path_factory):
-    """A folder with the runs of one device, of two, and of two with pools, all of one process."""
+    """A folder with the runs of one device, of two, and of two with pools, and of the first two in float32."""
     work = tmp_path_factory.mktemp("devices")
     runs = [
         settings(folder, work, "none", "none", 0),
@@ -125,8 +125,8 @@ def workers(folder, tmp_path_factory):
     work = tmp_path_factory.mktemp("workers")
     whole = settings(folder, work, "whole", "multi_worker", 0)
     killed = settings(folder, work, "killed", "multi_worker", 2)
-    runs = [single(folder, work, "whole_single", "multi_worker")]
-    assert [codes_of(each) for each in two_workers(work, runs, runs)] == [[0], [0]]
+    whole_single = single(folder, work, "whole_single", "multi_worker")
+    assert [codes_of(each) for each in two_workers(work, [whole_single], [whole_single])] == [[0], [0]]
     return work, two_workers(work, [whole, killed], [whole, {**killed, "kill": 5}])
 
 
@@ -146,19 +146,19 @@ def weights(run_folder):
     return {f"{index} {variable.name}": variable.numpy() for index, variable in enumerate(variables)}
 
 
-@pytest.mark.parametrize("precision", ["", "_single"])
-def test_two_devices_equal_one(devices, precision):
-    one, mirrored = (losses(devices / f"{name}{precision}.json") for name in ("none", "mirrored"))
+@pytest.mark.parametrize("suffix", ["", "_single"])
+def test_two_devices_equal_one(devices, suffix):
+    one, mirrored = (losses(devices / f"{name}{suffix}.json") for name in ("none", "mirrored"))
     assert one.shape == (STEPS, 7)
     np.testing.assert_allclose(mirrored, one, rtol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["", "_single"])
-def test_two_workers_equal_one_device(devices, workers, precision):
+@pytest.mark.parametrize("suffix", ["", "_single"])
+def test_two_workers_equal_one_device(devices, workers, suffix):
     work, _ = workers
-    one = losses(devices / f"none{precision}.json")
+    one = losses(devices / f"none{suffix}.json")
     for index in (0, 1):
-        np.testing.assert_allclose(losses(work / f"worker{index}" / f"whole{precision}.json"), one, rtol=1e-5)
+        np.testing.assert_allclose(losses(work / f"worker{index}" / f"whole{suffix}.json"), one, rtol=1e-5)
 
 
 def test_only_the_chief_writes_and_reports(workers):

@@ -122,9 +122,10 @@ def test_large_images_are_as_exact_as_small_ones(signature):
     ("size", "on_cpu", "fused"),
     [(512, True, True), (513, True, False), (None, True, False), (513, False, True), (None, False, True)],
 )
-def test_large_images_are_fused_on_accelerators_alone(monkeypatch, size, on_cpu, fused):
+def test_only_where_sums_are_rough_large_images_are_not_fused(monkeypatch, size, on_cpu, fused):
     monkeypatch.setattr(cpu, "does_the_computing", lambda: on_cpu)
     assert layers._is_fusable(tf.TensorSpec((1, size, size, 2)), axis=-1) is fused
+    assert layers._is_fusable(tf.TensorSpec((1, size, size, 2), tf.bfloat16), axis=-1)
 
 
 def test_unknown_sizes_and_batches():

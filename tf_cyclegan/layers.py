@@ -167,17 +167,18 @@ def _normalize_images(inputs, axis, epsilon, gamma, beta):
 
 
 def _is_fusable(inputs, axis):
-    """The fused kernel wants channels last, has no float64, takes one image a call: unknown batches cannot."""
-    if inputs.shape.rank != 4 or axis not in (-1, 3) or inputs.dtype == tf.float64:
-        return False
-    batch = inputs.shape[0]
-    return batch is not None and 1 <= batch <= _LARGEST_FUSED_BATCH and _is_exact_when_fused(*inputs.shape[1:3])
+    """The fused kernel wants channels last, has no float64, and takes one image a call: unknown batches cannot."""
+    rank, batch = inputs.shape.rank, inputs.shape[0]
+    channels_last = rank == 4 and axis in (-1, 3)
+    few = batch is not None and 1 <= batch <= _LARGEST_FUSED_BATCH
+    return channels_last and inputs.dtype != tf.float64 and few and not _is_rough_when_fused(inputs)
 
 
-def _is_exact_when_fused(height, width):
-    """The rough sums are those of the CPU's kernel; what is of unknown size can be large."""
-    known = None not in (height, width)
-    return known and height * width <= _LARGEST_FUSED_IMAGE or not cpu.does_the_computing()
+def _is_rough_when_fused(images):
+    """Whether the CPU's kernel would add more than float32 bears; half precision is coarser than its sums."""
+    height, width = images.shape[1:3]
+    can_be_large = None in (height, width) or height * width > _LARGEST_FUSED_IMAGE
+    return can_be_large and images.dtype == tf.float32 and cpu.does_the_computing()
 
 
 def _fused(inputs, epsilon, gamma, beta):
