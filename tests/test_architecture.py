@@ -205,6 +205,8 @@ def test_the_same_is_computed_again():
         lambda: networks.resnet_generator(filters=4, residual_blocks=1, convolution_padding="same"),
         lambda: networks.patchgan_discriminator(filters=4, convolution_padding="same"),
         lambda: networks.resnet_generator(filters=4, residual_blocks=1, normalization="affine_instance"),
+        lambda: networks.unet_generator((16, 16, 3), filters=4, downsamplings=2, upsampling="resize"),
+        lambda: networks.unet_generator((16, 16, 3), filters=4, downsamplings=2, full_size_skip=True),
     ],
 )
 def test_networks_that_pytorch_does_not_have_are_refused(made):
@@ -250,11 +252,14 @@ def test_the_architecture_of_a_network_is_read_from_its_layers(name):
         ("resnet_generator", {"convolution_padding": "same", "upsampling": "resize"}),
         ("unet_generator", {"downsamplings": 7, "dropout_placement": "paper", "inference_statistics": "image"}),
         ("unet_generator", {"downsamplings": 6, "dropout": 0.0, "normalization": "none"}),
+        ("unet_generator", {"downsamplings": 3, "upsampling": "resize", "output_channels": 5}),
+        ("unet_generator", {"downsamplings": 2, "upsampling": "resize", "full_size_skip": True}),
+        ("unet_generator", {"downsamplings": 2, "full_size_skip": True, "image_shape": (None, None, 1)}),
         ("patchgan_discriminator", {"convolution_padding": "same", "normalization": "none"}),
         ("multiscale_discriminator", {"normalization": "none"}),
     ],
 )
 def test_what_only_layers_show_is_found(function, settings):
-    made = getattr(networks, function)((None, None, 3), filters=2, **settings)
+    made = getattr(networks, function)(**{"image_shape": ANY, "filters": 2, **settings})
     found = architecture_of(made).settings
     assert {name: found[name] for name in settings} == settings

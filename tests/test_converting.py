@@ -89,6 +89,20 @@ def test_networks_unlike_each_other_stay_what_they_are(tmp_path):
         same_weights(getattr(model, role), network)
 
 
+@pytest.mark.parametrize("generator", [{"generator_type": "unet", "downsamplings": 3}, {"downsamplings": 1}])
+def test_other_generators_of_a_cyclegan_there_and_back(tmp_path, generator):
+    model = CycleGAN(**SMALL, **generator)
+    paths = write(tmp_path, model, {role: f"latest_net_{name}.pth" for role, name in OFFICIAL.items()})
+    convert(paths, tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert (again.generator_type, again.downsamplings) == (model.generator_type, model.downsamplings)
+    for role in OFFICIAL:
+        same_weights(getattr(again, role), getattr(model, role))
+    convert([tmp_path / "model.keras"], tmp_path / "back")
+    for path in paths:
+        assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_one_generator_translates_and_is_handed_back(tmp_path, cyclegan):
     (path,) = write(tmp_path, cyclegan, {"generator_ba": "300_net_G_B.pth"})
     convert([path], tmp_path / "one.keras")

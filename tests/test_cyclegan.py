@@ -261,3 +261,40 @@ def test_more_settings_that_do_not_fit():
     judge = networks.patchgan_discriminator((32, 32, 3), filters=4, normalization="batch")
     with pytest.raises(ValueError, match="`normalization`.*wgangp"):
         small(gan_mode="wgangp", discriminator_a=judge)
+
+
+# ---- generators ----
+
+
+def test_a_unet_halves_as_often_as_the_images_allow():
+    assert small(generator_type="unet").downsamplings == 5
+    model = small(generator_type="unet", image_shape=(48, 80, 3), downsamplings=4)
+    assert (model.size_multiple, model.smallest_side) == (16, 8)
+    assert model.translate(random_images(1, 9, 21)).shape == (1, 9, 21, 3)
+    with pytest.raises(ValueError, match="`image_shape`.*multiples of 32.*(48, 48, 3)"):
+        small(generator_type="unet", image_shape=(48, 48, 3))
+
+
+@pytest.mark.parametrize("generator_type, depth", [("resnet", 1), ("resnet", 3), ("unet", 3)])
+def test_generators_come_back_as_they_were(generator_type, depth, tmp_path):
+    model = small(generator_type=generator_type, downsamplings=depth, upsampling="resize", full_size_skip=True)
+    model.compile()
+    model.fit(random_batches(1), verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.get_config() == model.get_config() and again.size_multiple == 2**depth
+    np.testing.assert_array_equal(again.translate(random_images(1)), model.translate(random_images(1)))
+
+
+@pytest.mark.parametrize(
+    "wrong, told",
+    [
+        ({"generator_type": "vit"}, "`generator_type` must be one of resnet, unet.*'vit'"),
+        ({"downsamplings": 0}, "`downsamplings` must be an integer of at least 1.*0"),
+        ({"downsamplings": 5}, r"`image_shape`.*multiples of 32, at least 64.*\(32, 32, 3\)"),
+        ({"downsamplings": 6, "generator_type": "unet"}, r"`image_shape`.*multiples of 64.*\(32, 32, 3\)"),
+    ],
+)
+def test_generators_that_cannot_be_are_named(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        small(**wrong)

@@ -28,6 +28,9 @@ def changed(model):
     [
         ("cyclegan", {**SMALL, "padding": "replicate", "normalization": "batch"}),
         ("cyclegan", {**SMALL, "convolution_padding": "same", "normalization": "affine_instance"}),
+        ("cyclegan", {**SMALL, "generator_type": "unet", "downsamplings": 3}),
+        ("cyclegan", {**SMALL, "generator_type": "unet", "upsampling": "resize", "full_size_skip": True}),
+        ("cyclegan", {**SMALL, "downsamplings": 1}),
         ("pix2pix", {**SMALL, "generator_type": "resnet", "direction": "ba", "inference_statistics": "moving"}),
         (
             "pix2pix",
@@ -68,6 +71,15 @@ def test_a_run_begins_with_all_networks_of_a_model_of_its_kind(tmp_path, kind, s
     "made, direction, flags",
     [
         (lambda: networks.resnet_generator((None, None, 1), filters=4, residual_blocks=1), "ba", {}),
+        (lambda: networks.resnet_generator(filters=4, residual_blocks=1, downsamplings=1), "ba", {}),
+        (lambda: networks.unet_generator((None, None, 1), filters=4, downsamplings=3), "ba", {}),
+        (
+            lambda: networks.unet_generator(
+                (None, None, 1), filters=4, downsamplings=2, upsampling="resize", full_size_skip=True
+            ),
+            "ab",
+            {},
+        ),
         (lambda: networks.unet_generator((None, None, 1), filters=4, downsamplings=5), "ab", {"model": "pix2pix"}),
         (lambda: networks.unet_generator((None, None, 1), filters=4, downsamplings=5), "ba", {"model": "pix2pix"}),
         (lambda: networks.resnet_generator(filters=4, residual_blocks=1), "ab", {"model": "pix2pix"}),

@@ -46,6 +46,38 @@ def test_unet_has_biases_where_no_normalization_removes_them():
     assert biased == {"down1_conv", "down4_conv", "head_conv"}
 
 
+def test_a_bridge_at_full_size_adds_a_step_of_half_the_filters():
+    settings = {"image_shape": (16, 16, 3), "filters": 8, "downsamplings": 2, "normalization": "instance"}
+    generator = networks.unet_generator(**settings, upsampling="resize", full_size_skip=True)
+    shapes = {layer.name: tuple(layer.kernel.shape) for layer in _convolutions(generator)}
+    assert shapes == {
+        "full_size_conv": (3, 3, 3, 4),
+        "down1_conv": (4, 4, 4, 8),
+        "down2_conv": (4, 4, 8, 16),
+        "up2_conv": (3, 3, 16, 8),
+        "up1_conv": (3, 3, 16, 4),
+        "head_conv": (3, 3, 8, 3),
+    }
+    # The head sees the image's own pixels again: what is above the steps down is of the size of the image.
+    assert generator.get_layer("up1_bridge").output.shape == (None, 16, 16, 8)
+
+
+def test_a_unet_that_resizes_has_no_transposed_convolution():
+    generator = networks.unet_generator((16, 16, 3), filters=4, downsamplings=3, upsampling="resize")
+    assert not any(isinstance(layer, keras.layers.Conv2DTranspose) for layer in generator.layers)
+    assert generator(random_images(1, 16)).shape == (1, 16, 16, 3)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_resnet_halves_as_often_as_asked(steps):
+    generator = networks.resnet_generator(filters=4, residual_blocks=1, downsamplings=steps)
+    middle = generator.get_layer("transformer")
+    assert middle.output_shape == (None, None, None, 4 * 2**steps)
+    assert generator(random_images(1, 32)).shape == (1, 32, 32, 3)
+    with pytest.raises(ValueError, match=f"multiples of {2**steps}"):
+        networks.resnet_generator((33, 32, 3), downsamplings=steps)
+
+
 def test_discriminator_has_the_published_number_of_parameters():
     discriminator = networks.patchgan_discriminator()
     removed = sum(layer.filters for layer in _convolutions(discriminator) if not layer.use_bias)
@@ -185,6 +217,8 @@ def test_batch_normalization_begins_as_the_reference():
         ("resnet_generator", {"output_channels": 0}),
         ("unet_generator", {"image_shape": (128, 128, 3)}),
         ("unet_generator", {"downsamplings": 1}),
+        ("unet_generator", {"upsampling": "subpixel"}),
+        ("resnet_generator", {"downsamplings": 0}),
         ("unet_generator", {"dropout": -0.5}),
         ("unet_generator", {"dropout_placement": "none"}),
         ("patchgan_discriminator", {"layers": 0}),

@@ -143,6 +143,9 @@ NETWORKS = {
     "resnet, resized": lambda: resnet_generator(filters=4, residual_blocks=1, upsampling="resize"),
     "resnet, TensorFlow": lambda: resnet_generator(filters=4, residual_blocks=1, convolution_padding="same"),
     "unet": lambda: unet_generator((None, None, 3), filters=4, downsamplings=3, normalization="instance"),
+    "unet, at full size": lambda: unet_generator(
+        (None, None, 3), filters=4, downsamplings=3, normalization="instance", upsampling="resize", full_size_skip=True
+    ),
     "global": lambda: global_generator(filters=4, downsamplings=2, residual_blocks=1),
     "enhancers": lambda: local_enhancer(
         filters=4, downsamplings=1, residual_blocks=1, local_residual_blocks=1, enhancers=1

@@ -389,13 +389,14 @@ def test_choices_of_the_flags_are_the_librarys():
         "resize_mode": RESIZE_MODES,
         "model": MODELS,
         "discriminator_type": parts.DISCRIMINATORS,
-        "generator_type": pix2pix.GENERATOR_TYPES,
+        "generator_type": parts.GENERATORS,
         "direction": pix2pix.DIRECTIONS,
         "inference_statistics": layers.INFERENCE_STATISTICS,
         "dropout_placement": unet.DROPOUT_PLACEMENTS,
         "normalization": blocks.NORMALIZATIONS,
         "initializer": blocks.INITIALIZERS,
         "padding": blocks.PADDINGS,
+        "upsampling": blocks.UPSAMPLINGS,
     }
     for name, expected in choices.items():
         assert choices_of(hints[name]) == set(expected), name

@@ -75,12 +75,14 @@ class TrainConfig:
     """pix2pixhd: numbers with which an encoder describes the look of each instance; 3 is the paper's."""
     feature_clusters: _derived(int, "10", "INT") = None
     """pix2pixhd: looks that each class is offered afterwards."""
-    generator_type: _derived(Literal["unet", "resnet"], "unet") = None
-    """pix2pix: the generator."""
+    generator_type: _derived(Literal["resnet", "unet"], "resnet; unet for pix2pix and for cyclegan on emoji") = None
+    """cyclegan, pix2pix: the generator."""
     filters: _derived(int, "64; for emoji fewer", "INT") = None
     """Filters of the generator's first convolution."""
-    downsamplings: _derived(int, "as many as --image-size allows, at most 8; 4 for pix2pixhd", "INT") = None
-    """pix2pix, pix2pixhd: how often the U-Net or the global generator halves the image (sides: multiples of 2^N)."""
+    downsamplings: _derived(int, "2 for resnet, 4 for pix2pixhd; for unet as many as fit, at most 8", "INT") = None
+    """cyclegan, pix2pix, pix2pixhd: how often the generator halves the image (sides: multiples of 2^N)."""
+    full_size_skip: _derived(bool, "no; yes for cyclegan on emoji", "{True,False}") = None
+    """cyclegan, pix2pix: a bridge at full size in the U-Net, which keeps the fine lines of small images."""
     residual_blocks: _derived(int, "6 below 256 pixels, else 9; for unit 4", "INT") = None
     """Residual blocks of the generator."""
     enhancers: _derived(int, "0", "INT") = None

@@ -19,8 +19,11 @@ DATASETS = {"cyclegan": "emoji", "pix2pix": "emoji/lines", "pix2pixhd": "emoji/l
 MODEL_SETTINGS = {
     "cyclegan": {
         **_DISCRIMINATOR,
+        "generator_type": "resnet",
         "filters": 64,
+        "downsamplings": None,
         "residual_blocks": 9,
+        "full_size_skip": False,
         "normalization": "instance",
         "dropout": 0.0,
         "padding": "reflect",
@@ -47,6 +50,7 @@ MODEL_SETTINGS = {
         "inference_statistics": "image",
         "dropout": 0.5,
         "dropout_placement": "reference",
+        "full_size_skip": False,
         "initializer": "normal",
         "gan_mode": "vanilla",
         "lambda_l1": 100.0,

@@ -28,7 +28,7 @@ PYTORCH_FLAGS = {
     "--output_nc": "--channels-b",
     "--ngf": "--filters",
     "--ndf": "--discriminator-filters",
-    "--netG": "--residual-blocks=9 (or 6); for pix2pix --generator-type and --downsamplings; for pix2pixhd --enhancers",
+    "--netG": "--generator-type with --residual-blocks=9 (or 6) or --downsamplings=8; for pix2pixhd --enhancers",
     "--lambda_L1": "--lambda-l1",
     "--label_nc": "--label-classes",
     "--no_instance": "nothing: instance maps are taken only with --instance-edges or --instance-features",

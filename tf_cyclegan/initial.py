@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.checks import one_line
-from tf_cyclegan.importing.assembly import generator_type
+from tf_cyclegan.importing.assembly import OF_CYCLEGAN, generator_type
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch.inspection import architecture_of
 from tf_cyclegan.run_data import run_settings
@@ -30,6 +30,7 @@ _OF_NETWORKS = (
     "inference_statistics",
     "dropout",
     "dropout_placement",
+    "full_size_skip",
     "padding",
     "upsampling",
     "convolution_padding",
@@ -41,7 +42,7 @@ _OF_NETWORKS = (
 # Those in which another value gives networks that take the same weights.
 _FREE = ("dropout", "dropout_placement", "inference_statistics", "padding", "direction")
 _GENERATORS = {
-    "cyclegan": ("resnet_generator",),
+    "cyclegan": OF_CYCLEGAN,
     "pix2pix": ("unet_generator", "resnet_generator"),
     "pix2pixhd": ("global_generator", "local_enhancer", "resnet_generator"),
     "unit": (),
@@ -118,11 +119,15 @@ def _settings(model, config):
     found = {"downsamplings": 2} if config.model == "pix2pixhd" else {}
     found |= {name: value for name, value in architecture.settings.items() if name in _OF_NETWORKS}
     found = {name: value for name, value in found.items() if name not in unused}
+    if config.model == "cyclegan":
+        found = {"upsampling": "deconvolution", **found}  # of a global generator, which knows no other
+        if found.get("inference_statistics") == "moving":
+            del found["inference_statistics"]  # the only ones that a CycleGAN knows
     taken, given = architecture.settings["image_shape"][-1], architecture.settings["output_channels"]
     direction = model.direction
     if config.model != "cyclegan":
         direction = found["direction"] = config.direction or model.direction
-    if config.model == "pix2pix":
+    if config.model != "pix2pixhd":
         found["generator_type"] = generator_type(architecture)
     channels = dict(zip(direction, (taken, given), strict=True))
     if config.label_classes:  # of which the generator takes a channel for each

@@ -12,6 +12,8 @@ from tf_cyclegan.models.parts import DISCRIMINATORS
 _TYPES = {builder.__name__: name for name, builder in DISCRIMINATORS.items()}
 _OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers", "scales": "scales"}
 _POOL_SIZE = 50
+# A ResNet that does not halve twice looks like pix2pixHD's global generator, which is the same network.
+OF_CYCLEGAN = ("resnet_generator", "global_generator", "unet_generator")
 _TWO_WAY = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
@@ -148,9 +150,9 @@ def _cyclegan(parts, size):
     generators = [parts["generator_ab"], parts["generator_ba"]]
     judges = [parts[role] for role in ("discriminator_a", "discriminator_b") if role in parts]
     for part in generators:
-        if part.architecture.function != "resnet_generator":
+        if part.architecture.function not in OF_CYCLEGAN:
             raise ValueError(
-                "`files` must hold generators of residual blocks to make a CycleGAN: convert each alone. "
+                "`files` must hold ResNets or U-Nets to make a CycleGAN: convert each alone. "
                 f"Received: {part.path}, a {part.architecture.function}"
             )
     channels_a, channels_b = generators[0].channels
@@ -167,6 +169,7 @@ def _cyclegan(parts, size):
         channels_b=channels_b,
         pool_size=_POOL_SIZE if judges else 0,  # pools take 79 MB, and are for training alone
         lambda_identity=0.5 if channels_a == channels_b else 0.0,
+        generator_type=generator_type(generators[0].architecture),
         **own,
     )
     return model, {role: getattr(model, role) for role in _TWO_WAY}
@@ -250,7 +253,7 @@ def _new(model, generator, discriminators, **settings):
 
 
 def generator_type(architecture):
-    """`Pix2Pix`'s word for a generator."""
+    """The word of `CycleGAN` and `Pix2Pix` for a generator."""
     return "unet" if architecture.function == "unet_generator" else "resnet"
 
 

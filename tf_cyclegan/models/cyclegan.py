@@ -6,7 +6,6 @@ from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts
 from tf_cyclegan.models.directions import TwoWayModel
-from tf_cyclegan.networks import resnet_generator
 from tf_cyclegan.networks.blocks import check_image_shape
 
 _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
@@ -32,7 +31,8 @@ class CycleGAN(TwoWayModel):
             `pool_size` is 0. Networks take any size. Defaults to `(256, 256, 3)`.
         channels_b: int, channels of domain B. Defaults to those of A.
         filters, residual_blocks, normalization, dropout, padding, upsampling, initializer: of the generators, as in
-            `networks.resnet_generator`; `normalization` and `initializer` also of the discriminators.
+            `networks.resnet_generator`; `normalization` and `initializer` also of the discriminators. A U-Net has no
+            `residual_blocks` and no `padding`.
         discriminator_type: `"patch"`, `"pixel"` or `"four_stride"`. Defaults to `"patch"`.
         discriminator_filters: int, filters of a discriminator's first convolution. Defaults to 64.
         discriminator_layers: int, strided convolutions of the patch discriminator. Defaults to 3.
@@ -48,6 +48,11 @@ class CycleGAN(TwoWayModel):
             `networks.resnet_generator`: networks trained in TensorFlow expect `"same"`. Defaults to `"explicit"`.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
+        generator_type: `"resnet"`, the paper's, or `"unet"`, whose bridges carry the fine lines of small images across.
+            Defaults to `"resnet"`.
+        downsamplings: int, how often a generator halves its images, whose sides are multiples of 2^downsamplings.
+            Defaults to 2 for `"resnet"`, and for `"unet"` to as many as `image_shape` allows, at most 8.
+        full_size_skip: bool, of `networks.unet_generator`. Defaults to False.
 
     Raises:
         ValueError: if an argument is out of its range, or two do not fit together.
@@ -91,6 +96,9 @@ class CycleGAN(TwoWayModel):
         convolution_padding="explicit",
         name=None,
         dtype=None,
+        generator_type="resnet",
+        downsamplings=None,
+        full_size_skip=False,
     ):
         given = (generator_ab, generator_ba, discriminator_a, discriminator_b)
         super().__init__(name, dtype, dict(zip(_NETWORKS, given, strict=True)))
@@ -115,11 +123,15 @@ class CycleGAN(TwoWayModel):
         self.pool_size = pool_size
         self.seed = seed
         self.convolution_padding = convolution_padding
+        self.generator_type = generator_type
+        self.full_size_skip = full_size_skip
         self._check_settings()
+        self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
+        self.size_multiple = 2**self.downsamplings
 
         channels_a = self.image_shape[-1]
-        self.generator_ab = generator_ab or self._new_generator(channels_a, self.channels_b, "generator_ab")
-        self.generator_ba = generator_ba or self._new_generator(self.channels_b, channels_a, "generator_ba")
+        self.generator_ab = generator_ab or parts.new_generator(self, channels_a, self.channels_b, "generator_ab")
+        self.generator_ba = generator_ba or parts.new_generator(self, self.channels_b, channels_a, "generator_ba")
         self.discriminator_a = discriminator_a or self._new_discriminator(channels_a, "discriminator_a")
         self.discriminator_b = discriminator_b or self._new_discriminator(self.channels_b, "discriminator_b")
         if gan_mode == "wgangp":
@@ -130,7 +142,8 @@ class CycleGAN(TwoWayModel):
         self.build()
 
     def _check_settings(self):
-        check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
+        check_image_shape(self.image_shape)
+        check_choice("generator_type", self.generator_type, parts.GENERATORS)
         check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
         check_integer("channels_b", self.channels_b, 1)
         check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
@@ -148,22 +161,6 @@ class CycleGAN(TwoWayModel):
             )
         parts.check_pool(self.pool_size, self.image_shape)
 
-    def _new_generator(self, channels_in, channels_out, name):
-        return resnet_generator(
-            (None, None, channels_in),
-            channels_out,
-            filters=self.filters,
-            residual_blocks=self.residual_blocks,
-            normalization=self.normalization,
-            dropout=self.dropout,
-            padding=self.padding,
-            upsampling=self.upsampling,
-            initializer=self.initializer,
-            convolution_padding=self.convolution_padding,
-            name=name,
-            dtype=self.dtype_policy,
-        )
-
     def _new_discriminator(self, channels, name):
         return parts.new_discriminator(self, (*self.image_shape[:2], channels), name)
 
@@ -171,6 +168,10 @@ class CycleGAN(TwoWayModel):
         return parts.new_pool(self, (*self.image_shape[:2], channels), name)
 
     # ---- the contract of a model ----
+
+    @property
+    def smallest_side(self):
+        return parts.smallest_side(self.generator_type, self.size_multiple)
 
     @property
     def cycle_weights(self):

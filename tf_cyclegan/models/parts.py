@@ -1,11 +1,27 @@
-"""What several models make and check alike: discriminators of one scale and pools."""
+"""What several models make and check alike: generators of one image, discriminators of one scale, pools."""
 
 import keras
 import tensorflow as tf
 
 from tf_cyclegan.checks import check_integer
 from tf_cyclegan.image_pool import ImagePool
-from tf_cyclegan.networks import four_stride_discriminator, patchgan_discriminator, pixel_discriminator
+from tf_cyclegan.networks import (
+    four_stride_discriminator,
+    patchgan_discriminator,
+    pixel_discriminator,
+    resnet_generator,
+    unet_generator,
+)
+from tf_cyclegan.networks.blocks import check_image_shape
+
+# Each with the settings that are its alone.
+GENERATORS = {
+    "resnet": (resnet_generator, ("residual_blocks", "padding", "convolution_padding")),
+    "unet": (unet_generator, ("dropout_placement", "full_size_skip")),
+}
+# The paper's 256 pixels are halved 8 times, to one; fewer than 5 times is no U-Net of pix2pix any more.
+_UNET_DOWNSAMPLINGS = (8, 5)
+_RESNET_DOWNSAMPLINGS = 2
 
 DISCRIMINATORS = {
     "patch": patchgan_discriminator,
@@ -26,6 +42,69 @@ _OF_EACH_IMAGE = (
     keras.layers.UpSampling2D,
     keras.layers.ZeroPadding2D,
 )
+
+
+def new_generator(model, channels, output_channels, name):
+    """The generator that a model's settings ask for, for images of any size.
+
+    Args:
+        model: `TranslationModel` with `generator_type`, `filters`, `downsamplings`, `normalization`, `dropout`,
+            `upsampling`, `initializer` and, where it has them, the other settings of the builder.
+        channels: int, of the images it takes.
+        output_channels: int, of those it makes.
+        name: str.
+    """
+    builder, own = GENERATORS[model.generator_type]
+    settings = ("filters", "downsamplings", "normalization", "dropout", "upsampling", "initializer")
+    settings += tuple(setting for setting in (*own, "inference_statistics") if hasattr(model, setting))
+    return builder(
+        (None, None, channels),
+        output_channels,
+        **{setting: getattr(model, setting) for setting in settings},
+        name=name,
+        dtype=model.dtype_policy,
+    )
+
+
+def checked_downsamplings(generator_type, downsamplings, image_shape):
+    """How often a generator halves its images: as given, else 2 for a ResNet, and as often as it can for a U-Net.
+
+    Args:
+        generator_type: one of `GENERATORS`.
+        downsamplings: int, or None.
+        image_shape: `(height, width, channels)`, height and width perhaps None.
+
+    Raises:
+        ValueError: if the images cannot be halved so often, or a U-Net's number cannot be told from their size.
+    """
+    if generator_type == "resnet":
+        downsamplings = _RESNET_DOWNSAMPLINGS if downsamplings is None else downsamplings
+        check_integer("downsamplings", downsamplings, 1)
+        check_image_shape(image_shape, 2**downsamplings, 2 * 2**downsamplings)
+        return downsamplings
+    sides = [side for side in image_shape[:2] if side is not None]
+    most, least = _UNET_DOWNSAMPLINGS
+    if downsamplings is None:
+        fitting = [n for n in range(most, 1, -1) if sides and not any(side % 2**n for side in sides)]
+        downsamplings = max(fitting, default=0)
+        if downsamplings < least:
+            raise ValueError(
+                f"`image_shape` must have a height and width that are multiples of {2**least}, to be halved at "
+                f"least {least} times by a U-Net; or give `downsamplings`, or take `generator_type='resnet'`. "
+                f"Received: image_shape={image_shape}"
+            )
+    check_integer("downsamplings", downsamplings, 2)
+    if any(side % 2**downsamplings for side in sides):
+        raise ValueError(
+            f"`image_shape` must have a height and width that are multiples of {2**downsamplings} for "
+            f"`downsamplings` of {downsamplings}. Received: image_shape={image_shape}"
+        )
+    return downsamplings
+
+
+def smallest_side(generator_type, size_multiple):
+    """Pixels that an image must have, to be mirrored once to the multiple: for a ResNet's border two are left."""
+    return size_multiple // 2 if generator_type == "unet" else size_multiple + 1
 
 
 def new_discriminator(model, image_shape, name):

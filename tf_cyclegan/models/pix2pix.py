@@ -8,13 +8,9 @@ from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.layers import INFERENCE_STATISTICS
 from tf_cyclegan.models import parts
 from tf_cyclegan.models.directions import OneWayModel
-from tf_cyclegan.networks import resnet_generator, unet_generator
 from tf_cyclegan.networks.blocks import check_image_shape
 
-GENERATOR_TYPES = ("unet", "resnet")
 DIRECTIONS = ("ab", "ba")
-# The paper's 256 pixels are halved 8 times, to one; fewer than 5 times is no U-Net of pix2pix any more.
-_DOWNSAMPLINGS = (8, 5)
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
@@ -36,15 +32,17 @@ class Pix2Pix(OneWayModel):
         direction: `"ab"` or `"ba"`, the one that is learned. Defaults to `"ab"`.
         generator_type: `"unet"` or `"resnet"`. Defaults to `"unet"`.
         filters: int, filters of the generator's first convolution. Defaults to 64.
-        downsamplings: int, steps of the U-Net, whose images have sides of multiples of 2^downsamplings. Defaults to
-            as many as `image_shape` allows, at most 8.
-        residual_blocks, padding, upsampling: of `networks.resnet_generator`, for `"resnet"`.
+        downsamplings: int, how often the generator halves its images, whose sides are multiples of 2^downsamplings.
+            Defaults to as many as `image_shape` allows a U-Net, at most 8, and to 2 for `"resnet"`.
+        residual_blocks, padding: of `networks.resnet_generator`, for `"resnet"`.
+        upsampling: of both generators, `"deconvolution"` or `"resize"`. Defaults to `"deconvolution"`.
         normalization, initializer: of all networks. Default to `"batch"` and `"normal"`.
         inference_statistics: what batch normalization takes in `translate` and in exported models: `"image"`, those
             of each image, as in training with batches of one and in the reference's test, or `"moving"`, the averages
             over training. Defaults to `"image"`.
         dropout: float in [0, 1). Defaults to 0.5.
         dropout_placement: of `networks.unet_generator`, `"reference"` or `"paper"`. Defaults to `"reference"`.
+        full_size_skip: bool, of `networks.unet_generator`. Defaults to False.
         discriminator_type: `"patch"`, `"pixel"` or `"four_stride"`. Defaults to `"patch"`.
         discriminator_filters: int, filters of the discriminator's first convolution. Defaults to 64.
         discriminator_layers: int, strided convolutions of the patch discriminator. Defaults to 3.
@@ -103,6 +101,7 @@ class Pix2Pix(OneWayModel):
         discriminator_network=None,
         name=None,
         dtype=None,
+        full_size_skip=False,
     ):
         given = {"generator_network": generator_network, "discriminator_network": discriminator_network}
         super().__init__(name, dtype, given)
@@ -118,6 +117,7 @@ class Pix2Pix(OneWayModel):
         self.inference_statistics = inference_statistics
         self.dropout = dropout
         self.dropout_placement = dropout_placement
+        self.full_size_skip = full_size_skip
         self.initializer = initializer
         self.discriminator_type = discriminator_type
         self.discriminator_filters = discriminator_filters
@@ -129,10 +129,12 @@ class Pix2Pix(OneWayModel):
         self.pool_size = pool_size
         self.seed = seed
         self._check_settings()
-        self.downsamplings = self._checked_downsamplings(downsamplings)
-        self.size_multiple = 2**self.downsamplings if generator_type == "unet" else type(self).size_multiple
+        self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
+        self.size_multiple = 2**self.downsamplings
 
-        self.generator_network = generator_network or self._new_generator()
+        self.generator_network = generator_network or parts.new_generator(
+            self, self.channels[direction[0]], self.channels[self._target], f"generator_{direction}"
+        )
         self.discriminator_network = discriminator_network or parts.new_discriminator(
             self, self._pair_shape, f"discriminator_{self._target}"
         )
@@ -146,7 +148,7 @@ class Pix2Pix(OneWayModel):
         check_image_shape(self.image_shape)
         check_integer("channels_b", self.channels_b, 1)
         check_choice("direction", self.direction, DIRECTIONS)
-        check_choice("generator_type", self.generator_type, GENERATOR_TYPES)
+        check_choice("generator_type", self.generator_type, parts.GENERATORS)
         check_choice("inference_statistics", self.inference_statistics, INFERENCE_STATISTICS)
         check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
         check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
@@ -159,54 +161,11 @@ class Pix2Pix(OneWayModel):
             )
         parts.check_pool(self.pool_size, self.image_shape)
 
-    def _checked_downsamplings(self, downsamplings):
-        """The U-Net's depth: as given, or the greatest that the images have pixels for."""
-        most, least = _DOWNSAMPLINGS
-        sides = [side for side in self.image_shape[:2] if side is not None]
-        if self.generator_type == "resnet":
-            check_image_shape(self.image_shape, type(self).size_multiple, 2 * type(self).size_multiple)
-            return downsamplings
-        if downsamplings is None:
-            fitting = [n for n in range(most, 1, -1) if sides and not any(side % 2**n for side in sides)]
-            downsamplings = max(fitting, default=0)
-            if downsamplings < least:
-                raise ValueError(
-                    f"`image_shape` must have a height and width that are multiples of {2**least}, to be halved at "
-                    f"least {least} times by a U-Net; or give `downsamplings`, or take `generator_type='resnet'`. "
-                    f"Received: image_shape={self.image_shape}"
-                )
-        check_integer("downsamplings", downsamplings, 2)
-        if any(side % 2**downsamplings for side in sides):
-            raise ValueError(
-                f"`image_shape` must have a height and width that are multiples of {2**downsamplings} for "
-                f"`downsamplings` of {downsamplings}. Received: image_shape={self.image_shape}"
-            )
-        return downsamplings
-
-    def _new_generator(self):
-        common = {
-            "image_shape": (None, None, self.channels[self.direction[0]]),
-            "output_channels": self.channels[self._target],
-            "filters": self.filters,
-            "normalization": self.normalization,
-            "inference_statistics": self.inference_statistics,
-            "dropout": self.dropout,
-            "initializer": self.initializer,
-            "name": f"generator_{self.direction}",
-            "dtype": self.dtype_policy,
-        }
-        if self.generator_type == "unet":
-            return unet_generator(**common, downsamplings=self.downsamplings, dropout_placement=self.dropout_placement)
-        return resnet_generator(
-            **common, residual_blocks=self.residual_blocks, padding=self.padding, upsampling=self.upsampling
-        )
-
     # ---- the contract of a model ----
 
     @property
     def smallest_side(self):
-        """For a U-Net half of its multiple: an image is mirrored once, to twice its size at most."""
-        return self.size_multiple // 2 if self.generator_type == "unet" else super().smallest_side
+        return parts.smallest_side(self.generator_type, self.size_multiple)
 
     def generator(self, direction):
         """The network that translates in `direction`, the only one of `directions`."""

@@ -17,6 +17,7 @@ from tf_cyclegan.layers import (
 
 NORMALIZATIONS = ("instance", "affine_instance", "batch", "none")
 CONVOLUTION_PADDINGS = ("explicit", "same")
+UPSAMPLINGS = ("deconvolution", "resize")
 INITIALIZERS = ("normal", "xavier", "kaiming", "orthogonal")
 PADDINGS = {"reflect": ReflectionPadding2D, "replicate": ReplicationPadding2D, "zero": layers.ZeroPadding2D}
 
@@ -96,6 +97,13 @@ class Blocks:
             name=f"{name}_conv",
         )(x)
         return Cropping2D(((1, 0), (1, 0)), dtype=self.dtype, name=f"{name}_crop")(x) if cropped else x
+
+    def upsample(self, x, filters, name, upsampling, use_bias=True, kernel_size=3):
+        """Twice the size: by a transposed convolution, or by nearest-neighbor and a 3x3 convolution."""
+        if upsampling == "deconvolution":
+            return self.deconvolution(x, filters, name, use_bias, kernel_size)
+        x = layers.UpSampling2D(2, dtype=self.dtype, name=f"{name}_resize")(x)
+        return self.convolution(x, filters, 3, name, padding="same", use_bias=use_bias)
 
     @property
     def bias_before_normalization(self):

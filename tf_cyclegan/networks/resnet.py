@@ -4,10 +4,7 @@ import keras
 from keras import layers
 
 from tf_cyclegan.checks import check_choice, check_integer, check_share
-from tf_cyclegan.networks.blocks import PADDINGS, Blocks, check_image_shape
-
-UPSAMPLINGS = ("deconvolution", "resize")
-_DOWNSAMPLINGS = 2
+from tf_cyclegan.networks.blocks import PADDINGS, UPSAMPLINGS, Blocks, check_image_shape
 
 
 def resnet_generator(
@@ -24,15 +21,16 @@ def resnet_generator(
     convolution_padding="explicit",
     name=None,
     dtype=None,
+    downsamplings=2,
 ):
     """The generator of Johnson et al. as CycleGAN uses it, equal to the PyTorch implementation's to the pixel.
 
-    Encoder: a 7x7 convolution and two strided 3x3 ones that double the filters. Transformer: residual blocks of two
-    3x3 convolutions. Decoder: two steps up that halve the filters, a 7x7 convolution and tanh.
+    Encoder: a 7x7 convolution and strided 3x3 ones that double the filters. Transformer: residual blocks of two 3x3
+    convolutions. Decoder: as many steps up that halve the filters, a 7x7 convolution and tanh.
 
     Args:
-        image_shape: `(height, width, channels)` of the input. Height and width are multiples of 4, or None for any
-            size. Defaults to `(None, None, 3)`.
+        image_shape: `(height, width, channels)` of the input. Height and width are multiples of 2^downsamplings, or
+            None for any size. Defaults to `(None, None, 3)`.
         output_channels: int, channels of the output. Defaults to 3.
         filters: int, filters of the first convolution. Defaults to 64.
         residual_blocks: int, blocks of the transformer: the paper takes 6 for 128 pixels and 9 for 256 and more.
@@ -52,6 +50,7 @@ def resnet_generator(
             TensorFlow does, one pixel further: what generators trained in TensorFlow expect. Defaults to `"explicit"`.
         name: optional name of the model. Defaults to `"resnet_generator"`.
         dtype: dtype or policy; None for the ambient policy. The output is float32 even when it is narrower.
+        downsamplings: int of at least 1, steps of the encoder and of the decoder. Defaults to 2, the paper's.
 
     Returns:
         `keras.Model`, images `(batch, height, width, channels)` in [-1, 1] to images of the same size in [-1, 1].
@@ -67,8 +66,9 @@ def resnet_generator(
     Reference:
         [Zhu et al., 2017](https://arxiv.org/abs/1703.10593), [Johnson et al., 2016](https://arxiv.org/abs/1603.08155)
     """
+    check_integer("downsamplings", downsamplings, 1)
     # Two pixels must be left to mirror where the residual blocks pad.
-    check_image_shape(image_shape, multiple=2**_DOWNSAMPLINGS, smallest=2 * 2**_DOWNSAMPLINGS)
+    check_image_shape(image_shape, multiple=2**downsamplings, smallest=2 * 2**downsamplings)
     check_integer("output_channels", output_channels, 1)
     check_integer("filters", filters, 1)
     check_integer("residual_blocks", residual_blocks, 0)
@@ -78,18 +78,18 @@ def resnet_generator(
     blocks = Blocks(normalization, initializer, dtype, inference_statistics, convolution_padding)
 
     image = keras.Input(image_shape, name="image")
-    encoder = _encoder(blocks, image_shape, filters)
+    encoder = _encoder(blocks, image_shape, filters, downsamplings)
     features = encoder(image)
     transformer = _transformer(blocks, features.shape[1:], residual_blocks, padding, dropout)
-    decoder = _decoder(blocks, features.shape[1:], filters, output_channels, upsampling)
+    decoder = _decoder(blocks, features.shape[1:], downsamplings, output_channels, upsampling)
     return keras.Model(image, decoder(transformer(features)), name=name or "resnet_generator")
 
 
-def _encoder(blocks, image_shape, filters):
+def _encoder(blocks, image_shape, filters, downsamplings):
     x = image = keras.Input(image_shape)
     x = blocks.pad(x, 3, "reflect", "stem_pad")
     x = _normalized_convolution(blocks, x, filters, 7, "stem")
-    for level in range(1, _DOWNSAMPLINGS + 1):
+    for level in range(1, downsamplings + 1):
         name, use_bias = f"down{level}", blocks.bias_before_normalization
         # Explicit zeros on all four sides, as PyTorch: Keras's "same" would shift the image by a pixel.
         x = blocks.padded_convolution(x, filters * 2**level, 3, name, strides=2, use_bias=use_bias)
@@ -118,10 +118,10 @@ def residual_block(blocks, x, padding, dropout, name):
     return layers.Add(dtype=blocks.dtype, name=f"{name}_add")([x, y])
 
 
-def _decoder(blocks, feature_shape, filters, output_channels, upsampling):
+def _decoder(blocks, feature_shape, downsamplings, output_channels, upsampling):
     x = features = keras.Input(feature_shape)
-    for step in range(1, _DOWNSAMPLINGS + 1):
-        x = _upsampled(blocks, x, filters * 2 ** (_DOWNSAMPLINGS - step), upsampling, f"up{step}")
+    for step in range(1, downsamplings + 1):
+        x = _upsampled(blocks, x, x.shape[-1] // 2, upsampling, f"up{step}")
     x = blocks.pad(x, 3, "reflect", "head_pad")
     x = blocks.convolution(x, output_channels, 7, "head")
     x = layers.Activation("tanh", dtype=blocks.output_dtype, name="head_tanh")(x)
@@ -129,12 +129,7 @@ def _decoder(blocks, feature_shape, filters, output_channels, upsampling):
 
 
 def _upsampled(blocks, x, filters, upsampling, name):
-    use_bias = blocks.bias_before_normalization
-    if upsampling == "deconvolution":
-        x = blocks.deconvolution(x, filters, name, use_bias)
-    else:
-        x = layers.UpSampling2D(2, dtype=blocks.dtype, name=f"{name}_resize")(x)
-        x = blocks.convolution(x, filters, 3, name, padding="same", use_bias=use_bias)
+    x = blocks.upsample(x, filters, name, upsampling, blocks.bias_before_normalization)
     return blocks.relu(blocks.normalize(x, name), name)
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from tf_cyclegan.checks import check_choice, check_integer, check_share
-from tf_cyclegan.networks.blocks import Blocks, check_image_shape
+from tf_cyclegan.networks.blocks import UPSAMPLINGS, Blocks, check_image_shape
 
 DROPOUT_PLACEMENTS = ("reference", "paper")
 # The steps of the decoder that double the size with fewer filters have no dropout, nor has the head.
@@ -23,6 +23,8 @@ def unet_generator(
     initializer="normal",
     name=None,
     dtype=None,
+    upsampling="deconvolution",
+    full_size_skip=False,
 ):
     """The U-Net of pix2pix, equal to the PyTorch implementation's to the pixel.
 
@@ -47,6 +49,11 @@ def unet_generator(
         initializer: as in `resnet_generator`. Defaults to `"normal"`.
         name: optional name of the model. Defaults to `"unet_generator"`.
         dtype: dtype or policy; None for the ambient policy. The output is float32 even when it is narrower.
+        upsampling: `"deconvolution"`, the paper's transposed 4x4 convolutions, or `"resize"`: nearest-neighbor and a
+            3x3 convolution, which leaves no grid pattern. Defaults to `"deconvolution"`.
+        full_size_skip: bool, whether a 3x3 convolution with half the `filters` comes before the first step of the
+            encoder and joins the decoder at full size, before a 3x3 head: small images keep their fine lines. The
+            paper's U-Net has no bridge at full size. Defaults to False.
 
     Returns:
         `keras.Model`, images `(batch, height, width, channels)` in [-1, 1] to images of the same size in [-1, 1].
@@ -67,17 +74,21 @@ def unet_generator(
     check_integer("filters", filters, 1)
     check_choice("dropout_placement", dropout_placement, DROPOUT_PLACEMENTS)
     check_share("dropout", dropout)
+    check_choice("upsampling", upsampling, UPSAMPLINGS)
     blocks = Blocks(normalization, initializer, dtype, inference_statistics)
     dropped = _dropped_levels(downsamplings, dropout_placement)
 
     image = keras.Input(image_shape, name="image")
-    features = _encoder(blocks, image, filters, downsamplings)
+    stem = _stem(blocks, image, filters) if full_size_skip else None
+    features = _encoder(blocks, image, stem, filters, downsamplings)
     x = features.pop()
     for level in range(downsamplings, 1, -1):
-        bridge = features.pop()
-        x = _up(blocks, x, bridge.shape[-1], dropout if level in dropped else 0, f"up{level}")
-        x = layers.Concatenate(dtype=blocks.dtype, name=f"up{level}_bridge")([bridge, x])
-    x = blocks.deconvolution(blocks.relu(x, "head"), output_channels, "head", kernel_size=4)
+        x = _up(blocks, x, features.pop(), upsampling, dropout if level in dropped else 0, f"up{level}")
+    if full_size_skip:
+        x = _up(blocks, x, stem, upsampling, 0, "up1")
+        x = blocks.padded_convolution(blocks.relu(x, "head"), output_channels, 3, "head")
+    else:
+        x = blocks.upsample(blocks.relu(x, "head"), output_channels, "head", upsampling, kernel_size=4)
     x = layers.Activation("tanh", dtype=blocks.output_dtype, name="head_tanh")(x)
     return keras.Model(image, x, name=name or "unet_generator")
 
@@ -88,15 +99,20 @@ def _dropped_levels(downsamplings, placement):
     return range(first, first - max(0, downsamplings - _WITHOUT_DROPOUT), -1)
 
 
-def _encoder(blocks, image, filters, downsamplings):
+def _stem(blocks, image, filters):
+    """Features at full size, for the bridge that the paper's U-Net does not have."""
+    return blocks.padded_convolution(image, max(1, filters // 2), 3, "full_size")
+
+
+def _encoder(blocks, image, stem, filters, downsamplings):
     """The features of every level, the largest first."""
-    x, features = image, []
+    x, features = image if stem is None else stem, []
     for level in range(1, downsamplings + 1):
         name = f"down{level}"
         normalized = 1 < level < downsamplings
         # The reference has no bias beside batch normalization, not even where nothing is normalized.
         use_bias = blocks.bias_before_normalization if normalized else blocks.normalization != "batch"
-        x = blocks.leaky_relu(x, name) if level > 1 else x
+        x = x if x is image else blocks.leaky_relu(x, name)
         # "same" is right here: 4x4 with stride 2 takes one zero on each side of an even size.
         width = filters * min(2 ** (level - 1), 8)
         x = blocks.convolution(x, width, 4, name, strides=2, padding="same", use_bias=use_bias)
@@ -105,7 +121,9 @@ def _encoder(blocks, image, filters, downsamplings):
     return features
 
 
-def _up(blocks, x, filters, dropout, name):
+def _up(blocks, x, bridge, upsampling, dropout, name):
+    """Twice the size and as many filters as the bridge, and the bridge beside them."""
     x = blocks.relu(x, name)
-    x = blocks.deconvolution(x, filters, name, blocks.bias_before_normalization, kernel_size=4)
-    return blocks.dropout(blocks.normalize(x, name), dropout, name)
+    x = blocks.upsample(x, bridge.shape[-1], name, upsampling, blocks.bias_before_normalization, kernel_size=4)
+    x = blocks.dropout(blocks.normalize(x, name), dropout, name)
+    return layers.Concatenate(dtype=blocks.dtype, name=f"{name}_bridge")([bridge, x])

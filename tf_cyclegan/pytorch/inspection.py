@@ -42,11 +42,23 @@ def architecture_of(network):
     dropped = {name: layer.rate for name, layer in layers.items() if isinstance(layer, keras.layers.Dropout)}
     if found.function in ("resnet_generator", "unet_generator"):
         settings["dropout"] = next(iter(dropped.values()), 0.0)
+    if found.function == "unet_generator":
+        settings |= _beyond_pytorchs_unet(network, layers)
     if f"up{settings.get('downsamplings')}_dropout" in dropped:
         settings["dropout_placement"] = "paper"
     if pads_as_tensorflow(layers):
         settings["convolution_padding"] = "same"
     return Architecture(found.function, settings)
+
+
+def _beyond_pytorchs_unet(network, layers):
+    """Settings of a U-Net that no PyTorch implementation has; its names do not show them."""
+    return {
+        "image_shape": (None, None, network.input_shape[-1]),
+        "output_channels": network.output_shape[-1],
+        "upsampling": "resize" if "up2_resize" in layers else "deconvolution",
+        "full_size_skip": "full_size_conv" in layers,
+    }
 
 
 def _in_pytorchs_order(shape):

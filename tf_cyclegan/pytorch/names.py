@@ -41,6 +41,10 @@ def check_has_counterpart(network):
         setting = "normalization='affine_instance'"
     elif pads_as_tensorflow(named):
         setting = "convolution_padding='same'"
+    elif "full_size_conv" in named:
+        setting = "full_size_skip=True"
+    elif {"up2_bridge", "up2_resize"} <= named.keys():
+        setting = "upsampling='resize'"
     if setting:
         raise ValueError(
             f"`network` must be one that PyTorch's implementations have. Received: {network.name!r} with {setting}"
