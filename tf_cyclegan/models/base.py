@@ -9,6 +9,7 @@ from keras import ops
 from tf_cyclegan.distribution.overrides import ReplicatedTraining, check_compile_arguments, check_loss_scaling
 from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
 from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.models.augmentation import augmented, draw_augmentation
 from tf_cyclegan.optimizers import Adam
 
 _RANDOM_STATE = "random_state_"
@@ -25,6 +26,8 @@ class TranslationModel(ReplicatedTraining, keras.Model):
     - `forward(batch, training)`, a dict of images;
     - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, dicts of
       weighted scalars whose sums are the objectives;
+    - where it has them, `augment` and `augment_fill` of `models.augmentation`: discriminators then take what `_shown`
+      makes of images;
     - and, where they are not the default, `discriminator_inputs(outputs)`, `discriminator_first`, `size_multiple`,
       `paired`, `takes_ids`, `new_optimizer(learning_rate)`, `displayed(images, domain)`,
       `to_last_stage()`, `is_finished`, `finish(dataset)` and `notes`.
@@ -45,6 +48,9 @@ class TranslationModel(ReplicatedTraining, keras.Model):
     paired = False
     # Whether images of A are maps of numbers, see `networks.instance_maps`: files hold the numbers as they are.
     takes_ids = False
+    # How discriminators are shown images in training: as they are.
+    augment = ()
+    augment_fill = 0.0
     # Constructor arguments that take networks.
     network_arguments = ()
     # What who exports a generator should know of it, lines of text.
@@ -60,6 +66,8 @@ class TranslationModel(ReplicatedTraining, keras.Model):
 
     def build(self, input_shape=None):
         """Completes the model when its networks are there: constructors end with it."""
+        if self.augment:
+            self._augmentation_seed = keras.random.SeedGenerator(getattr(self, "seed", None))
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names)]
         self.built = True
         spread_seeds(self._random_states())
@@ -208,6 +216,16 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         """What of `forward`'s images the discriminators are trained on: a model with a pool exchanges them here."""
         return outputs
 
+    def _drawn_augmentation(self, images, training):
+        """How a discriminator is shown a batch: an empty draw, without a random state that moves, is as it is."""
+        if not (training and self.augment):
+            return {}
+        return draw_augmentation(self.augment, ops.shape(images), self._augmentation_seed)
+
+    def _shown(self, images, training):
+        """Images as a discriminator is shown them: in training augmented, each call with a draw of its own."""
+        return augmented(images, self._drawn_augmentation(images, training), self.augment_fill)
+
     def train_step(self, data):
         batch = self._unpacked(data)
         self._follow_rate()
@@ -285,7 +303,7 @@ class TranslationModel(ReplicatedTraining, keras.Model):
     # ---- saving ----
 
     def _random_states(self):
-        """The variables behind every random choice: pools, dropout, penalties."""
+        """The variables behind every random choice: pools, dropout, penalties, augmentations."""
         return [variable for variable in self.variables if variable.path.endswith("seed_generator_state")]
 
     @property

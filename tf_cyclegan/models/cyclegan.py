@@ -5,6 +5,7 @@ import keras
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts
+from tf_cyclegan.models.augmentation import check_fill, checked_augment
 from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.networks.blocks import check_image_shape
 
@@ -42,10 +43,14 @@ class CycleGAN(TwoWayModel):
         lambda_gradient_penalty: float, for wgangp alone. Defaults to 10.
         gan_mode: `"lsgan"`, `"vanilla"`, `"hinge"` or `"wgangp"`. Defaults to `"lsgan"`.
         pool_size: int, generated images that each discriminator's history holds; 0 for none. Defaults to 50.
-        seed: optional int for the pools and the gradient penalty. Defaults to None.
+        seed: optional int for the pools, the gradient penalty and `augment`. Defaults to None.
         generator_ab, generator_ba, discriminator_a, discriminator_b: own networks in the place of the built ones.
         convolution_padding: `"explicit"` or `"same"`, of the generators and of patch discriminators, as in
             `networks.resnet_generator`: networks trained in TensorFlow expect `"same"`. Defaults to `"explicit"`.
+        augment: names of `models.augmentation.AUGMENTATIONS`, how real and generated images are altered in
+            training before discriminators judge them: a tuple, or one word with commas. Defaults to `()`, not at all.
+        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
+            the white of drawings. Defaults to 0.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
         generator_type: `"resnet"`, the paper's, or `"unet"`, whose bridges carry the fine lines of small images across.
@@ -94,6 +99,8 @@ class CycleGAN(TwoWayModel):
         discriminator_a=None,
         discriminator_b=None,
         convolution_padding="explicit",
+        augment=(),
+        augment_fill=0.0,
         name=None,
         dtype=None,
         generator_type="resnet",
@@ -125,6 +132,8 @@ class CycleGAN(TwoWayModel):
         self.convolution_padding = convolution_padding
         self.generator_type = generator_type
         self.full_size_skip = full_size_skip
+        self.augment = checked_augment(augment)
+        self.augment_fill = augment_fill
         self._check_settings()
         self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
         self.size_multiple = 2**self.downsamplings
@@ -147,6 +156,7 @@ class CycleGAN(TwoWayModel):
         check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
         check_integer("channels_b", self.channels_b, 1)
         check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
+        check_fill(self.augment_fill)
         for name in ("lambda_cycle", "lambda_identity", "lambda_adversarial", "lambda_gradient_penalty"):
             check_weight(name, getattr(self, name), pair=name == "lambda_cycle")
         if not any((*self.cycle_weights, self.lambda_adversarial)):
@@ -211,7 +221,7 @@ class CycleGAN(TwoWayModel):
         if self.lambda_adversarial:
             for domain, direction in (("b", "ab"), ("a", "ba")):
                 discriminator = getattr(self, f"discriminator_{domain}")
-                scores = discriminator(outputs[f"fake_{domain}"], training=training)
+                scores = discriminator(self._shown(outputs[f"fake_{domain}"], training), training=training)
                 adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
                 terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
         for domain, real, weight in zip("ab", batch, self.cycle_weights, strict=True):
@@ -227,7 +237,7 @@ class CycleGAN(TwoWayModel):
         terms = {}
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
-            fake = outputs[f"fake_{domain}"]
+            real, fake = self._shown(real, training), self._shown(outputs[f"fake_{domain}"], training)
             real_scores, fake_scores = parts.at_once(discriminator, [real, fake], training)
             terms[f"discriminator_{domain}"] = losses.discriminator_adversarial_loss(
                 real_scores, fake_scores, self.gan_mode

@@ -1,5 +1,6 @@
 """What models of both directions have in common, and what those of one."""
 
+from tf_cyclegan.models.augmentation import augmented
 from tf_cyclegan.models.base import TranslationModel
 
 
@@ -49,6 +50,14 @@ class OneWayModel(TranslationModel):
     def _pair_shape(self):
         """`(height, width, channels)` of question and answer together."""
         return (*self.image_shape[:2], sum(self.channels.values()))
+
+    # Whether questions are maps, as of classes: no augmentation recolors them, and borders are of no class.
+    _asks_maps = False
+
+    def _shown_pair(self, question, answer, draw):
+        """Question and answer as the discriminator is shown them, both altered as one draw says."""
+        fill = 0.0 if self._asks_maps else self.augment_fill
+        return augmented(question, draw, fill, self._asks_maps), augmented(answer, draw, self.augment_fill)
 
     def _question_and_answer(self, batch):
         return batch if self.direction == "ab" else batch[::-1]

@@ -2,6 +2,7 @@
 
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts
+from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.stages import check_stage_epochs
 from tf_cyclegan.networks.coarse_to_fine import check_depth
 
@@ -28,6 +29,7 @@ def check_settings(model):
     for name, smallest in _SMALLEST.items():
         check_integer(name, getattr(model, name), smallest)
     check_depth(model.image_shape, model.downsamplings + model.enhancers)
+    check_fill(model.augment_fill)
     _check_weights(model)
     _check_maps(model)
     check_stage_epochs(model.stage_epochs, model.enhancers)

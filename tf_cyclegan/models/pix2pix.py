@@ -1,12 +1,14 @@
 """pix2pix: translation learned from pairs, judged together with what was translated."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.layers import INFERENCE_STATISTICS
 from tf_cyclegan.models import parts
+from tf_cyclegan.models.augmentation import check_fill, checked_augment
 from tf_cyclegan.models.directions import OneWayModel
 from tf_cyclegan.networks.blocks import check_image_shape
 
@@ -51,9 +53,13 @@ class Pix2Pix(OneWayModel):
         lambda_gradient_penalty: float, for wgangp. Defaults to 10.
         gan_mode: `"vanilla"`, `"lsgan"`, `"hinge"` or `"wgangp"`. Defaults to `"vanilla"`.
         pool_size: int, pairs of question and generated answer in the discriminator's history. Defaults to 0.
-        seed: optional int, of the pool and the penalty.
+        seed: optional int, of the pool, the penalty and `augment`.
         generator_network, discriminator_network: own networks, instead of the model's; the discriminator takes the
             channels of question and answer, in this order.
+        augment: names of `models.augmentation.AUGMENTATIONS`, how question and answer are altered alike
+            in training before they are judged: a tuple, or one word with commas. Defaults to `()`, not at all.
+        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
+            the white of drawings. Defaults to 0.
         name: optional name.
         dtype: dtype or policy of the networks; None for the ambient policy.
 
@@ -99,6 +105,8 @@ class Pix2Pix(OneWayModel):
         seed=None,
         generator_network=None,
         discriminator_network=None,
+        augment=(),
+        augment_fill=0.0,
         name=None,
         dtype=None,
         full_size_skip=False,
@@ -128,6 +136,8 @@ class Pix2Pix(OneWayModel):
         self.gan_mode = gan_mode
         self.pool_size = pool_size
         self.seed = seed
+        self.augment = checked_augment(augment)
+        self.augment_fill = augment_fill
         self._check_settings()
         self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
         self.size_multiple = 2**self.downsamplings
@@ -152,6 +162,7 @@ class Pix2Pix(OneWayModel):
         check_choice("inference_statistics", self.inference_statistics, INFERENCE_STATISTICS)
         check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
         check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
+        check_fill(self.augment_fill)
         for name in ("lambda_l1", "lambda_adversarial", "lambda_gradient_penalty"):
             check_weight(name, getattr(self, name))
         if not self.lambda_l1 and not self.lambda_adversarial:
@@ -200,7 +211,7 @@ class Pix2Pix(OneWayModel):
         _, answer = self._question_and_answer(batch)
         terms = {}
         if self.lambda_adversarial:
-            scores = self.discriminator_network(outputs["fake_pair"], training=training)
+            scores = self.discriminator_network(self._shown(outputs["fake_pair"], training), training=training)
             adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
             terms[f"adversarial_{self.direction}"] = self.lambda_adversarial * adversarial
         if self.lambda_l1:
@@ -213,16 +224,25 @@ class Pix2Pix(OneWayModel):
     def discriminator_losses(self, batch, outputs, training=True):
         if not self.lambda_adversarial:
             return {}
-        network, real_pair = self.discriminator_network, self._pair(*self._question_and_answer(batch))
+        network = self.discriminator_network
+        real_pair = self._shown(self._pair(*self._question_and_answer(batch)), training)
+        fake_pair = self._shown(outputs["fake_pair"], training)
         # The reference judges the generated pair first; batch normalization's moving averages remember the order.
-        fake_scores, real_scores = parts.at_once(network, [outputs["fake_pair"], real_pair], training)
+        fake_scores, real_scores = parts.at_once(network, [fake_pair, real_pair], training)
         loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
         terms = {f"discriminator_{self._target}": loss}
         # In a test it would move the random state, and with it the training that follows.
         if self.gan_mode == "wgangp" and training:
-            penalty = losses.gradient_penalty(network, real_pair, outputs["fake_pair"], self._penalty_seed)
+            penalty = losses.gradient_penalty(network, real_pair, fake_pair, self._penalty_seed)
             terms[f"gradient_penalty_{self._target}"] = self.lambda_gradient_penalty * penalty
         return terms
+
+    def _shown(self, pair, training):
+        draw = self._drawn_augmentation(pair, training)
+        if not draw:
+            return pair
+        question, answer = tf.split(pair, [-1, self.channels[self._target]], axis=-1)
+        return self._pair(*self._shown_pair(question, answer, draw))
 
     def _pair(self, question, answer):
         return ops.concatenate([question, ops.cast(answer, question.dtype)], axis=-1)

@@ -9,6 +9,7 @@ from keras import ops
 
 from tf_cyclegan import losses
 from tf_cyclegan.models import hd_networks, parts
+from tf_cyclegan.models.augmentation import checked_augment
 from tf_cyclegan.models.directions import OneWayModel
 from tf_cyclegan.models.hd_features import FeatureSampling
 from tf_cyclegan.models.hd_losses import feature_matching_loss, perceptual_loss
@@ -68,11 +69,16 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         lambda_adversarial: float. Defaults to 1.
         gan_mode: `"lsgan"`, `"vanilla"` or `"hinge"`. Defaults to `"lsgan"`.
         pool_size: int, pairs of question and generated answer in the discriminators' history. Defaults to 0.
-        seed: optional int, of the pool and of the clusters.
+        seed: optional int, of the pool, of the clusters and of `augment`.
         generator_network, discriminator_network, encoder_network, perceptual_network: own networks, instead of the
             model's. With `label_classes` the generator takes a channel for each class, one for the edges, and the
             features. The discriminator takes the same without the features, and the answer's channels; it answers as
             `networks.multiscale_discriminator`.
+        augment: names of `models.augmentation.AUGMENTATIONS`, how question and answer are altered alike
+            in training before they are judged: a tuple, or one word with commas. Maps have no
+            `"color"`, and 0 in uncovered borders. Defaults to `()`, not at all.
+        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
+            the white of drawings. Defaults to 0.
         name: optional name.
         dtype: dtype or policy of the networks; None for the ambient policy.
 
@@ -123,6 +129,8 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         discriminator_network=None,
         encoder_network=None,
         perceptual_network=None,
+        augment=(),
+        augment_fill=0.0,
         name=None,
         dtype=None,
     ):
@@ -156,6 +164,8 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         self.gan_mode = gan_mode
         self.pool_size = pool_size
         self.seed = seed
+        self.augment = checked_augment(augment)
+        self.augment_fill = augment_fill
         check_settings(self)
         check_networks(self, generator_network, discriminator_network)
         self.size_multiple = 2 ** (downsamplings + enhancers)
@@ -293,6 +303,10 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         return bool(self.label_classes)
 
     @property
+    def _asks_maps(self):
+        return self.takes_ids
+
+    @property
     def notes(self):
         lines = []
         if self.label_classes:
@@ -316,12 +330,14 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         condition, real = self._judged(batch)
         fake, terms = outputs["fake"], {}
         if self._discriminates:
-            fake_scales = self._judge(condition, fake, training)
+            # One draw: features are compared place by place.
+            draw = self._drawn_augmentation(fake, training)
+            fake_scales = self._judge(condition, fake, training, draw)
         if self.lambda_adversarial:
             adversarial = losses.generator_adversarial_loss([scale[-1] for scale in fake_scales], self.gan_mode)
             terms[f"adversarial_{self.direction}"] = self.lambda_adversarial * adversarial
         if self.lambda_feature_matching:
-            matching = feature_matching_loss(self._judge(condition, real, training), fake_scales)
+            matching = feature_matching_loss(self._judge(condition, real, training, draw), fake_scales)
             terms[f"feature_matching_{self.direction}"] = self.lambda_feature_matching * matching
         if self.lambda_perceptual and self.perceptual_network:
             perceptual = perceptual_loss(self.perceptual_network, real, fake)
@@ -358,9 +374,13 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
             condition, answer = self._half(condition), self._half(answer)
         return condition, answer
 
-    def _judge(self, condition, images, training):
-        """A list for each scale; Keras takes the list of one scale out of its list."""
-        outputs = self.discriminator_network(_pair(condition, images), training=training)
+    def _judge(self, condition, images, training, draw=None):
+        """A list for each scale, of images that are augmented by `draw`, or by one of their own.
+
+        Keras takes the list of one scale out of its list.
+        """
+        draw = self._drawn_augmentation(images, training) if draw is None else draw
+        outputs = self.discriminator_network(_pair(*self._shown_pair(condition, images, draw)), training=training)
         outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         return outputs if isinstance(outputs[0], (list, tuple)) else [outputs]
 

@@ -6,6 +6,7 @@ from keras import ops
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts, unit_networks
+from tf_cyclegan.models.augmentation import check_fill, checked_augment
 from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
@@ -85,10 +86,14 @@ class UNIT(TwoWayModel):
         lambda_cycle: float. Defaults to 10, in the paper's variant to 100.
         gan_mode: `"lsgan"`, `"vanilla"` or `"hinge"`. Defaults to `"lsgan"`.
         pool_size: int, generated images that each discriminator's history holds; 0 for none. Defaults to 0.
-        seed: optional int for the codes and the pools. Defaults to None.
+        seed: optional int for the codes, the pools and `augment`. Defaults to None.
         encoder_a, encoder_b, decoder_a, decoder_b: own networks in the place of the built ones, not in the paper's
             variant. What an encoder answers is what every decoder must take.
         discriminator_a, discriminator_b: own networks, images to scores or to a list of them.
+        augment: names of `models.augmentation.AUGMENTATIONS`, how real and generated images are altered in
+            training before discriminators judge them: a tuple, or one word with commas. Defaults to `()`, not at all.
+        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
+            the white of drawings. Defaults to 0.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
 
@@ -134,6 +139,8 @@ class UNIT(TwoWayModel):
         decoder_b=None,
         discriminator_a=None,
         discriminator_b=None,
+        augment=(),
+        augment_fill=0.0,
         name=None,
         dtype=None,
     ):
@@ -159,6 +166,8 @@ class UNIT(TwoWayModel):
         self.gan_mode = gan_mode
         self.pool_size = pool_size
         self.seed = seed
+        self.augment = checked_augment(augment)
+        self.augment_fill = augment_fill
         self._check_settings()
 
         channels_a = self.image_shape[-1]
@@ -174,6 +183,7 @@ class UNIT(TwoWayModel):
         check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
         check_integer("channels_b", self.channels_b, 1)
         check_choice("gan_mode", self.gan_mode, _GAN_MODES)
+        check_fill(self.augment_fill)
         for name in _WEIGHTS:
             check_weight(name, getattr(self, name))
         if not any((self.lambda_adversarial, self.lambda_reconstruction, self.lambda_cycle)):
@@ -282,7 +292,8 @@ class UNIT(TwoWayModel):
     def generator_losses(self, batch, outputs, training=True):
         terms = {}
         for domain, direction in (("b", "ab"), ("a", "ba")) if self.lambda_adversarial else ():
-            scores = getattr(self, f"discriminator_{domain}")(outputs[f"fake_{domain}"], training=training)
+            shown = self._shown(outputs[f"fake_{domain}"], training)
+            scores = getattr(self, f"discriminator_{domain}")(shown, training=training)
             adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
             terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
         for domain, real in zip("ab", batch, strict=True):
@@ -299,7 +310,8 @@ class UNIT(TwoWayModel):
         whole = 2.0 if self.gan_mode in ("lsgan", "vanilla") else 1.0
         terms = {}
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
-            discriminator, fake = getattr(self, f"discriminator_{domain}"), outputs[f"fake_{domain}"]
+            discriminator = getattr(self, f"discriminator_{domain}")
+            real, fake = self._shown(real, training), self._shown(outputs[f"fake_{domain}"], training)
             real_scores, fake_scores = parts.at_once(discriminator, [real, fake], training)
             loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
             terms[f"discriminator_{domain}"] = whole * loss

@@ -1,0 +1,170 @@
+"""Differentiable augmentation: what discriminators judge, altered at random, real and generated images alike.
+
+Discriminators of a few hundred images soon know them by heart. They do not where they never see an image twice; and
+as the generators' gradient goes through the same alterations, what is altered does not show in what they generate.
+
+Reference:
+    [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+AUGMENTATIONS = ("color", "translation", "cutout")
+# The paper's: the greatest translation and the sides of what is cut out, relative to those of the image.
+_TRANSLATION = 0.125
+_CUTOUT = 0.5
+
+
+def checked_augment(augment):
+    """The names of augmentations as a tuple.
+
+    Args:
+        augment: list or tuple of names of `AUGMENTATIONS`, or one word of them with commas in between; empty for none.
+
+    Raises:
+        ValueError: if one of them is unknown or stands there twice.
+    """
+    names = tuple(augment.split(",") if augment else ()) if isinstance(augment, str) else augment
+    known = isinstance(names, (tuple, list)) and all(name in AUGMENTATIONS for name in names)
+    if not known or len(set(names)) < len(names):
+        raise ValueError(
+            f"`augment` must be names from {', '.join(AUGMENTATIONS)} with commas in between, each at most once, or "
+            f"empty. Received: augment={augment!r}"
+        )
+    return tuple(names)
+
+
+def check_fill(fill):
+    """Raises `ValueError` unless `fill` is a value of an image."""
+    if isinstance(fill, bool) or not isinstance(fill, (int, float)) or not -1 <= fill <= 1:
+        raise ValueError(f"`augment_fill` must be a number in [-1, 1]. Received: augment_fill={fill!r}")
+
+
+def draw_augmentation(names, shape, seed):
+    """Draws how each image of a batch is to be altered.
+
+    Args:
+        names: tuple of names of `AUGMENTATIONS`.
+        shape: `(batch, height, width, channels)` of the images, integers or scalar tensors.
+        seed: int or `keras.random.SeedGenerator`.
+
+    Returns:
+        dict of the names, in their order: arguments of `recolored`, `translated` and `cut_out`, tensors `(batch,)`.
+    """
+    batch, *sides = shape[:3]
+    return {name: _DRAWS[name](batch, sides, seed) for name in names}
+
+
+def augmented(images, draw, fill=0.0, maps=False):
+    """Images altered as a draw says, in the order of its names.
+
+    Args:
+        images: float tensor `(batch, height, width, channels)`.
+        draw: dict that `draw_augmentation` made for as many images of this size; an empty one leaves images as they
+            are. Images of one draw are altered alike.
+        fill: float, what takes the place of borders that a translation uncovers. Defaults to 0.
+        maps: bool, whether these are maps, as of classes, which have no color. Defaults to False.
+
+    Returns:
+        Float tensor of the same shape. Values beyond [-1, 1] stay.
+    """
+    for name, values in draw.items():
+        if name == "translation":
+            images = translated(images, *values, fill)
+        elif name == "cutout":
+            images = cut_out(images, *values)
+        elif not maps:
+            images = recolored(images, *values)
+    return images
+
+
+def recolored(images, brightness, saturation, contrast):
+    """Images of another brightness, saturation and contrast, one after the other.
+
+    Args:
+        images: float tensor `(batch, height, width, channels)`.
+        brightness: float tensor `(batch,)`, added to all values.
+        saturation: float tensor `(batch,)`, factor of each pixel's differences from its mean over the channels.
+        contrast: float tensor `(batch,)`, factor of each image's differences from its mean.
+
+    Returns:
+        Float tensor of the same shape.
+    """
+    brightness, saturation, contrast = (
+        ops.cast(ops.reshape(value, (-1, 1, 1, 1)), images.dtype) for value in (brightness, saturation, contrast)
+    )
+    images = images + brightness
+    gray = ops.mean(images, axis=-1, keepdims=True)
+    images = (images - gray) * saturation + gray
+    mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+    return (images - mean) * contrast + mean
+
+
+def translated(images, down, right, fill=0.0):
+    """Images shifted by whole pixels, at most by `int(side / 8 + 0.5)`.
+
+    Args:
+        images: float tensor `(batch, height, width, channels)`.
+        down, right: integer tensors `(batch,)`, by how many pixels.
+        fill: float, the value of the borders that are uncovered. Defaults to 0.
+
+    Returns:
+        Float tensor of the same shape.
+    """
+    sides = ops.shape(images)[1:3]
+    borders = [_rounded(_TRANSLATION, side) for side in sides]
+    images = tf.pad(images, [[0, 0], *([border, border] for border in borders), [0, 0]], constant_values=fill)
+    # Rows, then columns of each image: shapes stay known, as XLA asks for, and on a CPU nothing was faster.
+    for axis, (side, border, shift) in enumerate(zip(sides, borders, (down, right), strict=True), start=1):
+        images = tf.gather(images, tf.range(side) + (border - shift)[:, None], axis=axis, batch_dims=1)
+    return images
+
+
+def cut_out(images, middle_row, middle_column):
+    """Images with a rectangle of zeros in them, of half their sides, as far as it lies inside.
+
+    Zeros also where translations uncover another `fill`: a hole in the color of the ground would be a drawing that
+    lacks a part, which a generator may take for one to imitate.
+
+    Args:
+        images: float tensor `(batch, height, width, channels)`.
+        middle_row, middle_column: integer tensors `(batch,)`, from 0 to the side; of a rectangle with an even side the
+            first pixel of the second half.
+
+    Returns:
+        Float tensor of the same shape.
+    """
+    inside = []
+    for side, middle in zip(ops.shape(images)[1:3], (middle_row, middle_column), strict=True):
+        size = _rounded(_CUTOUT, side)
+        place = tf.range(side) - (middle - size // 2)[:, None]
+        inside.append((place >= 0) & (place < size))
+    hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
+    return tf.where(hole, tf.zeros((), images.dtype), images)
+
+
+def _draw_color(batch, sides, seed):
+    ranges = ((-0.5, 0.5), (0.0, 2.0), (0.5, 1.5))
+    return [keras.random.uniform((batch,), low, high, dtype="float32", seed=seed) for low, high in ranges]
+
+
+def _draw_translation(batch, sides, seed):
+    borders = [_rounded(_TRANSLATION, side) for side in sides]
+    return [keras.random.randint((batch,), -border, border + 1, seed=seed) for border in borders]
+
+
+def _draw_cutout(batch, sides, seed):
+    # A rectangle with an even side has its middle between pixels, of which there is one more.
+    ends = [side + (1 - _rounded(_CUTOUT, side) % 2) for side in sides]
+    return [keras.random.randint((batch,), 0, end, seed=seed) for end in ends]
+
+
+_DRAWS = {"color": _draw_color, "translation": _draw_translation, "cutout": _draw_cutout}
+
+
+def _rounded(share, side):
+    """Pixels of a share of a side: an integer where the side is one, as XLA must know sizes beforehand."""
+    pixels = side * share + 0.5 if isinstance(side, int) else tf.cast(side, "float32") * share + 0.5
+    return int(pixels) if isinstance(side, int) else tf.cast(pixels, "int32")
