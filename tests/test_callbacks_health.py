@@ -103,6 +103,19 @@ def test_a_won_discriminator_is_reported_once_with_figures_and_cure():
     assert "learning rate" in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("augment", "images", "told"),
+    [((), (900, 499), True), ((), (499, 500), False), (("color",), (9, 9), False), (None, (9, 9), False)],
+)
+def test_few_images_that_a_won_discriminator_judges_call_for_augmentation(augment, images, told):
+    model = FakeModel(lost)
+    if augment is not None:
+        model.augment = augment
+    (line,) = fit(model, epochs=1, patience=1, images=images)
+    assert "learning rate" in line
+    assert ("Domain B has 499 images" in line and "--augment=color,translation,cutout" in line) == told
+
+
 def test_what_lasts_is_reported_again_after_ten_epochs():
     assert [line.split(" epochs.")[0].rsplit(" ")[-1] for line in fit(FakeModel(lost), epochs=14)] == ["3", "13"]
 

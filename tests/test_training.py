@@ -280,7 +280,9 @@ def test_what_may_change_is_taken_and_told_also_where_the_images_are(copied, cap
     assert float(model.generator_optimizer._learning_rate(0)) == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("flag", ["--batch-size=2", "--seed=1", "--filters=8", "--model=unit", "--flip=False"])
+@pytest.mark.parametrize(
+    "flag", ["--batch-size=2", "--seed=1", "--filters=8", "--model=unit", "--flip=False", "--augment=color"]
+)
 def test_what_may_not_change_is_refused_by_name_from_the_checkpoint_alone(flag, copied, capfd):
     (copied / "run" / "config.json").unlink()
     before = (copied / "run" / "checkpoints" / "step_00000002.keras").read_bytes()
@@ -420,6 +422,19 @@ def test_every_setting_of_a_model_is_a_flag_of_it():
         left = {"image_shape", "channels_b", "seed", "name", "dtype", *model.network_arguments}
         assert arguments - settings <= left, name
         assert model.paired == (DATASETS[name] == "emoji/lines")
+
+
+def test_augmentations_are_one_word_of_names(capfd):
+    flags = ["train", "--dry-run", *SMALL]
+    assert main([*flags, "--augment=color,translation,cutout", "--augment-fill=1"]) == 0
+    assert '"augment": "color,translation,cutout"' in capfd.readouterr().out
+    assert main([*flags, "--augment="]) == 0
+    capfd.readouterr()
+    assert main([*flags, "--augment=colour"]) == 2
+    error = capfd.readouterr().err
+    assert "--augment must be" in error and "color, translation, cutout" in error and len(error.splitlines()) == 1
+    assert main([*flags, "--augment=color", "--augment-fill=2"]) == 2
+    assert "--augment-fill must be" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", MODEL_SETTINGS)

@@ -141,6 +141,11 @@ class TrainConfig:
     """Weight of the gradient penalty of --gan-mode=wgangp."""
     pool_size: _derived(int, "50 for cyclegan, else 0", "INT") = None
     """Generated images in each discriminator's history; 0 for none."""
+    augment: _derived(str, "none", "NAMES") = None
+    """How real and generated images are altered before discriminators judge them: names from color, translation and
+    cutout with commas in between. For data sets of a few hundred images."""
+    augment_fill: _derived(float, "0, gray", "FLOAT") = None
+    """What translation fills uncovered borders with, from -1, black, to 1, the white of drawings."""
 
     epochs: _derived(int, "100; for emoji few", "INT") = None
     """Epochs at the full learning rate."""

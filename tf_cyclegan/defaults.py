@@ -10,6 +10,7 @@ _RUN = {
     "decay_epochs": 100,
     "decay_rate": 0.1,
 }
+_AUGMENTATION = {"augment": "", "augment_fill": 0.0}
 _DISCRIMINATOR = {"discriminator_type": "patch", "discriminator_filters": 64, "discriminator_layers": 3}
 
 # What is bundled for each model: a model of pairs needs pairs.
@@ -36,6 +37,7 @@ MODEL_SETTINGS = {
         "lambda_adversarial": 1.0,
         "lambda_gradient_penalty": 10.0,
         "pool_size": 50,
+        **_AUGMENTATION,
     },
     "pix2pix": {
         **_DISCRIMINATOR,
@@ -57,6 +59,7 @@ MODEL_SETTINGS = {
         "lambda_adversarial": 1.0,
         "lambda_gradient_penalty": 10.0,
         "pool_size": 0,
+        **_AUGMENTATION,
     },
     "pix2pixhd": {
         "direction": "ab",
@@ -81,6 +84,7 @@ MODEL_SETTINGS = {
         "perceptual_weights": "imagenet",
         "lambda_adversarial": 1.0,
         "pool_size": 0,
+        **_AUGMENTATION,
     },
     # What its variants differ in is left to the model.
     "unit": {
@@ -98,6 +102,7 @@ MODEL_SETTINGS = {
         "lambda_reconstruction": None,
         "lambda_adversarial": None,
         "pool_size": 0,
+        **_AUGMENTATION,
     },
 }
 # What a model's run has otherwise than `_RUN`. UNIT halves its rate ten times in a run.

@@ -326,7 +326,7 @@ class _Tools:
         self.callbacks = [
             self.interrupt,
             self.input_wait,
-            callbacks.Health(images_a, images_b, names=data.names, report=report),
+            callbacks.Health(images_a, images_b, names=data.names, report=report, images=data.counts),
             callbacks.ReplicaStates(config.checkpoint_steps, keep=workers.is_chief),
         ]
         if not workers.is_chief:  # what follows writes

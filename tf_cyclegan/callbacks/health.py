@@ -16,6 +16,7 @@ UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
 UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too
 COLLAPSED = 0.1  # spread of the outputs, relative to that of the inputs and of the real images of their domain
 INVERTED = -0.3  # correlation of luminance between input and output
+FEW_IMAGES = 500  # of a domain: below, a discriminator soon knows them by heart
 
 CURES = {
     "won": "Lower the discriminators' learning rate, give them fewer filters or layers, or add images.",
@@ -47,6 +48,8 @@ class Health(keras.callbacks.Callback):
             count from 0. Defaults to None.
         report: callable that shows one line. Defaults to a warning of the logger `tf_cyclegan`.
         patience: int, epochs that a failure lasts before it is reported. Defaults to 3.
+        images: pair of ints, the training images of A and B: where they are few and the model has no `augment`, it is
+            a cure. Defaults to None, unknown.
 
     Raises:
         ValueError: if the numbers of images differ or are 0, or `patience` is below 1.
@@ -56,7 +59,7 @@ class Health(keras.callbacks.Callback):
         >>> model.fit(dataset, epochs=9, callbacks=[Health(images_a, images_b)])  # doctest: +SKIP
     """
 
-    def __init__(self, images_a, images_b, names=None, report=None, patience=3):
+    def __init__(self, images_a, images_b, names=None, report=None, patience=3, images=None):
         super().__init__()
         self.images_a, self.images_b = checked_samples(images_a, images_b)
         if patience < 1:
@@ -64,6 +67,7 @@ class Health(keras.callbacks.Callback):
         self.names = names
         self.report = report or logging.getLogger("tf_cyclegan").warning
         self.patience = patience
+        self.images = images
         self._lasting = {}
 
     def on_train_batch_end(self, batch, logs=None):
@@ -87,7 +91,16 @@ class Health(keras.callbacks.Callback):
             epochs = self._lasting[kind, direction]
             if epochs >= self.patience and (epochs - self.patience) % 10 == 0:
                 duration = f" for {epochs} epochs" if epochs > 1 else ""
-                self.report(f"{text}{duration}. {CURES[kind]}")
+                self.report(f"{text}{duration}. {self._cure(kind, direction)}")
+
+    def _cure(self, kind, direction):
+        images = None if self.images is None else dict(zip("ab", self.images, strict=True))[direction[-1]]
+        if kind != "won" or images is None or images >= FEW_IMAGES or getattr(self.model, "augment", None) != ():
+            return CURES[kind]
+        return (
+            f"{CURES[kind]} Domain {direction[-1].upper()} has {images} images, which it may know by heart: begin a "
+            "run with --augment=color,translation,cutout."
+        )
 
     def _loss_findings(self, direction, logs):
         domain = direction[-1]
