@@ -95,11 +95,11 @@ def recolored(images, brightness, saturation, contrast):
     brightness, saturation, contrast = (
         ops.cast(ops.reshape(value, (-1, 1, 1, 1)), images.dtype) for value in (brightness, saturation, contrast)
     )
-    images = images + brightness
     gray = ops.mean(images, axis=-1, keepdims=True)
-    images = (images - gray) * saturation + gray
-    mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
-    return (images - mean) * contrast + mean
+    mean = ops.mean(gray, axis=(1, 2, 3), keepdims=True)
+    # Brightness moves both means, saturation neither: the three steps multiplied out pass through all channels once.
+    offset = contrast * (1 - saturation) * gray + (1 - contrast) * mean + brightness
+    return contrast * saturation * images + offset
 
 
 def translated(images, down, right, fill=0.0):
