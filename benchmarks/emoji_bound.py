@@ -17,7 +17,6 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
-import numpy as np
 import tensorflow as tf
 from emoji_error import Measure, held_out, indices_of, pairs, scores, summary
 

@@ -119,7 +119,7 @@ class TrainConfig:
     """The adversarial loss."""
     lambda_cycle: _derived(tuple[float, ...], "10; 100 for the variant paper", "FLOAT [FLOAT]") = None
     """cyclegan, unit: weight of the cycle loss; for cyclegan also two: forward and backward."""
-    lambda_identity: _derived(float, "1 for emoji, else 0.5; 0 if the domains differ in channels", "FLOAT") = None
+    lambda_identity: _derived(float, "0.5; 0 if the domains differ in channels", "FLOAT") = None
     """cyclegan: weight of the identity loss, relative to --lambda-cycle."""
     lambda_l1: _derived(float, "100", "FLOAT") = None
     """pix2pix: weight of the difference from the right answer."""
@@ -135,16 +135,16 @@ class TrainConfig:
     """unit: weight of the codes' distance from a normal distribution."""
     lambda_cycle_kl: _derived(float, "that of --lambda-kl", "FLOAT") = None
     """unit: the same of the codes of translated images."""
-    lambda_adversarial: _derived(float, "1; 10 for the variant paper; 0.25 for cyclegan on emoji", "FLOAT") = None
+    lambda_adversarial: _derived(float, "1; 10 for the variant paper", "FLOAT") = None
     """Weight of the adversarial loss."""
     lambda_gradient_penalty: _derived(float, "10", "FLOAT") = None
     """Weight of the gradient penalty of --gan-mode=wgangp."""
     pool_size: _derived(int, "50 for cyclegan, else 0", "INT") = None
     """Generated images in each discriminator's history; 0 for none."""
-    augment: _derived(str, "none", "NAMES") = None
+    augment: _derived(str, "none; all for cyclegan on emoji", "NAMES") = None
     """How real and generated images are altered before discriminators judge them: names from color, translation and
     cutout with commas in between. For data sets of a few hundred images."""
-    augment_fill: _derived(float, "0, gray", "FLOAT") = None
+    augment_fill: _derived(float, "0, gray; 1 for cyclegan on emoji", "FLOAT") = None
     """What translation fills uncovered borders with, from -1, black, to 1, the white of drawings."""
 
     epochs: _derived(int, "100; for emoji few", "INT") = None
@@ -210,7 +210,7 @@ class TrainConfig:
             return dataclasses.replace(self, dataset=dataset).resolved()
         image_size = self.image_size or recipe(self.model, self.is_emoji, small=False)["image_size"]
         small = max(parse_size(image_size, "image_size")) < 256
-        values = recipe(self.model, self.is_emoji, small)
+        values = recipe(self.model, self.is_emoji, small, self.generator_type)
         channels = self.channels or (1 + self.instance_maps if self.label_classes else 3)
         channels_b = self.channels_b or (3 if self.label_classes else channels)
         values |= {"output_dir": Path("runs", self._run_name()), "channels": channels, "channels_b": channels_b}
