@@ -10,17 +10,19 @@ PACKAGE = Path(__file__).parent.parent / "tf_cyclegan"
 LAYERS = [
     ["__main__"],
     ["cli"],
+    ["served"],
     ["training", "translating", "export", "converting"],
     ["evaluating"],
     ["recipe", "serving", "initial", "resuming", "run_folder"],
     ["trained", "run_data"],
-    ["importing"],
+    ["importing", "weights"],
     ["models", "data", "callbacks", "devices"],
     ["metrics"],
     ["pytorch", "addons"],
     ["networks", "image_pool", "schedules", "optimizers"],
     ["distribution", "layers", "convolution", "losses", "images", "config", "commands"],
     ["image_files"],
+    ["user_cache"],
     ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -7,7 +7,9 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     **dict.fromkeys(("CycleGAN", "Pix2Pix", "Pix2PixHD", "UNIT"), "tf_cyclegan.models"),
+    "from_pretrained": "tf_cyclegan.trained",
     "load_dataset": "tf_cyclegan.data",
+    "save_pretrained": "tf_cyclegan.weights",
 }
 __all__ = ["__version__", *_PUBLIC]
 

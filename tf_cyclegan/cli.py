@@ -184,5 +184,5 @@ _COMMANDS = {
     "evaluate": _runner("evaluate", EvaluateConfig, "tf_cyclegan.evaluating", "run_evaluate"),
     "export": _runner("export", ExportConfig, "tf_cyclegan.export", "run_export"),
     "convert": _runner("convert", ConvertConfig, "tf_cyclegan.converting", "run_convert"),
-    "serve": _runner("serve", ServeConfig, "tf_cyclegan.serving.server", "run_serve"),
+    "serve": _runner("serve", ServeConfig, "tf_cyclegan.served", "serve"),
 }

@@ -20,7 +20,8 @@ class ExportConfig:
     """Exports the generators of a trained model for TensorFlow Serving, each direction as a model of its own."""
 
     model: _positional(Path, "MODEL")
-    """Run folder (its newest checkpoint), .keras file, or a generator's weights, as latest_net_G.pth."""
+    """Run folder (its newest checkpoint), .keras file, a generator's weights, as latest_net_G.pth, a folder of weights,
+    or emoji, the bundled ones."""
     output: _positional(Path, "OUTPUT")
     """Folder that gets NAME_ab/VERSION and NAME_ba/VERSION."""
     name: Annotated[str | None, tyro.conf.arg(help_behavior_hint="(default: that of the run folder or file)")] = None
@@ -40,7 +41,8 @@ class ExportConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ConvertConfig:
-    """Converts weight files of other implementations to a .keras file, or a trained model to PyTorch's checkpoints."""
+    """Converts weight files of other implementations to a .keras file, or a trained model to PyTorch's checkpoints or
+    to a folder of weights that from_pretrained takes."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")]
     """Checkpoints of PyTorch or safetensors files, as latest_net_G_A.pth latest_net_G_B.pth; or one run folder or
@@ -69,8 +71,13 @@ class ConvertConfig:
         tyro.conf.arg(help_behavior_hint="(default: moving)", metavar="{moving,image}"),
     ] = None
     """What batch normalization takes: moving, as PyTorch in evaluation mode, or image, as its test without --eval."""
-    format: Literal["pth", "safetensors"] = "pth"
-    """Of the files that the way back writes into a folder."""
+    format: Literal["pth", "safetensors", "pretrained"] = "pth"
+    """Of what the way back writes into a folder: files of PyTorch's networks, or pretrained, one file with the
+    generators in half precision and a model.json, which from_pretrained and the other commands take."""
+    license: Annotated[
+        str | None, tyro.conf.arg(help_behavior_hint="(default: that of bundled data)", metavar="TEXT")
+    ] = None
+    """Terms that the model.json of pretrained states."""
     overwrite: bool = False
     """Replace files that are there."""
 
@@ -80,11 +87,12 @@ class TranslateConfig:
     """Translates an image, the images of a folder tree, or those that a pattern matches."""
 
     model: _positional(Path, "MODEL")
-    """Run folder (its newest checkpoint), .keras file, an exported model (NAME_ab, or one of its versions), or a
-    generator's weights, as latest_net_G.pth."""
-    input: _positional(str, "INPUT")
+    """Run folder (its newest checkpoint), .keras file, an exported model (NAME_ab, or one of its versions), a
+    generator's weights, as latest_net_G.pth, a folder of weights, or emoji, the bundled ones. With INPUT alone it is
+    emoji."""
+    input: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="INPUT", help_behavior_hint="")] = None
     """Image, folder (with all folders inside), or quoted pattern as 'photos/**/*.jpg'."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = tyro.MISSING
     """File for one image, else folder; it gets the tree of the input."""
     direction: Annotated[
         Literal["ab", "ba"] | None, tyro.conf.arg(help_behavior_hint="(default: ab, or that of an exported model)")
@@ -114,7 +122,8 @@ class EvaluateConfig:
     """Scores a trained model, says in plain words how healthy it is, and writes a report with pictures."""
 
     model: _positional(Path, "MODEL")
-    """Run folder, .keras file, or a generator's weights, as latest_net_G.pth."""
+    """Run folder, .keras file, a generator's weights, as latest_net_G.pth, a folder of weights, or emoji, the bundled
+    ones."""
     dataset: Annotated[str | None, _of_run("NAME|FOLDER")] = None
     """Data set, as for train: a name or a folder."""
     data_a: Annotated[Path | None, _of_run("FOLDER")] = None
@@ -172,7 +181,11 @@ class EvaluateConfig:
 class ServeConfig:
     """Serves exported models by TensorFlow Serving's REST interface, with a page to try them at /."""
 
-    directory: _positional(Path, "DIRECTORY")
+    directory: Annotated[
+        Path | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="DIRECTORY", help_behavior_hint="(default: emoji, the bundled weights)"),
+    ] = None
     """Folder with models, NAME/VERSION/saved_model.pb; new versions are found while it runs."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 is every interface, for use behind a proxy."""

@@ -1,5 +1,7 @@
 """The command `convert`: weight files of other implementations to a model of this package, and back."""
 
+from pathlib import Path
+
 from tf_cyclegan.config import parse_size
 from tf_cyclegan.files import replacing
 from tf_cyclegan.importing import import_model, is_weight_file
@@ -9,7 +11,11 @@ from tf_cyclegan.models import UNIT, PretrainedGenerator
 from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
 from tf_cyclegan.pytorch.probe import largest_difference
+from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.trained import load_trained
+from tf_cyclegan.weights import save_pretrained
+from tf_cyclegan.weights.documents import DOCUMENT, WEIGHTS
+from tf_cyclegan.weights.provenance import command_of, scores_of, terms_of
 
 # Two runs of PyTorch on two processors differ by 2e-4 where a network amplifies rounding.
 _LARGEST_DIFFERENCE = 1e-3
@@ -17,7 +23,7 @@ _KERAS = ".keras"
 
 
 def run_convert(config, report):
-    """Converts weight files to a `.keras` file, or a trained model to PyTorch's checkpoints.
+    """Converts weight files to a `.keras` file, or a trained model to PyTorch's checkpoints or a folder of weights.
 
     Where PyTorch is installed, each network and PyTorch's are run on the same random images, and the largest
     difference is reported.
@@ -38,6 +44,8 @@ def run_convert(config, report):
         return _to_keras(config, report)
     if len(config.files) > 1:
         raise ValueError(f"`files` must be weight files, or one run folder or .keras file. Received: {strange[0]}")
+    if config.format == "pretrained":
+        return _to_pretrained(config, report)
     return _to_pytorch(config, report)
 
 
@@ -79,6 +87,27 @@ def _to_pytorch(config, report):
         report(f"Wrote {path}.")
     written = [network for parts in networks.values() for part in parts.values() for network in part]
     return _judged({network.name: largest_difference(network, to_state_dict(network)) for network in written}, report)
+
+
+def _to_pretrained(config, report):
+    _check_way_back(config)
+    if is_pytorch_file(config.output):
+        raise ValueError(f"`output` must be a folder for `format` pretrained. Received: {config.output}")
+    _check_free([config.output / name for name in (DOCUMENT, WEIGHTS)], config.overwrite)
+    path = Path(config.files[0])
+    model = load_trained(path, report, name="files")
+    settings = run_settings(path) or {}
+    save_pretrained(
+        model,
+        config.output,
+        license=config.license or terms_of(settings),
+        command=command_of(settings),
+        scores=scores_of(path, int(model.step)),
+        value_range=settings.get("value_range"),
+    )
+    size = (config.output / WEIGHTS).stat().st_size / 1e6
+    report(f"Wrote {config.output}: {size:.2f} MB, the generators in half precision, for from_pretrained.")
+    return 0
 
 
 def _check_way_back(config):

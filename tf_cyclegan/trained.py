@@ -1,26 +1,64 @@
-"""Trained models from where runs and users keep them: a run folder or a `.keras` file."""
+"""Trained models from where they are kept: the package, a run folder, a file, an address."""
 
 import functools
 from pathlib import Path
 
 import keras
 
-from tf_cyclegan import callbacks
+from tf_cyclegan import callbacks, weights
 from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.models import TranslationModel
 
 # Lies beside an exported model whose images are label maps.
 TAKES_IDS_FILE = "assets.extra/takes_ids"
+TAKEN = (
+    "a run folder, a .keras file, a generator's weights, as latest_net_G.pth, a folder of weights or its http address, "
+    f"or the name of bundled weights: {', '.join(weights.bundled_names())}"
+)
 _load_file = functools.partial(keras.models.load_model, compile=False)  # no optimizers: nothing is trained on
+
+
+def from_pretrained(name, dtype=None):
+    """Loads a trained model, ready to translate.
+
+    The weights `"emoji"` come with the package: a CycleGAN that shades flat emoji, and back.
+
+    Args:
+        name: str or path: the name of bundled weights; a folder that `save_pretrained` wrote, or its http address, from
+            which it is downloaded once into the user's cache; or whatever `tf-cyclegan translate` takes, as a run
+            folder or a `.keras` file.
+        dtype: optional dtype or policy of the networks, for a name, a folder of weights or an address; other models
+            have their own. Defaults to the ambient policy.
+
+    Returns:
+        `TranslationModel`, as a `CycleGAN`, not compiled. Of a name, a folder of weights or an address the
+        discriminators are new: it can be trained on, and they have everything to learn.
+
+    Raises:
+        ValueError: if there is no such model, or it is damaged.
+
+    Example:
+        >>> model = from_pretrained("emoji")
+        >>> model.translate(np.zeros((1, 64, 64, 3)), "ab").shape
+        TensorShape([1, 64, 64, 3])
+    """
+    bundled = weights.bundled_folder(name) if isinstance(name, str) else None
+    folder = bundled or _weights_folder(name, "name")
+    if folder is not None:
+        return read_model(lambda _: weights.read_pretrained(folder, dtype), name, "name")
+    if dtype is not None:
+        raise ValueError(f"`dtype` must be None for a model that has its own. Received: dtype={dtype!r}, name={name!r}")
+    return load_trained(name, name="name")
 
 
 def load_trained(path, report=lambda line: None, name="model"):
     """Loads a trained model, without its optimizers.
 
     Args:
-        path: run folder (its newest checkpoint that can be read), `.keras` file, or weights of another implementation's
-            generator, as `latest_net_G.pth`.
+        path: run folder (its newest checkpoint that can be read), `.keras` file, weights of another implementation's
+            generator, as `latest_net_G.pth`, a folder of weights that `save_pretrained` wrote, its http address, or
+            the name of bundled weights.
         report: callable that gets a line of text for what is taken and each damaged checkpoint passed over. Defaults
             to nothing.
         name: str, what errors call the argument. Defaults to `"model"`.
@@ -34,6 +72,8 @@ def load_trained(path, report=lambda line: None, name="model"):
     Example:
         >>> generator = load_trained("runs/horse2zebra").generator("ab")  # doctest: +SKIP
     """
+    if (folder := _weights_folder(path, name)) is not None:
+        return read_model(weights.read_pretrained, folder, name)
     path = Path(path)
     if (path / "checkpoints").is_dir():
         model = _load_run(path, report, name)
@@ -43,16 +83,54 @@ def load_trained(path, report=lambda line: None, name="model"):
         model, _ = import_model([path], report=report)
     else:
         missing = "" if path.exists() else ", there is no such file or folder"
-        raise ValueError(
-            f"`{name}` must be a run folder, a .keras file, or a generator's weights, as latest_net_G.pth. "
-            f"Received: {name}={str(path)!r}{missing}"
-        )
+        raise ValueError(f"`{name}` must be {TAKEN}. Received: {name}={str(path)!r}{missing}")
     if not isinstance(model, TranslationModel):
         raise ValueError(
             f"`{name}` must hold a whole model, as CycleGAN, not a network of one. "
             f"Received: {name}={str(path)!r} with {model.name!r}, a {type(model).__name__}"
         )
     return model
+
+
+def is_model(path):
+    """Whether a path, name or address is one that `load_trained` tries to read."""
+    return weights_named(path) is not None or is_model_path(path)
+
+
+def is_model_path(path):
+    """The same without the names of bundled weights."""
+    path = Path(path)
+    return (
+        weights.is_weights_folder(path)
+        or weights.address_of(path) is not None
+        or (path / "checkpoints").is_dir()
+        or path.suffix == ".keras"
+        or is_weight_file(path)
+    )
+
+
+def weights_named(path):
+    """The folder of trained weights that is meant: a path of one, or the name of bundled ones.
+
+    Args:
+        path: str or path. A run folder of the same name comes first.
+
+    Returns:
+        `Path`, or None.
+    """
+    if weights.is_weights_folder(path):
+        return Path(path)
+    return None if (Path(path) / "checkpoints").is_dir() else weights.bundled_folder(path)
+
+
+def _weights_folder(path, name):
+    """The same, or the folder of an address, once it is downloaded."""
+    if (address := weights.address_of(path)) is None:
+        return weights_named(path)
+    try:
+        return weights.downloaded(address)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`name`", f"`{name}`")) from error
 
 
 def _load_run(folder, report, name):

@@ -1,11 +1,16 @@
 """The command `translate`: every image of the input through the model, one at a time."""
 
+import dataclasses
+from pathlib import Path
+
 from tqdm import tqdm
 
 from tf_cyclegan.images import is_float_array, read_ids, read_image, to_float
+from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.files import ARRAY, plan, save
 from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
-from tf_cyclegan.translating.translators import open_translator
+from tf_cyclegan.translating.translators import is_exported, open_translator
+from tf_cyclegan.weights import DEFAULT, bundled_folder
 
 
 def run_translate(config, report):
@@ -27,6 +32,7 @@ def run_translate(config, report):
         ValueError: if there are no images, files would be replaced, or the model cannot be read.
         OSError: if a translation cannot be written; those before it are whole.
     """
+    config = _with_model(config, report)
     check_use(config)
     pairs = plan(config.input, config.output, config.overwrite)
     with open_translator(config.model, config.direction, report) as translator:
@@ -39,6 +45,21 @@ def run_translate(config, report):
     if failures:
         report("\n  ".join([f"{len(failures):,} of {len(pairs):,} images could not be translated:", *failures]))
     return 1 if failures else 0
+
+
+def _with_model(config, report):
+    """One path alone is the input, and the bundled weights translate it."""
+    if config.input is not None:
+        return config
+    path = Path(config.model)
+    named = bundled_folder(path) is not None and not path.exists()
+    if named or is_model_path(path) or is_exported(path):
+        raise ValueError(
+            "`input` must be given: an image, a folder, or a pattern as 'photos/**/*.jpg'. "
+            f"Received: the model {str(path)!r} alone"
+        )
+    report(f"Taking the bundled weights {DEFAULT}.")
+    return dataclasses.replace(config, model=bundled_folder(DEFAULT), input=str(config.model))
 
 
 def _check_formats(translator, pairs):

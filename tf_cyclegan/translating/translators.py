@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.checks import check_choice, one_line
-from tf_cyclegan.importing import is_weight_file
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.trained import TAKES_IDS_FILE, load_trained, read_model
+from tf_cyclegan.trained import TAKEN, TAKES_IDS_FILE, is_model, load_trained, read_model, weights_named
+from tf_cyclegan.weights import read_document
 
 SMALLEST_SIDE = 16
 
@@ -70,7 +70,8 @@ def open_translator(path, direction=None, report=lambda line: None):
 
     Args:
         path: run folder (its newest checkpoint that can be read), `.keras` file, exported model (the folder with its
-            versions, of which the newest is taken, or one version), or weights of another implementation's generator.
+            versions, of which the newest is taken, or one version), weights of another implementation's generator, a
+            folder of weights or its http address, or the name of bundled weights.
         direction: `"ab"` or `"ba"`. Defaults to the only one of an exported model, else the model's first.
         report: callable that gets a line of text for each damaged checkpoint passed over. Defaults to nothing.
 
@@ -97,6 +98,11 @@ def open_translator(path, direction=None, report=lambda line: None):
 
 
 # ---- exported models ----
+
+
+def is_exported(path):
+    """Whether a path is one of an exported model: the folder with its versions, or one of them."""
+    return _exported_version(Path(path)) is not None
 
 
 def _exported_version(path):
@@ -160,11 +166,11 @@ def _from_model(model, direction, value_range):
 
 def _load(path, report):
     """The model of a run folder or a file, and the range of values that it was trained with."""
-    if not (path.is_dir() or path.suffix == ".keras" or is_weight_file(path)):
+    if not (path.is_dir() or is_model(path)):
         missing = "" if path.exists() else ", there is no such file or folder"
         raise ValueError(
-            "`model` must be a run folder, a .keras file, an exported model (the folder with its versions, or one of "
-            f"them), or a generator's weights, as latest_net_G.pth. Received: model={str(path)!r}{missing}"
+            f"`model` must be {TAKEN}; or an exported model (the folder with its versions, or one of them). "
+            f"Received: model={str(path)!r}{missing}"
         )
     return load_trained(path, report), _value_range(path)
 
@@ -172,7 +178,9 @@ def _load(path, report):
 def _value_range(path):
     """The run's own, as far as its settings are there: a model may have been saved without."""
     try:
-        low, high = map(float, (run_settings(path) or {})["value_range"])
+        folder = weights_named(path)
+        settings = run_settings(path) if folder is None else read_document(folder)
+        low, high = map(float, (settings or {})["value_range"])
     except (ValueError, TypeError, KeyError):  # none, or not what a run writes
         return None
     return low, high

@@ -1,0 +1,92 @@
+"""Where trained weights are from, as far as the folder of their run says it. Imports no TensorFlow."""
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+from tf_cyclegan.config import TrainConfig
+
+EMOJI_TERMS = (
+    "The weights: Apache-2.0. The images that they were learned from: Microsoft's Fluent Emoji "
+    "(https://github.com/microsoft/fluentui-emoji), Copyright (c) Microsoft Corporation, MIT License."
+)
+# Settings that make no other weights.
+_ASIDE = (
+    "data_dir", "mirror", "cache", "skip_unreadable", "output_dir", "resume", "keep_checkpoints", "checkpoint_steps",
+    "samples", "evaluate_every", "evaluate_count", "evaluate_features", "best_by", "dry_run", "model", "dataset",
+)  # fmt: skip
+_FOLDERS = ("data_a", "data_b", "initial_model")
+
+
+def terms_of(settings):
+    """The terms of weights that were learned from bundled images, None of others.
+
+    Args:
+        settings: dict, those of a run, as `run_data.run_settings` reads them.
+    """
+    return EMOJI_TERMS if str(settings.get("dataset", "")).split("/")[0] == "emoji" else None
+
+
+def command_of(settings):
+    """The command line of a run: the settings that are not the model's defaults for the data.
+
+    Args:
+        settings: dict, those of a run, as `run_data.run_settings` reads them.
+
+    Returns:
+        str, or None where the settings are not of a run. Of folders it has the last name alone.
+    """
+    if not settings.get("model"):
+        return None
+    data = settings.get("dataset") or None
+    paired = {} if data else {"data_a": Path("a"), "data_b": Path("b")}
+    default = TrainConfig(model=settings["model"], dataset=data, **paired).resolved().to_dict()
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    others = [name for name in fields if name not in _ASIDE and settings.get(name, default[name]) != default[name]]
+    flags = [f"--model={settings['model']}"]
+    if data:
+        flags.append(f"--dataset={Path(data).name if Path(data).is_absolute() else data}")
+    for name in others:
+        flags += _flag(name, settings[name], fields[name].type is bool)
+    return shlex.join(["tf-cyclegan", "train", *flags])
+
+
+def _flag(name, value, switch):
+    flag = f"--{name.replace('_', '-')}"
+    if switch:
+        return [flag if value else f"--no-{flag[2:]}"]
+    if isinstance(value, list):
+        return [flag, *map(str, value)]
+    return [f"{flag}={Path(value).name if name in _FOLDERS else value}"]
+
+
+def scores_of(path, step):
+    """What `tf-cyclegan evaluate` found of a model.
+
+    Args:
+        path: run folder, or a `.keras` file in its `checkpoints`.
+        step: int, the step that the model was saved at: other results are passed over.
+
+    Returns:
+        dict with `data`, `split`, `images` and, by direction, the scores by name; or None.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent.parent
+    for found in sorted(folder.glob("evaluation*/evaluation.json")):
+        try:
+            result = json.loads(found.read_bytes())
+            if result["model"]["step"] == step:
+                return _summary(result)
+        except (OSError, ValueError, TypeError, KeyError):  # not what `evaluate` writes
+            continue
+    return None
+
+
+def _summary(result):
+    directions = {
+        direction: {metric: score["value"] for metric, score in of_direction["scores"].items()}
+        for direction, of_direction in result["directions"].items()
+    }
+    data = result["data"]
+    return {"data": data["name"], "split": data["split"], "images": data["images"], **directions}
