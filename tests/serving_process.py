@@ -63,7 +63,7 @@ class Server:
     """`tf-cyclegan serve` on a free port, as a context manager.
 
     Args:
-        directory: folder of the models.
+        directory: folder of the models, or None for the bundled weights.
         *flags: str, further flags.
 
     Raises:
@@ -71,7 +71,8 @@ class Server:
     """
 
     def __init__(self, directory, *flags):
-        self._command = [sys.executable, "-m", "tf_cyclegan", "serve", str(directory), "--port=0", *flags]
+        self._command = [sys.executable, "-m", "tf_cyclegan", "serve", "--port=0", *flags]
+        self._command += [] if directory is None else [str(directory)]
         self._output = []
 
     def __enter__(self):

@@ -421,12 +421,6 @@ def test_replies_do_not_wait_for_acknowledgements():
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_without_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "_MISSING", "starlette")
-    with pytest.raises(ValueError, match=r'serving needs starlette: pip install "tf_cyclegan\[serve\]"'):
-        run_serve(ServeConfig(directory=tmp_path), print)
-
-
 def test_a_process_takes_new_versions_and_finishes_what_it_accepted(tmp_path):
     serving_models.write(tmp_path / "half" / "1", serving_models.half_plus(2))
     serving_models.write(tmp_path / "busy" / "1", serving_models.busy())

@@ -13,7 +13,8 @@ import tensorflow as tf
 from conftest import SMALL, random_images
 from PIL import Image
 
-from tf_cyclegan import CycleGAN, images
+from tf_cyclegan import CycleGAN, from_pretrained, images, save_pretrained
+from tf_cyclegan.cli import main
 from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.translating import command, files, run_translate
@@ -71,6 +72,12 @@ def photos(tmp_path):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("no image")
     return folder
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
 
 
 def translate(model, source, output, **settings):
@@ -472,3 +479,49 @@ def test_a_damaged_saved_model(exported, photos, tmp_path):
     (tmp_path / "damaged" / "1" / "saved_model.pb").write_bytes(b"junk")
     with pytest.raises(ValueError, match="`model` cannot be read: .*damaged/1"):
         translate(tmp_path / "damaged", photos, tmp_path / "out")
+
+
+# ---- the bundled weights ----
+
+
+def test_one_path_alone_is_translated_by_the_bundled_weights(at_home, tmp_path, capsys):
+    photo = write(tmp_path / "photo.png", noise(64, 64))
+    assert main(["translate", "photo.png", "-o", "out.png"]) == 0
+    assert "Taking the bundled weights emoji." in capsys.readouterr().out.splitlines()
+    assert main(["translate", "emoji", "photo.png", "-o", "named.png"]) == 0
+    assert main(["translate", "emoji", "photo.png", "-o", "back.npy", "--direction=ba"]) == 0
+    pixels = {name: images.read_image(tmp_path / name, 3) for name in ("out.png", "named.png")}
+    np.testing.assert_array_equal(pixels["out.png"], pixels["named.png"])
+    expected = from_pretrained("emoji").translate(images.to_float(images.read_image(photo, 3))[None], "ba")[0]
+    np.testing.assert_allclose(np.load(tmp_path / "back.npy"), expected, atol=1e-4)
+
+
+def test_a_folder_of_images_and_a_pattern_alone_as_well(at_home, photos, capsys):
+    assert main(["translate", "photos", "-o", "out"]) == 0
+    assert main(["translate", "photos/*.png", "-o", "few"]) == 0
+    assert capsys.readouterr().out.count("Taking the bundled weights emoji.") == 2
+    photos.rename("emoji")  # a folder of images that has the name of the weights
+    assert main(["translate", "emoji", "-o", "again"]) == 0
+
+
+@pytest.mark.parametrize("alone", ["run", "exported", "emoji", "model.keras", "https://host/emoji"])
+def test_a_model_alone_lacks_the_images(at_home, run, exported, alone, capsys):
+    path = {"run": str(run), "exported": str(exported)}.get(alone, alone)
+    assert main(["translate", path, "-o", "out"]) == 2
+    assert "INPUT must be given" in capsys.readouterr().err
+
+
+def test_a_run_of_that_name_comes_before_the_bundled_weights(at_home, run, tmp_path, model):
+    shutil.copytree(run, tmp_path / "emoji")
+    write(tmp_path / "photo.png", noise(32, 32))
+    assert main(["translate", "emoji", "photo.png", "-o", "out.npy"]) == 0
+    expected = model.translate(images.to_float(noise(32, 32))[None])[0]
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-4)
+
+
+def test_a_folder_of_weights_keeps_the_range_of_its_training(at_home, model, tmp_path):
+    save_pretrained(model, "weights", value_range=(0.0, 4.0))
+    np.save("image.npy", np.full((32, 32, 3), 3.0, "float32"))
+    assert main(["translate", "weights", "image.npy", "-o", "out.npy"]) == 0
+    expected = from_pretrained("weights").translate(np.full((1, 32, 32, 3), 0.5))[0]
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-4)

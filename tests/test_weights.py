@@ -116,9 +116,7 @@ def test_weights_come_back_rounded_to_half_precision(tmp_path, kind, settings):
 
 def test_the_document_says_what_it_is(tmp_path):
     model = small_cyclegan()
-    save_pretrained(
-        model, tmp_path, license="free", command="make", scores={"ab": {"l1": 0.1}}, value_range=(0.0, 4.0)
-    )
+    save_pretrained(model, tmp_path, license="free", command="make", scores={"ab": {"l1": 0.1}}, value_range=(0.0, 4.0))
     document = read_document(tmp_path)
     assert document["model"] == "cyclegan" and document["settings"]["filters"] == 4
     assert document["license"] == "free" and document["command"] == "make" and document["scores"]["ab"] == {"l1": 0.1}

@@ -1,7 +1,6 @@
 """The command `serve`: a folder of models, or the bundled weights, exported once into the user's cache."""
 
 import dataclasses
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -34,7 +33,9 @@ def serve(config, report):
 def exported_weights(name, report):
     """A folder with bundled weights as exported models, `NAME_ab` and `NAME_ba`.
 
-    It is made once, and kept for as long as weights, package and TensorFlow stay what they are.
+    It is made once, and kept for as long as weights, package and TensorFlow stay what they are. Who opens the page
+    waits for the first export: it is not compared with the Keras model, as `tf-cyclegan export` does, but a test does
+    that.
 
     Args:
         name: str, the name of bundled weights.
@@ -55,11 +56,10 @@ def exported_weights(name, report):
 
 
 def _export(name, folder):
-    # Imported where it is needed: a start that finds its export has no use for them.
-    from tf_cyclegan.export import export_saved_model
+    # Imported where they are needed: a start that finds its export has no use for them.
+    from tf_cyclegan.export.saved_model import write_saved_model
     from tf_cyclegan.trained import from_pretrained
 
     model = from_pretrained(name, dtype="float32")
     for direction in model.directions:
-        stem = Path(folder) / f"{name}_{direction}"
-        export_saved_model(model.generator(direction), stem, model.size_multiple, takes_ids=model.takes_ids)
+        write_saved_model(model.generator(direction), folder / f"{name}_{direction}" / "1", model.size_multiple)

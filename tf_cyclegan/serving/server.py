@@ -3,20 +3,10 @@
 import socket
 import sys
 
+from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.protocol import run_app
 from tf_cyclegan.serving.repository import Repository
-
-try:
-    from tf_cyclegan.serving.app import create_app
-    from tf_cyclegan.serving.protocol import run_app
-except ModuleNotFoundError as error:
-    if (error.name or "").split(".")[0] not in ("prometheus_client", "starlette", "uvicorn", "h11"):
-        raise
-    _MISSING = error.name
-else:
-    _MISSING = None
-
-__all__ = ["create_app", "run_serve"]
 
 
 def run_serve(config, report):
@@ -30,11 +20,9 @@ def run_serve(config, report):
         0.
 
     Raises:
-        ValueError: for settings that make no server, or without the extra [serve].
+        ValueError: for settings that make no server.
         OSError: if the address cannot be listened on.
     """
-    if _MISSING:
-        raise ValueError(f'serving needs {_MISSING}: pip install "tf_cyclegan[serve]"')
 
     def tell(line):
         report(line)
