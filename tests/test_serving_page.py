@@ -150,6 +150,20 @@ def test_samples_are_of_the_domain_that_is_translated(page):
     assert page.locator(".sample").nth(1).get_attribute("aria-pressed") == "true"
 
 
+def test_the_bundled_model_translates_a_sample_by_one_click(visit, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with Server(None) as server:
+        page = visit(server.url)
+        wait(page, "empty")
+        page.get_by_role("button", name="owl").click()
+        wait(page, "done")
+        assert page.inner_text("#status").startswith("64 × 64 pixels in ")
+        assert not np.array_equal(pixels(page, "translated"), pixels(page, "original"))
+        page.get_by_role("button", name="kiwi fruit").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#download[download='kiwi-fruit_a_emoji_ab.png']")
+
+
 def sample(address):
     return np.asarray(Image.open(io.BytesIO((PAGE / "samples" / address.split("/")[-1]).read_bytes())).convert("RGB"))
 

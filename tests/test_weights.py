@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import threading
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -253,8 +254,6 @@ def test_an_address_where_nobody_answers(cache):
 
 
 def test_a_path_has_lost_a_slash_of_the_address(folder, site):
-    from pathlib import Path
-
     model = load_trained(Path(f"{site[0]}/small"))
     assert isinstance(model, CycleGAN)
 
@@ -350,3 +349,12 @@ def test_training_goes_on_from_bundled_weights(tmp_path):
     assert main([*run, "--evaluate-every=0", "--samples=1"]) == 0
     settings = json.loads((tmp_path / "config.json").read_text())
     assert settings["filters"] == read_document(bundled_folder("emoji"))["settings"]["filters"]
+
+
+def test_bundled_weights_are_evaluated_and_exported(tmp_path, capsys):
+    flags = ["--dataset=emoji", "--metrics=l1", "--count=2", "-o", str(tmp_path / "evaluation")]
+    assert main(["evaluate", "emoji", *flags]) == 0
+    result = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert result["model"]["checkpoint"] == "emoji" and result["directions"]["ba"]["scores"]["l1"]["images"] == 2
+    assert main(["export", "emoji", str(tmp_path / "exported"), "--direction=ab"]) == 0
+    assert (tmp_path / "exported" / "emoji_ab" / "1" / "saved_model.pb").is_file()

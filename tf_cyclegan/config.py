@@ -62,7 +62,8 @@ class TrainConfig:
     """What to train. pix2pix and pix2pixhd need pairs."""
     initial_model: _derived(Path, "new networks", "MODEL") = None
     """Networks to begin with, in the place of new ones: a run folder, a .keras file (as `tf-cyclegan convert` makes of
-    PyTorch's weights) or a generator's weights. It says what networks they are; optimizers begin anew."""
+    PyTorch's weights), a generator's weights, a folder of weights, or emoji, the bundled ones, whose discriminators are
+    new. It says what networks they are; optimizers begin anew."""
     direction: _derived(Literal["ab", "ba"], "ab") = None
     """pix2pix, pix2pixhd: the direction that is learned."""
     variant: _derived(Literal["v1.1", "paper"], "v1.1") = None

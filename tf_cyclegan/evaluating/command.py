@@ -32,6 +32,7 @@ from tf_cyclegan.files import write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import open_data, read_config
 from tf_cyclegan.trained import load_trained
+from tf_cyclegan.weights import is_weights_folder
 
 BEST = "best"
 
@@ -109,6 +110,8 @@ def _load(config, report):
             )
         return load_trained(best, report), best
     model = load_trained(path, report)
+    if is_weights_folder(path):
+        return model, path
     return model, path / "checkpoints" / f"step_{int(model.step):08d}.keras"
 
 
