@@ -86,10 +86,10 @@ class ConvertConfig:
 class TranslateConfig:
     """Translates an image, the images of a folder tree, or those that a pattern matches."""
 
-    model: _positional(Path, "MODEL")
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]", help_behavior_hint="")]
     """Run folder (its newest checkpoint), .keras file, an exported model (NAME_ab, or one of its versions), a
-    generator's weights, as latest_net_G.pth, a folder of weights, or emoji, the bundled ones. With INPUT alone it is
-    emoji."""
+    generator's weights, as latest_net_G.pth, a folder of weights, or emoji, the bundled ones, which are taken where
+    INPUT stands alone."""
     input: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="INPUT", help_behavior_hint="")] = None
     """Image, folder (with all folders inside), or quoted pattern as 'photos/**/*.jpg'."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = tyro.MISSING
@@ -184,7 +184,7 @@ class ServeConfig:
     directory: Annotated[
         Path | None,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="DIRECTORY", help_behavior_hint="(default: emoji, the bundled weights)"),
+        tyro.conf.arg(metavar="[DIRECTORY]", help_behavior_hint="(default: emoji, the bundled weights)"),
     ] = None
     """Folder with models, NAME/VERSION/saved_model.pb; new versions are found while it runs."""
     host: str = "127.0.0.1"
