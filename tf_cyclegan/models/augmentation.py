@@ -116,7 +116,7 @@ def translated(images, down, right, fill=0.0):
     sides = ops.shape(images)[1:3]
     borders = [_rounded(_TRANSLATION, side) for side in sides]
     images = tf.pad(images, [[0, 0], *([border, border] for border in borders), [0, 0]], constant_values=fill)
-    # Rows, then columns of each image: shapes stay known, as XLA asks for, and on a CPU nothing was faster.
+    # Rows, then columns of each image: shapes stay known, as XLA asks for; fast on CPUs, at 64 pixels above all.
     for axis, (side, border, shift) in enumerate(zip(sides, borders, (down, right), strict=True), start=1):
         images = tf.gather(images, tf.range(side) + (border - shift)[:, None], axis=axis, batch_dims=1)
     return images
