@@ -30,6 +30,16 @@ def fresh_keras():
     keras.backend.clear_session(free_memory=False)
 
 
+@pytest.fixture(autouse=True)
+def measuring(monkeypatch):
+    """No run measures which precision is faster: what a test trains must not depend on the time. Gives what it hides."""
+    from tf_cyclegan import precision
+
+    needs_measuring = precision.needs_measuring
+    monkeypatch.setattr(precision, "needs_measuring", lambda: False)
+    return needs_measuring
+
+
 @pytest.fixture(autouse=True, scope="module")
 def small_heap():
     """Hides from Python's garbage collector what outlives a file of tests.

@@ -19,6 +19,12 @@ def test_amx_is_what_makes_a_cpu_fast(flags, fast, monkeypatch, tmp_path):
     assert devices.describe_device() == f"CPU {'with' if fast else 'without'} AMX"
 
 
+def test_avx_512_bf16_is_named(monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("flags : fpu avx512_bf16\n")
+    monkeypatch.setattr(cpu, "Path", lambda _: tmp_path / "cpuinfo")
+    assert devices.describe_device() == "CPU with AVX-512 BF16" and not devices.has_fast_bfloat16()
+
+
 def test_given_precisions_are_obeyed_and_others_named():
     assert devices.dtype_policy("float16") == "mixed_float16"
     with pytest.raises(ValueError, match="`precision`.*'int8'"):

@@ -13,7 +13,7 @@ LAYERS = [
     ["served"],
     ["training", "translating", "export", "converting"],
     ["evaluating"],
-    ["recipe", "serving", "initial", "resuming", "run_folder"],
+    ["recipe", "precision", "serving", "initial", "resuming", "run_folder"],
     ["trained", "run_data"],
     ["importing", "weights"],
     ["models", "data", "callbacks", "devices"],

@@ -5,14 +5,15 @@ import tensorflow as tf
 from tf_cyclegan import cpu
 from tf_cyclegan.checks import check_choice
 
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def dtype_policy(precision="auto"):
     """The Keras dtype policy for a precision.
 
     Args:
-        precision: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where it is fast. Defaults to `"auto"`.
+        precision: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where it is fast by rule, without the
+            measurement of `precision.measured_policy`. Defaults to `"auto"`.
 
     Returns:
         `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
@@ -20,14 +21,14 @@ def dtype_policy(precision="auto"):
     Raises:
         ValueError: if `precision` is none of these.
     """
-    check_choice("precision", precision, ("auto", *_POLICIES))
+    check_choice("precision", precision, ("auto", *POLICIES))
     if precision == "auto":
         precision = "bfloat16" if has_fast_bfloat16() else "float32"
-    return _POLICIES[precision]
+    return POLICIES[precision]
 
 
 def has_fast_bfloat16():
-    """Whether bfloat16 is faster than float32 here: on TPUs, GPUs since Ampere and CPUs with AMX."""
+    """Whether bfloat16 is faster than float32 by rule: on TPUs, GPUs since Ampere and CPUs with AMX."""
     if tf.config.list_logical_devices("TPU"):
         return True
     gpus = tf.config.list_physical_devices("GPU")
@@ -44,4 +45,6 @@ def describe_device():
         if found:
             name = tf.config.experimental.get_device_details(found[0]).get("device_name", kind)
             return f"{len(found)} x {name}"
+    if cpu.has("avx512_bf16") and not cpu.has("amx_bf16"):
+        return "CPU with AVX-512 BF16"
     return f"CPU {'with' if cpu.has('amx_bf16') else 'without'} AMX"

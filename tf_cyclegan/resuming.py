@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tf_cyclegan import callbacks
 from tf_cyclegan.defaults import MODEL_SETTINGS
+from tf_cyclegan.devices import POLICIES
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import run_settings
 
@@ -72,6 +73,20 @@ def resumed(folder, expected, settings, report):
     for line in changes:
         report(line)
     return model
+
+
+def kept_policy(config):
+    """The dtype policy of the run that goes on in the run folder.
+
+    Args:
+        config: resolved `TrainConfig`.
+
+    Returns:
+        str, or None where there is no run, or its files do not say it.
+    """
+    path = callbacks.newest_checkpoint(Path(config.output_dir) / "checkpoints") if config.resume else None
+    policy = None if path is None else (run_settings(path) or {}).get("dtype_policy")
+    return policy if policy in POLICIES.values() else None
 
 
 def _check_model(model, expected, folder):

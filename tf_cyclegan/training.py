@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tf_cyclegan import callbacks, devices, recipe
+from tf_cyclegan import callbacks, devices, precision, recipe
 from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.distribution import open_workers, plan_workers
@@ -18,13 +18,9 @@ from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.resuming import resumed
+from tf_cyclegan.resuming import kept_policy, resumed
 from tf_cyclegan.run_data import open_data
 from tf_cyclegan.run_folder import held, write_config
-
-# The emoji default on two cores of an AMD EPYC (Zen 3), alone and beside other work, for the warning at the start.
-_SLOW_EMOJI_MINUTES = "40 to 65"
-_SHORT_EMOJI_STEPS = 1000
 
 
 class SettingsError(ValueError):
@@ -51,7 +47,7 @@ def dry_run(config, report):
     with _settings_checked(config):
         initial, config = open_initial(config)
         config = config.resolved()
-        policy = devices.dtype_policy(config.precision)
+        policy, precision_text = _planned_policy(config)
         workers = plan_workers(config.strategy)
         workers.check(config, policy)
         model = new_model(config, policy)
@@ -61,7 +57,7 @@ def dry_run(config, report):
         lines = [
             "settings",
             json.dumps(config.to_dict(), indent=2),
-            f"precision: {policy} ({devices.describe_device()})",
+            f"precision: {precision_text} ({devices.describe_device()})",
             f"strategy: {workers.describe(config.batch_size)}",
             f"learning rate ({config.schedule}, {config.epochs} + {config.decay_epochs} epochs)",
             *recipe.learning_rate_table(config),
@@ -111,12 +107,11 @@ def _prepared(config, workers, report, stack):
     with _settings_checked(config):
         initial, config = open_initial(config, report)
         config = config.resolved()
-        policy = devices.dtype_policy(config.precision)
+        policy = _policy(config, workers, report)
         workers.check(config, policy)
         report(f"Computing in {policy} on {devices.describe_device()}.")
         if workers.strategy is not None:
             report(f"Strategy: {workers.describe(config.batch_size)}.")
-        _warn_of_long_run(config, policy, report)
         keras.utils.set_random_seed(config.seed)
         with workers.scope():
             model = new_model(config, policy)  # first: impossible settings need no download to be found
@@ -177,14 +172,25 @@ def _unwritten(error, folder):
     return f"Cannot write {str(error)[place:].splitlines()[0]}" if place >= 0 else None
 
 
-def _warn_of_long_run(config, policy, report):
-    slow = policy == "float32" and config.precision == "auto" and devices.describe_device().startswith("CPU")
-    if slow and config.is_emoji and config.steps is None:
-        report(
-            "bfloat16 is not fast here (CPUs with AMX are several times faster): the emoji run takes "
-            f"{_SLOW_EMOJI_MINUTES} minutes on two cores without. --steps={_SHORT_EMOJI_STEPS} is a shorter run that "
-            "shows the shading, not its best."
-        )
+def _policy(config, workers, report):
+    """The dtype policy of a run: the one asked for, that of the run that goes on, the rule's, or the faster one."""
+    if workers.are_many:  # which must agree, and no two measurements do
+        return _ruled_policy(config) or devices.dtype_policy()
+    return _ruled_policy(config) or precision.measured_policy(lambda policy: new_model(config, policy), config, report)
+
+
+def _ruled_policy(config):
+    """The dtype policy of a run, None where a measurement is to decide."""
+    if config.precision == "auto" and (kept := kept_policy(config)):
+        return kept
+    measured = config.precision == "auto" and precision.needs_measuring()
+    return None if measured else devices.dtype_policy(config.precision)
+
+
+def _planned_policy(config):
+    """The dtype policy to count the cost of a run in, and what is said of it."""
+    policy = _ruled_policy(config)
+    return policy or "float32", policy or "float32 or mixed_bfloat16, whichever is measured to be faster at the start"
 
 
 def new_model(config, policy):
