@@ -32,7 +32,7 @@ def fresh_keras():
 
 @pytest.fixture(autouse=True)
 def measuring(monkeypatch):
-    """No run measures which precision is faster: what a test trains must not depend on the time. Gives what it hides."""
+    """No run measures which precision is faster, as what a test trains must not depend on time. Gives what it hides."""
     from tf_cyclegan import precision
 
     needs_measuring = precision.needs_measuring

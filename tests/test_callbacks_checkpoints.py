@@ -350,10 +350,10 @@ def test_what_went_wrong_first_is_what_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(model, "save", fails)
     callback = saver(tmp_path, model)
     with pytest.raises(KeyError, match="first"), callback:
-        callback._save_beside_training()
+        callback.save_beside_training()
         raise KeyError("first")
     with pytest.raises(OSError, match="There is none yet"), callback:
-        callback._save_beside_training()
+        callback.save_beside_training()
 
 
 def test_an_error_in_training_leaves_the_last_checkpoint_whole(tmp_path):

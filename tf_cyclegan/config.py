@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -154,6 +155,9 @@ class TrainConfig:
     """Epochs after them, in which the rate falls."""
     steps: _derived(int, "none", "INT") = None
     """End the run after this many steps, whatever the epochs."""
+    minutes: _derived(float, "none", "FLOAT") = None
+    """How long the training may take: its first steps are measured, and the number of steps is then fixed. --epochs and
+    --decay-epochs say the proportion of both parts alone."""
     batch_size: _derived(int, "1; 4 for most models on emoji", "INT") = None
     """Images of each domain in a step."""
     learning_rate: _derived(float, "2e-4, 1e-4 for unit; 4e-4 for most models on emoji", "FLOAT") = None
@@ -256,10 +260,25 @@ class TrainConfig:
             raise ValueError("`decay_epochs` must be at least 1 with `schedule` step. Received: decay_epochs=0")
         if self.steps is not None:
             check_integer("steps", self.steps, 1)
+        if self.minutes is not None:
+            self._check_minutes()
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be above 0. Received: learning_rate={self.learning_rate}")
         if self.load_size is not None:
             parse_size(self.load_size, "load_size")
+
+    def _check_minutes(self):
+        if not 0 < self.minutes < math.inf:
+            raise ValueError(f"`minutes` must be above 0. Received: minutes={self.minutes:g}")
+        refused = {
+            "steps": self.steps is not None and "a run ends by one of them",
+            "stage_epochs": any(self.stage_epochs or ()) and "how many epochs there are is not known when stages begin",
+            "strategy": self.strategy == "multi_worker" and "machines that measure apart would not agree",
+        }
+        for name, reason in refused.items():
+            if reason:
+                received = getattr(self, name)
+                raise ValueError(f"`minutes` must be left out with `{name}`: {reason}. Received: {name}={received}")
 
     @property
     def fixed_size(self):

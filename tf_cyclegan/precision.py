@@ -4,8 +4,9 @@ import time
 
 import tensorflow as tf
 
-from tf_cyclegan import cpu
+from tf_cyclegan import cpu, devices
 from tf_cyclegan.config import parse_size
+from tf_cyclegan.resuming import kept_policy
 
 # A gain below this is within what two measurements of the same differ by.
 _LEAST_GAIN = 1.05
@@ -15,6 +16,38 @@ _LEAST_TURNS = 3
 _LEAST_WORK = 1e9
 # Larger images are measured by a part of them: what a convolution gains depends on its channels.
 _SIDE = 128
+
+
+def chosen_policy(make_model, config, workers, report):
+    """The Keras dtype policy of a run: as it is given, that of the run that goes on, the rule's, or the faster one.
+
+    Args:
+        make_model: callable `policy -> TranslationModel`.
+        config: resolved `TrainConfig`.
+        workers: `distribution.Workers`.
+        report: callable, takes lines of text.
+
+    Returns:
+        str.
+    """
+    policy = _ruled_policy(config)
+    if policy is None and workers.are_many:  # which must agree, and no two measurements do
+        policy = devices.dtype_policy()
+    return policy or measured_policy(make_model, config, report)
+
+
+def planned_policy(config):
+    """The dtype policy in which to count what a run costs, and words for the one that it will have."""
+    policy = _ruled_policy(config)
+    return policy or "float32", policy or "float32 or mixed_bfloat16, whichever is measured to be faster at the start"
+
+
+def _ruled_policy(config):
+    """The dtype policy of a run, None where a measurement is to decide."""
+    if config.precision == "auto" and (kept := kept_policy(config)):
+        return kept
+    measured = config.precision == "auto" and needs_measuring()
+    return None if measured else devices.dtype_policy(config.precision)
 
 
 def needs_measuring():
@@ -101,10 +134,8 @@ def _gradient_step(model, shape):
     """What most of a training step consists of: a generator's translation of a batch, and the gradient of it."""
     model.to_last_stage()
     network = model.generator(model.directions[0])
-    channels = network.input_shape[-1]
-    images = (
-        tf.zeros((*shape, channels)) if model.takes_ids else tf.random.stateless_uniform((*shape, channels), (0, 0))
-    )
+    shape = (*shape, network.input_shape[-1])
+    images = tf.zeros(shape) if model.takes_ids else tf.random.stateless_uniform(shape, (0, 0))
 
     @tf.function(autograph=False)
     def step():

@@ -3,19 +3,25 @@
 import tensorflow as tf
 
 from tf_cyclegan import schedules
+from tf_cyclegan.callbacks.progress import seconds_text
 from tf_cyclegan.config import parse_size
 
 # What TensorFlow, Keras and the program take before the first image, measured on Linux.
 _BASE_BYTES = 0.7e9
 
 
-def learning_rate(config, steps_per_epoch):
+def learning_rate(config, steps_per_epoch, plan=None):
     """The learning rate of a run, a schedule even where it is constant: a resumed run can change to any other.
 
     Args:
         config: resolved `TrainConfig`.
         steps_per_epoch: int.
+        plan: optional dict of a run of minutes, see `callbacks.TimeBudget`. Defaults to None, not decided.
     """
+    if config.minutes is not None:
+        steps = {} if plan is None else {"total_steps": plan["steps"], "measured_steps": plan["measured_steps"]}
+        shape = (config.schedule, config.epochs, config.decay_epochs, config.decay_rate)
+        return schedules.PlannedSchedule(config.learning_rate, *shape, **steps)
     total_epochs = config.epochs + config.decay_epochs
     if config.schedule == "linear":
         return schedules.ConstantThenLinearDecay(
@@ -26,6 +32,38 @@ def learning_rate(config, steps_per_epoch):
     if config.schedule == "cosine":
         return schedules.CosineDecay(config.learning_rate, steps_per_epoch, total_epochs)
     return schedules.ConstantThenLinearDecay(config.learning_rate, steps_per_epoch, total_epochs, decay_epochs=0)
+
+
+def plan_text(minutes, plan, rate):
+    """What a run of minutes will do, in a line.
+
+    Args:
+        minutes: float.
+        plan: dict, see `callbacks.TimeBudget`.
+        rate: `schedules.PlannedSchedule` of this plan.
+
+    Returns:
+        str, as `10 minutes: 2,410 steps of 0.24 s, the learning rate falls from step 603 on.`
+    """
+    falls = rate.constant_steps < plan["steps"]
+    tells = f"falls from step {rate.constant_steps + 1:,} on" if falls else "stays"
+    unit = "minute" if minutes == 1 else "minutes"
+    pace = seconds_text(plan["seconds_a_step"])
+    return f"{minutes:g} {unit}: {plan['steps']:,} steps of {pace}, the learning rate {tells}."
+
+
+def learning_rate_lines(config):
+    """What a dry run says of the learning rate."""
+    if config.minutes is None:
+        title = f"learning rate ({config.schedule}, {config.epochs} + {config.decay_epochs} epochs)"
+        return [title, *learning_rate_table(config)]
+    rate = learning_rate(config, None, {"steps": 1000, "measured_steps": 0})
+    return [
+        f"minutes: {config.minutes:g}; the first steps are measured, then the number of steps is fixed",
+        f"learning rate ({config.schedule}, in the proportion {config.epochs} : {config.decay_epochs})",
+        "   part   learning rate",
+        *(f"  {part:4d}%   {float(rate(min(10 * part, 999))):.4g}" for part in range(0, 101, 10)),
+    ]
 
 
 def learning_rate_table(config):

@@ -28,6 +28,7 @@ TAKEN = (
     "epochs",
     "decay_epochs",
     "steps",
+    "minutes",
     "learning_rate",
     "schedule",
     "decay_rate",
@@ -55,10 +56,11 @@ def resumed(folder, expected, settings, report):
         report: callable, takes lines of text.
 
     Returns:
-        `TranslationModel`, or None for a new run.
+        Pair of `TranslationModel` and the plan of a run of minutes, as `callbacks.TimeBudget` decided it; None for
+        what there is not: both in a new run.
 
     Raises:
-        ValueError: if no checkpoint can be read, or the run has another model or other data.
+        ValueError: if no checkpoint can be read, or the run has another model, other data or a plan of other minutes.
     """
     folder = Path(folder)
     model, path, skipped = callbacks.load_newest(folder / "checkpoints")
@@ -66,13 +68,30 @@ def resumed(folder, expected, settings, report):
         report(f"Passed over the damaged checkpoint {damaged}: {reason}")
     if model is None:
         report(f"A new run in {folder}.")
-        return None
+        return None, None
     _check_model(model, expected, folder)
-    changes = _changes(folder, run_settings(path) or {}, settings)
+    found = run_settings(path) or {}
+    # The folder's settings know of a plan that was made after the checkpoint.
+    plan = _kept_plan(folder, settings["minutes"], found, run_settings(folder) or {})
+    changes = _changes(folder, found, settings)
     report(f"Resuming from {path} at step {int(model.step.numpy()):,}.")
     for line in changes:
         report(line)
-    return model
+    return model, plan
+
+
+def _kept_plan(folder, minutes, *found):
+    """The plan of a run of minutes, which stays as it is: None where there is none yet, or none is asked for."""
+    kept = next((settings for settings in found if settings.get("plan") and settings.get("minutes")), None)
+    if kept is None or minutes is None:
+        return None
+    if kept["minutes"] != minutes:
+        raise ValueError(
+            f"`minutes` must be {kept['minutes']:g}, as `output_dir` {folder} holds a run whose "
+            f"{kept['plan']['steps']:,} steps were fixed by it, or left out: --steps then says where it ends. Take "
+            f"another --output-dir, or --no-resume to begin anew. Received: minutes={minutes:g}"
+        )
+    return kept["plan"]
 
 
 def kept_policy(config):

@@ -1,11 +1,20 @@
-"""Learning-rate schedules of the field, as functions of the training step that are constant within an epoch."""
+"""Learning-rate schedules of the field, as functions of the training step.
+
+Those of epochs are constant within an epoch; `PlannedSchedule` has their shapes over a number of steps.
+"""
 
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
+from tf_cyclegan.checks import check_choice
+
 _PACKAGE = "tf_cyclegan"
+SHAPES = ("linear", "step", "cosine", "constant")
+# More steps than there are.
+_NEVER = 2**62
 
 
 class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -67,8 +76,7 @@ class ConstantThenLinearDecay(EpochSchedule):
         self.decay_epochs = decay_epochs
 
     def factor(self, epoch):
-        decayed = ops.clip(epoch + 1 - self.epochs, 0, self.decay_epochs)
-        return 1 - decayed / (self.decay_epochs + 1)
+        return linear_factor(epoch, self.epochs, self.decay_epochs)
 
     def get_config(self):
         return {**super().get_config(), "epochs": self.epochs, "decay_epochs": self.decay_epochs}
@@ -95,7 +103,7 @@ class StepDecay(EpochSchedule):
         self.decay_rate = decay_rate
 
     def factor(self, epoch):
-        return ops.power(self.decay_rate, ops.floor(epoch / self.decay_epochs))
+        return step_factor(epoch, self.decay_epochs, self.decay_rate)
 
     def get_config(self):
         return {**super().get_config(), "decay_epochs": self.decay_epochs, "decay_rate": self.decay_rate}
@@ -123,10 +131,123 @@ class CosineDecay(EpochSchedule):
         self.epochs = epochs
 
     def factor(self, epoch):
-        return 0.5 * (1 + ops.cos(math.pi * ops.minimum(epoch, self.epochs - 1) / self.epochs))
+        return cosine_factor(epoch, self.epochs)
 
     def get_config(self):
         return {**super().get_config(), "epochs": self.epochs}
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The shape of a recipe over a number of steps that is decided while training goes on.
+
+    `epochs` and `decay_epochs` say the proportion alone: 1 and 1 are 100 and 100. Until it is decided, and in the steps
+    that were trained until then, the rate is the initial one. A decision makes no new graph: the schedule reads a
+    variable. What was decided is saved with the schedule.
+
+    Args:
+        initial_learning_rate: float, the rate at the beginning.
+        shape: `"linear"`, constant and then down to 0; `"step"`, times `decay_rate` at each `decay_epochs`; `"cosine"`,
+            half a cosine; or `"constant"`. Defaults to `"linear"`.
+        epochs: int, part of the steps at the initial rate. Defaults to 100.
+        decay_epochs: int, part of the steps after them. Defaults to 100.
+        decay_rate: float, the factor of `"step"`. Defaults to 0.1.
+        total_steps: optional int, steps of the whole run. Defaults to None, not decided.
+        measured_steps: int, steps that were trained before it was decided. Defaults to 0.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> schedule = PlannedSchedule(2e-4, epochs=1, decay_epochs=3)
+        >>> schedule.decide(total_steps=400, measured_steps=20)
+        >>> [round(float(schedule(step)) / 2e-4, 2) for step in (0, 99, 249, 399)]
+        [1.0, 1.0, 0.5, 0.0]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate,
+        shape="linear",
+        epochs=100,
+        decay_epochs=100,
+        decay_rate=0.1,
+        total_steps=None,
+        measured_steps=0,
+    ):
+        check_choice("shape", shape, SHAPES)
+        _check_positive(initial_learning_rate=initial_learning_rate, decay_rate=decay_rate)
+        _check_positive(**({"decay_epochs": decay_epochs} if shape == "step" else {"epochs": epochs + decay_epochs}))
+        self.initial_learning_rate = initial_learning_rate
+        self.shape, self.epochs, self.decay_epochs, self.decay_rate = shape, epochs, decay_epochs, decay_rate
+        self.total_steps, self.measured_steps = None, 0
+        self._plan = tf.Variable([1, _NEVER], dtype="int64", trainable=False, name="planned_steps")
+        if total_steps is not None:
+            self.decide(total_steps, measured_steps)
+
+    def decide(self, total_steps, measured_steps=0):
+        """Fixes the number of steps.
+
+        Args:
+            total_steps: int, steps of the whole run.
+            measured_steps: int, steps that were trained before. Defaults to 0.
+
+        Raises:
+            ValueError: if `total_steps` is not positive.
+        """
+        _check_positive(total_steps=total_steps)
+        self.total_steps, self.measured_steps = total_steps, measured_steps
+        self._plan.assign([total_steps, measured_steps])
+
+    @property
+    def constant_steps(self):
+        """Steps at the initial rate in the beginning; None before the decision."""
+        if self.total_steps is None:
+            return None
+        part = {"linear": self.epochs, "step": self.decay_epochs, "cosine": 0}.get(self.shape)
+        whole = self.epochs + self.decay_epochs
+        planned = self.total_steps if part is None else self.total_steps * part // whole
+        return max(planned, min(self.measured_steps, self.total_steps))
+
+    def __call__(self, step):
+        total, measured = self._plan[0], self._plan[1]
+        step = ops.cast(step, "int64")
+        factor = self._factor(ops.cast(step, "float32"), total)
+        return self.initial_learning_rate * ops.where(step < measured, 1.0, factor)
+
+    def _factor(self, step, total):
+        def steps(epochs):
+            # Of integers: a float32 product is wrong by steps in long runs.
+            return ops.cast(total * epochs // (self.epochs + self.decay_epochs), "float32")
+
+        if self.shape == "linear":
+            constant = steps(self.epochs)
+            return linear_factor(step, constant, ops.cast(total, "float32") - constant)
+        if self.shape == "step":
+            return step_factor(step, ops.maximum(steps(self.decay_epochs), 1.0), self.decay_rate)
+        return cosine_factor(step, ops.cast(total, "float32")) if self.shape == "cosine" else ops.ones_like(step)
+
+    def get_config(self):
+        names = ("initial_learning_rate", "shape", "epochs", "decay_epochs", "decay_rate", "total_steps")
+        return {**{name: getattr(self, name) for name in names}, "measured_steps": self.measured_steps}
+
+
+# ---- factors of the initial rate ----
+
+
+def linear_factor(epoch, epochs, decay_epochs):
+    """Of epoch e, counted from 0: `1 - max(0, e + 1 - epochs) / (decay_epochs + 1)`; an epoch may also be a step."""
+    return 1 - ops.clip(epoch + 1 - epochs, 0, decay_epochs) / (decay_epochs + 1)
+
+
+def step_factor(epoch, decay_epochs, decay_rate):
+    """Of epoch e, counted from 0: `decay_rate` to the power of how many `decay_epochs` are over."""
+    return ops.power(decay_rate, ops.floor(epoch / decay_epochs))
+
+
+def cosine_factor(epoch, epochs):
+    """Of epoch e, counted from 0: `(1 + cos(pi e / epochs)) / 2`, and after the last epoch what that had."""
+    return 0.5 * (1 + ops.cos(math.pi * ops.minimum(epoch, epochs - 1) / epochs))
 
 
 def _check_positive(**values):

@@ -18,7 +18,7 @@ from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.resuming import kept_policy, resumed
+from tf_cyclegan.resuming import resumed
 from tf_cyclegan.run_data import open_data
 from tf_cyclegan.run_folder import held, write_config
 
@@ -47,7 +47,7 @@ def dry_run(config, report):
     with _settings_checked(config):
         initial, config = open_initial(config)
         config = config.resolved()
-        policy, precision_text = _planned_policy(config)
+        policy, precision_text = precision.planned_policy(config)
         workers = plan_workers(config.strategy)
         workers.check(config, policy)
         model = new_model(config, policy)
@@ -59,8 +59,7 @@ def dry_run(config, report):
             json.dumps(config.to_dict(), indent=2),
             f"precision: {precision_text} ({devices.describe_device()})",
             f"strategy: {workers.describe(config.batch_size)}",
-            f"learning rate ({config.schedule}, {config.epochs} + {config.decay_epochs} epochs)",
-            *recipe.learning_rate_table(config),
+            *recipe.learning_rate_lines(config),
             "cost",
             *recipe.describe_cost(model, config, workers.replicas),
         ]
@@ -107,7 +106,7 @@ def _prepared(config, workers, report, stack):
     with _settings_checked(config):
         initial, config = open_initial(config, report)
         config = config.resolved()
-        policy = _policy(config, workers, report)
+        policy = precision.chosen_policy(lambda name: new_model(config, name), config, workers, report)
         workers.check(config, policy)
         report(f"Computing in {policy} on {devices.describe_device()}.")
         if workers.strategy is not None:
@@ -125,12 +124,15 @@ def _prepared(config, workers, report, stack):
         settings = _run_settings(config, policy, data)
         if workers.is_chief:
             stack.enter_context(held(config.output_dir, config.resume, report))
-        model = _resumed_together(config, model, settings, workers, report)
+        model, plan = _resumed_together(config, model, settings, workers, report)
         with workers.scope():
-            _compile(model, config, data.steps_per_epoch)
+            rate = _compile(model, config, data.steps_per_epoch, plan)
+        if plan is not None:
+            settings = {**settings, "plan": plan}
+            report(recipe.plan_text(config.minutes, plan, rate))
         if workers.is_chief:
             write_config(config.output_dir, settings)
-        return model, data, _Tools(model, data, config, settings, workers)
+        return model, data, _Tools(model, data, config, settings, workers, rate)
 
 
 @contextlib.contextmanager
@@ -172,27 +174,6 @@ def _unwritten(error, folder):
     return f"Cannot write {str(error)[place:].splitlines()[0]}" if place >= 0 else None
 
 
-def _policy(config, workers, report):
-    """The dtype policy of a run: the one asked for, that of the run that goes on, the rule's, or the faster one."""
-    if workers.are_many:  # which must agree, and no two measurements do
-        return _ruled_policy(config) or devices.dtype_policy()
-    return _ruled_policy(config) or precision.measured_policy(lambda policy: new_model(config, policy), config, report)
-
-
-def _ruled_policy(config):
-    """The dtype policy of a run, None where a measurement is to decide."""
-    if config.precision == "auto" and (kept := kept_policy(config)):
-        return kept
-    measured = config.precision == "auto" and precision.needs_measuring()
-    return None if measured else devices.dtype_policy(config.precision)
-
-
-def _planned_policy(config):
-    """The dtype policy to count the cost of a run in, and what is said of it."""
-    policy = _ruled_policy(config)
-    return policy or "float32", policy or "float32 or mixed_bfloat16, whichever is measured to be faster at the start"
-
-
 def new_model(config, policy):
     """The untrained model of a resolved `TrainConfig`.
 
@@ -215,24 +196,26 @@ def _one_or_two(weights):
     return weights if len(weights) == 2 else weights[0]
 
 
-def _compile(model, config, steps_per_epoch):
-    """Gives both optimizers the run's learning rate; a resumed one keeps its moments."""
-    rate = recipe.learning_rate(config, steps_per_epoch)
+def _compile(model, config, steps_per_epoch, plan):
+    """Gives both optimizers the run's learning rate, and returns it; a resumed one keeps its moments."""
+    rate = recipe.learning_rate(config, steps_per_epoch, plan)
     if model.compiled:
         model.jit_compile = config.jit_compile
         for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
             optimizer.learning_rate = rate
     else:
         model.compile(model.new_optimizer(rate), model.new_optimizer(rate), jit_compile=config.jit_compile)
+    return rate
 
 
 def _resumed_together(config, model, settings, workers, report):
-    """The model as the run in the folder left it, the same for all workers, or as it is in a new run."""
+    """The model as the run in the folder left it, the same for all workers, or as it is in a new run; and its plan."""
     workers.wait()  # until the chief holds the folder, and has moved aside what does not go on
     with workers.scope():
-        model = resumed(config.output_dir, model, settings, report) or model
+        found, plan = resumed(config.output_dir, model, settings, report)
+    model = found or model
     workers.check_alike(int(model.step.numpy()), "`output_dir` must be one folder that all workers see, at one step")
-    return model
+    return model, plan
 
 
 def _run_settings(config, policy, data):
@@ -245,16 +228,15 @@ def _run_settings(config, policy, data):
 
 
 def _fit(model, data, tools, report):
-    total = tools.total_steps
-    if int(model.step.numpy()) >= total:
+    if tools.total_steps is not None and int(model.step.numpy()) >= tools.total_steps:
         if not model.is_finished:  # a run that was killed after its last step
             model.gather_replicas(tools.workers.is_chief)
             _finish(model, data, tools)
-        report(f"The run is complete: {total:,} steps. More --epochs or --steps go on from here.")
+        report(f"The run is complete: {tools.total_steps:,} steps. {tools.way_on}")
         return 0
     started = time.monotonic()
     with tools.interrupt, tools.checkpoints:
-        for first_step, last_step in _legs(int(model.step.numpy()), total, data.steps_per_epoch):
+        for first_step, last_step in _legs(model, tools, data.steps_per_epoch):
             _fit_leg(model, data, tools, first_step, last_step)
             if tools.interrupt.signal is not None:
                 break
@@ -262,8 +244,8 @@ def _fit(model, data, tools, report):
     if tools.interrupt.signal is not None:
         report(f"Stopped at step {int(model.step.numpy()):,} and saved {path}. The same command goes on from there.")
         return 130
-    minutes = (time.monotonic() - started) / 60
-    report(f"Trained to step {total:,} in {minutes:.1f} minutes: {path}. Samples are in {tools.folder / 'samples'}.")
+    took = f"{(time.monotonic() - started) / 60:.1f} minutes"
+    report(f"Trained to step {tools.total_steps:,} in {took}: {path}. Samples are in {tools.folder / 'samples'}.")
     if tools.evaluation is not None:
         tools.evaluation.evaluate()
     report("\n".join(closing_lines(tools.folder, tools.evaluation, tools.settings)))
@@ -274,15 +256,20 @@ def _finish(model, data, tools):
     return tools.save(again=model.finish(data.epoch()))
 
 
-def _legs(step, total, steps_per_epoch):
-    """Cuts what is left into pieces that `fit` can do: the rest of an epoch, whole epochs, the part of a last one."""
-    while step < total:
-        if step % steps_per_epoch or total - step < steps_per_epoch:
-            end = min(total, (step // steps_per_epoch + 1) * steps_per_epoch)
+def _legs(model, tools, steps_per_epoch):
+    """Cuts what is left into pieces that `fit` can do: the rest of an epoch, whole epochs, the part of a last one.
+
+    While the number of steps is not decided it is epoch by epoch. A piece may be left in the middle.
+    """
+    while tools.total_steps is None or int(model.step.numpy()) < tools.total_steps:
+        step, total = int(model.step.numpy()), tools.total_steps
+        epoch_end = (step // steps_per_epoch + 1) * steps_per_epoch
+        if total is None:
+            yield step, epoch_end
+        elif step % steps_per_epoch or total < epoch_end:
+            yield step, min(total, epoch_end)
         else:
-            end = total - total % steps_per_epoch
-        yield step, end
-        step = end
+            yield step, total - total % steps_per_epoch
 
 
 def _fit_leg(model, data, tools, first_step, last_step):
@@ -302,21 +289,26 @@ def _fit_leg(model, data, tools, first_step, last_step):
 class _Tools:
     """The callbacks of a run, wired to its folder."""
 
-    def __init__(self, model, data, config, settings, workers):
+    def __init__(self, model, data, config, settings, workers, rate):
         self.workers = workers
+        self.model, self.rate, self.minutes = model, rate, config.minutes
+        self.steps_per_epoch = data.steps_per_epoch
         epochs = config.epochs + config.decay_epochs
         self.total_steps = min(epochs * data.steps_per_epoch, config.steps or epochs * data.steps_per_epoch)
+        if self.minutes is not None:
+            self.total_steps = rate.total_steps
         self.folder = Path(config.output_dir)
         images_a, images_b = data.samples(config.samples)
         log_dir = self.folder / "logs"
         self.input_wait = callbacks.InputWait()
         self.progress = callbacks.Progress(
-            total_steps=max(self.total_steps, int(model.step.numpy())),
+            total_steps=self.total_steps and max(self.total_steps, int(model.step.numpy())),
             first_step=int(model.step.numpy()),
             batch_size=config.batch_size,
             steps_per_epoch=data.steps_per_epoch,
-            epochs=-(-self.total_steps // data.steps_per_epoch),
+            epochs=self._epochs(),
             input_wait=self.input_wait,
+            forecast=self.minutes is None,
         )
         self.checkpoints = callbacks.Checkpoints(
             self.folder / "checkpoints",
@@ -350,6 +342,37 @@ class _Tools:
             keras.callbacks.CSVLogger(str(self.folder / "losses.csv"), append=True),
             keras.callbacks.TensorBoard(str(log_dir), write_graph=False),
         ]
+        if self.minutes is not None and self.total_steps is None:
+            self.callbacks.insert(1, self._time_budget())
+
+    @property
+    def way_on(self):
+        """What to do once a run is complete."""
+        flags = "More --epochs or --steps" if self.minutes is None else "--steps in the place of --minutes"
+        return f"{flags} {'go' if self.minutes is None else 'goes'} on from here."
+
+    def _epochs(self):
+        """Epochs of the whole run, the last of which may be a part of one; None where it is not decided."""
+        return self.total_steps and -(-self.total_steps // self.steps_per_epoch)
+
+    # ---- minutes ----
+
+    def _time_budget(self):
+        every = None if self.evaluation is None else self.evaluation.every * self.steps_per_epoch
+        return callbacks.TimeBudget(60 * self.minutes, self.steps_per_epoch, self._decided, every)
+
+    def _decided(self, plan):
+        """Fixes the number of steps, here and in what the run leaves: from now on it resumes to the same."""
+        self.rate.decide(plan["steps"], plan["measured_steps"])
+        self.total_steps = plan["steps"]
+        self.checkpoints.settings = {**self.checkpoints.settings, "plan": plan}
+        write_config(self.folder, self.checkpoints.settings)
+        self.checkpoints.save_beside_training()
+        self.progress.set_total(self.total_steps, self._epochs())
+        self.progress.write(recipe.plan_text(self.minutes, plan, self.rate))
+        step = plan["measured_steps"]
+        if step % self.steps_per_epoch and self.total_steps < -(-step // self.steps_per_epoch) * self.steps_per_epoch:
+            self.model.stop_training = True  # the last part of a run is a `fit` of its own
 
     def batches(self, data, first_step):
         """The batches of `fit` from a step on, each worker's part of them."""

@@ -15,6 +15,7 @@ from tf_cyclegan.callbacks.interrupt import Interrupt
 from tf_cyclegan.callbacks.progress import Progress
 from tf_cyclegan.callbacks.samples import SampleGrid
 from tf_cyclegan.callbacks.snapshot import Snapshot
+from tf_cyclegan.callbacks.time_budget import TimeBudget
 from tf_cyclegan.callbacks.together import AgreedInterrupt, ReplicaStates
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ReplicaStates",
     "SampleGrid",
     "Snapshot",
+    "TimeBudget",
     "TrainingDiverged",
     "check_file",
     "list_checkpoints",

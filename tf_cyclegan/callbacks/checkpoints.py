@@ -95,6 +95,13 @@ class Checkpoints(keras.callbacks.Callback):
         self.wait()
         return path
 
+    def save_beside_training(self):
+        """Saves the model as it is now, unless it has been, while training goes on."""
+        if self.background:
+            self._begin()
+        else:
+            self.save()
+
     def wait(self):
         """Waits until the checkpoint that is being written is there, if there is one.
 
@@ -132,20 +139,14 @@ class Checkpoints(keras.callbacks.Callback):
             self._seen_step = step
             # A multiple was reached or, with `steps_per_execution`, passed.
             if step // self.frequency_steps > before // self.frequency_steps:
-                self._save_beside_training()
+                self.save_beside_training()
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.frequency_epochs == 0 or self.model.stop_training:
-            self._save_beside_training()
+            self.save_beside_training()
 
     def on_train_end(self, logs=None):
         self.save()
-
-    def _save_beside_training(self):
-        if self.background:
-            self._begin()
-        else:
-            self.save()
 
     def _begin(self, again=False):
         """Has the model as it is now written, unless it has been, after what is being written."""

@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 SHORT_NAMES = {"adversarial": "adv", "cycle": "cyc", "discriminator": "dis", "identity": "idt"}
 FORECAST_STEPS = 10
+_BAR = "{desc} {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt}{postfix}"
+_BAR_WITHOUT_TOTAL = "{desc} {n_fmt}{postfix}"
 
 _now = time.perf_counter
 
@@ -19,10 +21,10 @@ class Progress(keras.callbacks.Callback):
 
     On a terminal it is a live bar; elsewhere, as in a log file, it is a plain line each `interval` seconds. Each epoch
     ends with a line that stays. After the first 10 steps it says once how long the run takes. Give `verbose=0` to
-    `fit`.
+    `fit`. Where the number of steps is decided later, `set_total` says it.
 
     Args:
-        total_steps: int, steps of the whole run, those before `first_step` included.
+        total_steps: int, steps of the whole run, those before `first_step` included; None where it is not known yet.
         batch_size: int, images of one domain in a step. Defaults to 1.
         first_step: int, steps done before this `fit`, for a resumed run. Defaults to 0.
         steps_per_epoch: int; if given, the epoch shown is that of the step, whatever `fit` counts. Defaults to None.
@@ -30,6 +32,7 @@ class Progress(keras.callbacks.Callback):
         interval: float, seconds from one plain line to the next. Defaults to 10.
         stream: text stream to write to. Defaults to `sys.stderr`.
         input_wait: optional `InputWait` of the same `fit`, whose share is shown. Defaults to None.
+        forecast: bool, whether to say once how long the run takes. Defaults to True.
 
     Raises:
         ValueError: if `first_step` is above `total_steps`, or `total_steps` or `batch_size` is below 1.
@@ -49,12 +52,13 @@ class Progress(keras.callbacks.Callback):
         interval=10.0,
         stream=None,
         input_wait=None,
+        forecast=True,
     ):
         super().__init__()
         for name, value in {"total_steps": total_steps, "batch_size": batch_size}.items():
-            if value < 1:
+            if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-        if not 0 <= first_step <= total_steps:
+        if first_step < 0 or (total_steps is not None and first_step > total_steps):
             raise ValueError(
                 f"`first_step` must lie between 0 and `total_steps` ({total_steps}). Received: first_step={first_step}"
             )
@@ -71,7 +75,18 @@ class Progress(keras.callbacks.Callback):
         self._last_batch = -1
         self._shown_at = None
         self._clock = _StepClock()
-        self._forecast_given = False
+        self._forecast_given = not forecast
+
+    def set_total(self, total_steps, epochs=None):
+        """Says how many steps the whole run has, where that was not known in the beginning.
+
+        Args:
+            total_steps: int.
+            epochs: optional int, epochs of the whole run. Defaults to None.
+        """
+        self.total_steps, self.epochs = total_steps, epochs
+        if self._bar is not None:
+            self._bar.bar_format, self._bar.total = _BAR, total_steps
 
     def write(self, line):
         """Writes a line that stays, without breaking the bar. Usable before, during and after `fit`."""
@@ -99,7 +114,7 @@ class Progress(keras.callbacks.Callback):
                 initial=self.step,
                 file=self.stream,
                 dynamic_ncols=True,
-                bar_format="{desc} {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt}{postfix}",
+                bar_format=_BAR_WITHOUT_TOTAL if self.total_steps is None else _BAR,
             )
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -119,7 +134,7 @@ class Progress(keras.callbacks.Callback):
             self._bar.update(done)
         elif _now() - self._shown_at >= self.interval and batch + 1 != steps:
             self._write_state(logs)
-        if not self._forecast_given and self._clock.intervals >= FORECAST_STEPS:
+        if not self._forecast_given and self.total_steps is not None and self._clock.intervals >= FORECAST_STEPS:
             self._forecast_given = True
             self.write(self._forecast())
 
@@ -131,20 +146,22 @@ class Progress(keras.callbacks.Callback):
 
     def _write_state(self, logs):
         self._shown_at = _now()
-        percent = int(100 * self.step / self.total_steps)
-        where = f"{self._epoch_text()}, step {self.step:,}/{self.total_steps:,} ({percent}%)"
+        where = f"{self._epoch_text()}, step {self.step:,}"
+        if self.total_steps is not None:
+            where += f"/{self.total_steps:,} ({int(100 * self.step / self.total_steps)}%)"
         self.write(f"{', '.join([where, *self._pace_texts()])}: {loss_text(logs or {})}")
 
     def _epoch_text(self):
         # The last step of an epoch belongs to it, hence the step before the current one.
         epoch = max(self.step - 1, 0) // self.steps_per_epoch if self.steps_per_epoch else self._epoch
-        epochs = self.epochs or self.params.get("epochs")
+        epochs = self.epochs or (None if self.total_steps is None else self.params.get("epochs"))
         return f"Epoch {epoch + 1}/{epochs}" if epochs else f"Epoch {epoch + 1}"
 
     def _pace_texts(self):
         texts = []
         if self._clock.intervals:
             texts.append(f"{self.batch_size / self._clock.seconds_a_step:.2f} images/s")
+        if self._clock.intervals and self.total_steps is not None:
             remaining = max(self.total_steps - self.step, 0)
             texts.append(f"{duration_text(self._clock.mean_seconds * remaining)} left")
         if self.input_wait is not None and self.input_wait.share is not None:
@@ -153,9 +170,8 @@ class Progress(keras.callbacks.Callback):
 
     def _forecast(self):
         seconds, steps = self._clock.seconds_a_step, self.total_steps - self._first_step
-        pace = f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
         run = f"the remaining {steps:,} steps take" if self._first_step else f"the whole run of {steps:,} steps takes"
-        return f"About {pace} s a step: {run} about {duration_text(seconds * steps)} on this machine."
+        return f"About {seconds_text(seconds)} a step: {run} about {duration_text(seconds * steps)} on this machine."
 
 
 class _StepClock:
@@ -196,6 +212,18 @@ def loss_text(logs):
         str, with three significant digits.
     """
     return "  ".join(f"{_short(name)} {value:#.3g}".removesuffix(".") for name, value in logs.items())
+
+
+def seconds_text(seconds):
+    """A short time, such as `0.24 s`.
+
+    Args:
+        seconds: float.
+
+    Returns:
+        str, of two significant digits below ten seconds.
+    """
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def duration_text(seconds):

@@ -1,0 +1,111 @@
+"""A number of steps that takes a given time, decided by the first ones."""
+
+import statistics
+import time
+
+import keras
+
+_now = time.perf_counter
+
+# Steps that are measured: not the first, which traces the graph, nor the second, before which little is warm.
+_UNMEASURED = 2
+_LEAST_STEPS = 10
+# Seconds that they take, as a share of all and at least and at most.
+_SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.02, 5.0, 30.0
+# An end of an epoch is waited for where it comes within this share of the time.
+_FIRST_EPOCH = 0.1
+# From these shares of the time on it is decided by few steps, or by what there is.
+_HURRY, _LATEST, _FEWEST_STEPS = 0.4, 0.5, 3
+# Left for what is not measured: checkpoints that are written beside training, other work.
+_RESERVE = 0.03
+# What takes time at the end of an epoch and was not seen yet, in steps: pictures, and scores of 50 images.
+_PAUSE_STEPS, _EVALUATION_STEPS = 10, 15
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Decides once, after the first steps, how many steps a run has, so that it takes a given time.
+
+    The time begins with the first `fit` and includes the tracing of the graph. The seconds a step are a median of the
+    steps within epochs; what an epoch takes at its end is added as it was seen, or ten steps where the first end is
+    too far away.
+
+    Args:
+        seconds: float, how long the run may take.
+        steps_per_epoch: int.
+        decided: callable that gets the plan between two steps: a dict of `steps`, the steps of the whole run, at least
+            one more than there are, `measured_steps`, those before the decision, and `seconds_a_step`.
+        evaluation_steps: optional int, steps from one evaluation to the next, with one more at the end; None for no
+            evaluation. Defaults to None.
+
+    Raises:
+        ValueError: if `seconds` is not positive.
+
+    Example:
+        >>> budget = TimeBudget(60, steps_per_epoch=100, decided=print)
+        >>> model.fit(dataset, callbacks=[budget])  # doctest: +SKIP
+    """
+
+    def __init__(self, seconds, steps_per_epoch, decided, evaluation_steps=None):
+        super().__init__()
+        if not seconds > 0:
+            raise ValueError(f"`seconds` must be above 0. Received: seconds={seconds}")
+        self.seconds, self.steps_per_epoch, self.decided = seconds, steps_per_epoch, decided
+        self.evaluation_steps = evaluation_steps
+        self.plan = None
+        self._begun_at = self._last_end = None
+        self._first_of_epoch = True
+        self._durations, self._pauses = [], []
+
+    def on_train_begin(self, logs=None):
+        if self._begun_at is None:
+            self._begun_at = _now()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_of_epoch = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.plan is not None:
+            return
+        self._note(_now())
+        if self._is_ready():
+            self.plan = self._plan(int(self.model.step.numpy()))
+            self.decided(self.plan)
+
+    def _note(self, now):
+        if self._last_end is not None:
+            (self._pauses if self._first_of_epoch else self._durations).append(now - self._last_end)
+        self._last_end, self._first_of_epoch = now, False
+
+    @property
+    def _counted(self):
+        # The first step ends where the first duration begins.
+        return self._durations[_UNMEASURED - 1 :]
+
+    @property
+    def _elapsed(self):
+        return self._last_end - self._begun_at
+
+    def _is_ready(self):
+        counted = self._counted
+        if self._elapsed >= _LATEST * self.seconds:
+            return True
+        if self._elapsed >= _HURRY * self.seconds:
+            return len(counted) >= _FEWEST_STEPS
+        least = min(max(_SHARE * self.seconds, _LEAST_SECONDS), _MOST_SECONDS)
+        if len(counted) < _LEAST_STEPS or sum(counted) < least:
+            return False
+        epoch_takes = self.steps_per_epoch * statistics.median(counted)
+        return bool(self._pauses) or epoch_takes > _FIRST_EPOCH * self.seconds
+
+    def _plan(self, step):
+        known = self._counted or self._durations or self._pauses or [self._elapsed]
+        seconds = max(statistics.median(known), 1e-9)
+        pause = max(statistics.mean(self._pauses) - seconds, 0.0) if self._pauses else _PAUSE_STEPS * seconds
+        evaluation = 0.0 if self.evaluation_steps is None else _EVALUATION_STEPS * seconds
+        left = (1 - _RESERVE) * self.seconds - self._elapsed - pause - evaluation
+        of_a_step = seconds + pause / self.steps_per_epoch + evaluation / (self.evaluation_steps or 1)
+        return {
+            "steps": step + max(1, int(left / of_a_step)),
+            "measured_steps": step,
+            "seconds_a_step": seconds,
+        }
