@@ -62,6 +62,21 @@ def test_a_run_resumed_within_an_epoch_counts_on(clock, stream):
     assert "Epoch 2/3, step 40/60 (66%)" in text and "Epoch 1" not in text and "Epoch 3" not in text
 
 
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_a_total_that_is_known_later_is_shown_from_then_on(clock, stream):
+    bar = Progress(None, stream=stream(), steps_per_epoch=10, interval=0.5, forecast=False)
+
+    def decide(batch, logs=None):
+        if bar.step == 15:
+            bar.set_total(20, epochs=2)
+
+    decided = keras.callbacks.LambdaCallback(on_train_batch_end=decide)
+    FakeModel().fit(batches(10), epochs=2, verbose=0, callbacks=[clock, bar, decided])
+    before, after = re.split("step 10[^/]", bar.stream.getvalue())
+    assert "Epoch 1" in before and "Epoch 1/" not in before and "left" not in before
+    assert "Epoch 2/2, step 20/20 (100%)" in after and "left" in after and "About" not in after
+
+
 def test_a_terminal_gets_a_bar_and_lines_that_stay(clock):
     stream = Terminal()
     text = run(clock, stream, input_wait=InputWait())

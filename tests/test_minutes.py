@@ -13,6 +13,9 @@ from conftest import random_images
 from tf_cyclegan import images
 from tf_cyclegan.callbacks import TimeBudget, newest_checkpoint, time_budget
 from tf_cyclegan.cli import main
+from tf_cyclegan.config import TrainConfig
+from tf_cyclegan.recipe import learning_rate, plan_text
+from tf_cyclegan.schedules import PlannedSchedule
 
 pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
@@ -57,15 +60,15 @@ def test_a_slow_step_among_them_does_not_count(monkeypatch):
 
 def test_what_epochs_take_at_their_end_is_measured(monkeypatch):
     plan, now = planned(monkeypatch, 1000, lambda step: 1.0, steps_per_epoch=5, pause=2.0)
-    assert plan["measured_steps"] == 27 and now == 27 + 5 * 2  # 2 % of the time in steps that count
-    assert plan["steps"] == 27 + int((970 - 37 - 2) / (1 + 2 / 5))
+    assert plan["measured_steps"] == 39 and now == 39 + 7 * 2  # thirty seconds of steps that count
+    assert plan["steps"] == 39 + int((970 - 53 - 2) / (1 + 2 / 5))
 
 
 def test_an_end_of_an_epoch_is_waited_for_where_it_is_near(monkeypatch):
     near, _ = planned(monkeypatch, 600, lambda step: 1.0, steps_per_epoch=50, pause=4.0)
     assert near["measured_steps"] == 51 and near["steps"] == 51 + int((582 - 55 - 4) / (1 + 4 / 50))
     far, _ = planned(monkeypatch, 400, lambda step: 1.0, steps_per_epoch=50, pause=4.0)
-    assert far["measured_steps"] == 12 and far["steps"] == 12 + int((388 - 12 - 10) / (1 + 10 / 50))
+    assert far["measured_steps"] == 22 and far["steps"] == 22 + int((388 - 22 - 10) / (1 + 10 / 50))
 
 
 def test_evaluations_are_counted_in(monkeypatch):
@@ -179,11 +182,14 @@ def test_a_finished_run_says_so_and_goes_on_by_steps_alone(folder, a_second_a_st
     assert plan_of(folder)["measured_steps"] == 18
 
 
-def test_every_schedule_is_planned(folder, a_second_a_step):
-    for schedule in ("step", "cosine", "constant"):
-        assert run(folder, *MINUTES, f"--schedule={schedule}", name=schedule) == 0
-        rate = newest(folder, schedule).generator_optimizer._learning_rate
-        assert (rate.shape, rate.total_steps) == (schedule, 11)
+@pytest.mark.parametrize("schedule", ["linear", "step", "cosine", "constant"])
+def test_every_schedule_is_planned(schedule):
+    config = TrainConfig(minutes=1, schedule=schedule, epochs=1, decay_epochs=3, decay_rate=0.3).resolved()
+    plan = {"steps": 80, "measured_steps": 4, "seconds_a_step": 0.5}
+    rate = learning_rate(config, steps_per_epoch=7, plan=plan)
+    expected = PlannedSchedule(config.learning_rate, schedule, 1, 3, 0.3, total_steps=80, measured_steps=4)
+    assert rate.get_config() == expected.get_config()
+    assert plan_text(1, plan, rate).endswith("stays." if schedule == "constant" else " on.")
 
 
 def test_a_last_part_that_lies_in_the_epoch_of_the_decision_gets_its_picture(folder, a_second_a_step):

@@ -11,7 +11,7 @@ _now = time.perf_counter
 _UNMEASURED = 2
 _LEAST_STEPS = 10
 # Seconds that they take, as a share of all and at least and at most.
-_SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.02, 5.0, 30.0
+_SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.05, 5.0, 30.0
 # An end of an epoch is waited for where it comes within this share of the time.
 _FIRST_EPOCH = 0.1
 # From these shares of the time on it is decided by few steps, or by what there is.
@@ -25,8 +25,8 @@ _PAUSE_STEPS, _EVALUATION_STEPS = 10, 15
 class TimeBudget(keras.callbacks.Callback):
     """Decides once, after the first steps, how many steps a run has, so that it takes a given time.
 
-    The time begins with the first `fit` and includes the tracing of the graph. The seconds a step are a median of the
-    steps within epochs; what an epoch takes at its end is added as it was seen, or ten steps where the first end is
+    The time begins with the first `fit` and includes the tracing of the graph. The seconds a step are the mean of the
+    steps within epochs without the slowest tenth; what an epoch takes at its end is added as it was seen, or ten steps where the first end is
     too far away.
 
     Args:
@@ -99,7 +99,7 @@ class TimeBudget(keras.callbacks.Callback):
 
     def _plan(self, step):
         known = self._counted or self._durations or self._pauses or [self._elapsed]
-        seconds = max(statistics.median(known), 1e-9)
+        seconds = max(_mean_without_slowest(known), 1e-9)
         pause = max(statistics.mean(self._pauses) - seconds, 0.0) if self._pauses else _PAUSE_STEPS * seconds
         evaluation = 0.0 if self.evaluation_steps is None else _EVALUATION_STEPS * seconds
         left = (1 - _RESERVE) * self.seconds - self._elapsed - pause - evaluation
@@ -109,3 +109,9 @@ class TimeBudget(keras.callbacks.Callback):
             "measured_steps": step,
             "seconds_a_step": seconds,
         }
+
+
+def _mean_without_slowest(durations):
+    """A mean, as what other work takes is to be counted, but without the slowest tenth: a pause is not to count."""
+    kept = sorted(durations)[: len(durations) - len(durations) // 10]
+    return statistics.mean(kept)
