@@ -26,8 +26,8 @@ class TimeBudget(keras.callbacks.Callback):
     """Decides once, after the first steps, how many steps a run has, so that it takes a given time.
 
     The time begins with the first `fit` and includes the tracing of the graph. The seconds a step are the mean of the
-    steps within epochs without the slowest tenth; what an epoch takes at its end is added as it was seen, or ten steps where the first end is
-    too far away.
+    steps within epochs without the slowest tenth. What an epoch takes at its end is added as it was seen, or ten steps
+    where the first end is too far away.
 
     Args:
         seconds: float, how long the run may take.
