@@ -231,3 +231,20 @@ def test_a_dry_run_says_what_minutes_will_do(capfd):
     output = capfd.readouterr().out
     assert "minutes: 10; the first steps are measured, then the number of steps is fixed" in output
     assert "in the proportion 6 : 18" in output and "20%   0.0004" in output and " 50%   0.0002" in output
+
+
+@pytest.mark.parametrize(
+    "settings, minutes",
+    [
+        ({}, 10),
+        ({"minutes": 150}, 150),
+        ({"steps": 9}, None),
+        ({"epochs": 2}, None),
+        ({"decay_epochs": 0}, None),
+        ({"strategy": "multi_worker"}, None),
+        ({"model": "unit"}, None),
+        ({"dataset": "cycle_gan/horse2zebra"}, None),
+    ],
+)
+def test_the_bundled_drawings_take_ten_minutes_where_no_length_is_given(settings, minutes):
+    assert TrainConfig(**settings).resolved().minutes == minutes

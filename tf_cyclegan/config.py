@@ -155,7 +155,7 @@ class TrainConfig:
     """Epochs after them, in which the rate falls."""
     steps: _derived(int, "none", "INT") = None
     """End the run after this many steps, whatever the epochs."""
-    minutes: _derived(float, "none", "FLOAT") = None
+    minutes: _derived(float, "10 for cyclegan on emoji without --epochs and --steps, else none", "FLOAT") = None
     """How long the training may take: its first steps are measured, and the number of steps is then fixed. --epochs and
     --decay-epochs say the proportion of both parts alone."""
     batch_size: _derived(int, "1; 4 for most models on emoji", "INT") = None
@@ -222,12 +222,19 @@ class TrainConfig:
         values |= {"output_dir": Path("runs", self._run_name()), "channels": channels, "channels_b": channels_b}
         if self.enhancers and not self.is_emoji:
             values["filters"] = 32  # of the enhancer; the global generator inside has twice as many
+        if self._has_own_length():
+            values.pop("minutes", None)
         if "lambda_identity" in values and channels != channels_b:
             values["lambda_identity"] = 0.0
         chosen = {name: value for name, value in values.items() if getattr(self, name) is None}
         resolved = dataclasses.replace(self, **chosen)
         resolved._check()
         return resolved
+
+    def _has_own_length(self):
+        """Whether it is told how long a run is, or it cannot be a number of minutes."""
+        lengths = (self.epochs, self.decay_epochs, self.steps)
+        return any(length is not None for length in lengths) or self.strategy == "multi_worker"
 
     def _check_model_settings(self):
         for name in unused_settings(self.model):

@@ -125,6 +125,7 @@ _EMOJI = {
         "upsampling": "resize",
         "augment": "color,translation,cutout",
         "augment_fill": 1.0,
+        "minutes": 10.0,
         "epochs": 6,
         "decay_epochs": 6,
     },
