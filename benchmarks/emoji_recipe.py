@@ -3,10 +3,10 @@
 
     python benchmarks/emoji_recipe.py --features mobilenet_v2.pth --seconds 400 --results runs/emoji_recipe.jsonl
 
-A row is trained for as many steps as fit into `--seconds` of processor time, which a first model measures, and its
-learning rate falls over the second half of them. `--held-out` measures on 100 of the training emoji, which are then not
-trained on: the recipe was chosen there, with `--set` for what is not in the table. Scores are those of `emoji_error.py`,
-over those of the input. A run that is in `--results` is not made again.
+A row is trained for as many steps as fit into `--seconds` of processor time, which a first model measures; its
+learning rate falls over the second half of them. `--held-out` measures on 100 of the training emoji, which are then
+not trained on: the recipe was chosen there, by `--set` too. Scores are those of `emoji_error.py`, over those of the
+input. A run that is in `--results` is not made again.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def arguments():
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
     add("--seconds", type=float, default=400, help="of processor time (%(default)s)")
     add("--steps", type=int, help="steps of each run, in the place of --seconds")
-    add("--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="(%(default)s)")
+    add("--precision", default="float32", choices=("float32", "bfloat16"), help="(%(default)s)")
     add("--held-out", action="store_true", help="measure on a part of the training emoji, not on the test emoji")
     return parser.parse_args()
 
