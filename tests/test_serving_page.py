@@ -351,7 +351,7 @@ def test_a_server_without_image_models_is_explained(visit, url, reply, words):
 def test_models_that_say_their_domains_are_labeled_so(visit, url):
     page = visit(url)
     wait(page, "empty")
-    pair = [("horse2zebra_ab", "horse2zebra_ba"), ("horse2zebra_ba", "horse2zebra_ab")]
+    pair = [(f"{name}_{way}", f"{name}_{way[::-1]}") for name in ("horse2zebra", "emoji") for way in ("ab", "ba")]
     models = [{"name": name, "pair": other, "bytes": True} for name, other in pair]
     models.append({"name": "sketch", "pair": None, "bytes": True})
     page.route("**/demo/config.json", lambda route: route.fulfill(json={"models": models}))
@@ -361,6 +361,8 @@ def test_models_that_say_their_domains_are_labeled_so(visit, url):
         "horse to zebra",
         "zebra to horse",
     ]
+    page.get_by_label("Model").select_option("emoji")  # the bundled weights
+    assert page.get_by_role("radio", name="flat to shaded").is_checked()
     page.get_by_label("Model").select_option("sketch")
     assert page.get_by_role("radio").count() == 0  # it has one direction
     page.get_by_text("Use it from code").click()

@@ -50,8 +50,9 @@ function fillModels() {
 }
 
 function changeModel() {
-  // Names like horse2zebra say what A and B are.
-  const [, a, b] = family().name.match(/^([a-z]+)2([a-z]+)/i) ?? [null, "A", "B"];
+  // Names like horse2zebra say what A and B are; that of the bundled weights does not.
+  const name = family().name === "emoji" ? "flat2shaded" : family().name;
+  const [, a, b] = name.match(/^([a-z]+)2([a-z]+)/i) ?? [null, "A", "B"];
   const labels = { ab: `${a} → ${b}`, ba: `${b} → ${a}` };
   for (const radio of document.getElementsByName("direction")) {
     radio.nextElementSibling.textContent = labels[radio.value];
