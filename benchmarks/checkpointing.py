@@ -65,7 +65,7 @@ def one_round(kind, model, step, steps, folder):
     save = {
         "none": lambda: None,
         "blocking": lambda: model.save(os.path.join(folder, "blocking.keras")),
-        "background": checkpoints._save_beside_training,
+        "background": checkpoints.save_beside_training,
     }[kind]
     with PeakMemory() as memory:
         began = time.perf_counter()
