@@ -65,6 +65,7 @@ def test_a_bridge_at_full_size_adds_a_step_of_half_the_filters():
 def test_a_unet_that_resizes_has_no_transposed_convolution():
     generator = networks.unet_generator((16, 16, 3), filters=4, downsamplings=3, upsampling="resize")
     assert not any(isinstance(layer, keras.layers.Conv2DTranspose) for layer in generator.layers)
+    assert {layer.kernel_size for layer in _convolutions(generator) if layer.doubles} == {(3, 3)}
     assert generator(random_images(1, 16)).shape == (1, 16, 16, 3)
 
 

@@ -50,6 +50,8 @@ LAYERS = {
     "same, odd": lambda: Conv2D(2, (3, 5), (2, 3), "same"),
     "dilated": lambda: layers.Conv2D(5, 3, dilation_rate=2),
     "head": lambda: Conv2D(3, 7),
+    "doubling": lambda: Conv2D(5, 3, padding="same", doubles=True),
+    "doubling, wide": lambda: Conv2D(5, (3, 5), padding="same", doubles=True, activation="relu"),
     "transposed": lambda: layers.Conv2DTranspose(5, 3, 2),
     "transposed same": lambda: layers.Conv2DTranspose(5, 3, 2, "same"),
     "transposed 4x4": lambda: layers.Conv2DTranspose(5, 4, 2, "same"),

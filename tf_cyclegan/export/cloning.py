@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_cyclegan.convolution import Conv2D
+
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 PRECISIONS = tuple(_POLICIES)
 
@@ -32,11 +34,13 @@ def with_precision(network, precision):
     return _clone(network, copy)
 
 
-def for_converters(network):
+def for_converters(network, transposes):
     """A copy of a network that TFLite's converter understands for images of any size.
 
     Args:
         network: functional `keras.Model`.
+        transposes: bool, whether convolutions that double their images stay transposed ones. Otherwise they are two
+            operations, with the smaller kernels.
 
     Returns:
         `keras.Model` with the same weights and the same answers.
@@ -46,8 +50,12 @@ def for_converters(network):
     """
 
     def copy(layer):
-        nearest = isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest"
-        return (_NearestUpSampling2D if nearest else type(layer)).from_config(layer.get_config())
+        kind = type(layer)
+        if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest":
+            kind = _NearestUpSampling2D
+        elif getattr(layer, "doubles", False) and not transposes:
+            kind = _TwoStepConv2D
+        return kind.from_config(layer.get_config())
 
     return _clone(network, copy)
 
@@ -56,7 +64,18 @@ class _NearestUpSampling2D(keras.layers.UpSampling2D):
     """In one operation: the repetitions that Keras makes of it leave the converter without the number of channels."""
 
     def call(self, inputs):
-        return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=tf.shape(inputs)[1:3] * self.size)
+        return _enlarged(inputs, self.size)
+
+
+class _TwoStepConv2D(Conv2D):
+    """One that doubles its images, as an enlargement and a convolution."""
+
+    def convolution_op(self, inputs, kernel):
+        return tf.nn.conv2d(_enlarged(inputs, 2), tf.cast(tf.convert_to_tensor(kernel), inputs.dtype), 1, "SAME")
+
+
+def _enlarged(images, factor):
+    return tf.raw_ops.ResizeNearestNeighbor(images=images, size=tf.shape(images)[1:3] * factor)
 
 
 def _clone(network, copy):

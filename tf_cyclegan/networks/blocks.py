@@ -56,12 +56,13 @@ class Blocks:
     def pad(self, x, padding, mode, name):
         return PADDINGS[mode](padding, dtype=self.dtype, name=name)(x)
 
-    def convolution(self, x, filters, kernel_size, name, strides=1, padding="valid", use_bias=True):
+    def convolution(self, x, filters, kernel_size, name, strides=1, padding="valid", use_bias=True, doubles=False):
         return Conv2D(
             filters,
             kernel_size,
             strides,
             padding,
+            doubles=doubles,
             use_bias=use_bias,
             kernel_initializer=kernel_initializer(self.initializer),
             dtype=self.dtype,
@@ -102,8 +103,7 @@ class Blocks:
         """Twice the size: by a transposed convolution, or by nearest-neighbor and a 3x3 convolution."""
         if upsampling == "deconvolution":
             return self.deconvolution(x, filters, name, use_bias, kernel_size)
-        x = layers.UpSampling2D(2, dtype=self.dtype, name=f"{name}_resize")(x)
-        return self.convolution(x, filters, 3, name, padding="same", use_bias=use_bias)
+        return self.convolution(x, filters, 3, name, padding="same", use_bias=use_bias, doubles=True)
 
     @property
     def bias_before_normalization(self):

@@ -19,11 +19,16 @@ def resnet_positions(named):
         positions |= _residual_positions(named, f"block{block}", f"model.{3 + 3 * steps + block}.conv_block")
     index = 4 + 3 * steps + blocks
     for step in range(1, steps + 1):
-        index += f"up{step}_resize" in named
+        index += resizes(named, f"up{step}")
         positions |= _normalized(f"up{step}", "model", index)
         index += 3
     # A module of reflection padding stands before the head.
     return positions | {"head_conv": f"model.{index + 1}"}
+
+
+def resizes(named, step):
+    """Whether a step up is nearest-neighbor and a convolution: two layers, or in newer networks a convolution alone."""
+    return f"{step}_resize" in named or getattr(named.get(f"{step}_conv"), "doubles", False)
 
 
 def enhancer_positions(named):

@@ -5,6 +5,7 @@ import numpy as np
 
 from tf_cyclegan.layers import BatchNormalization, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 from tf_cyclegan.pytorch.architecture import Architecture, infer
+from tf_cyclegan.pytorch.hd_names import resizes
 from tf_cyclegan.pytorch.names import named_layers, pads_as_tensorflow, torch_prefixes
 from tf_cyclegan.pytorch.state import entries
 
@@ -56,7 +57,7 @@ def _beyond_pytorchs_unet(network, layers):
     return {
         "image_shape": (None, None, network.input_shape[-1]),
         "output_channels": network.output_shape[-1],
-        "upsampling": "resize" if "up2_resize" in layers else "deconvolution",
+        "upsampling": "resize" if resizes(layers, "up2") else "deconvolution",
         "full_size_skip": "full_size_conv" in layers,
     }
 

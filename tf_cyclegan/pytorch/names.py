@@ -5,7 +5,7 @@ import re
 import keras
 
 from tf_cyclegan.layers import InstanceNormalization
-from tf_cyclegan.pytorch.hd_names import enhancer_positions, multiscale_positions, resnet_positions
+from tf_cyclegan.pytorch.hd_names import enhancer_positions, multiscale_positions, resizes, resnet_positions
 from tf_cyclegan.pytorch.unit_names import pyramid_positions, unit_positions
 
 
@@ -43,7 +43,7 @@ def check_has_counterpart(network):
         setting = "convolution_padding='same'"
     elif "full_size_conv" in named:
         setting = "full_size_skip=True"
-    elif {"up2_bridge", "up2_resize"} <= named.keys():
+    elif "up2_bridge" in named and resizes(named, "up2"):
         setting = "upsampling='resize'"
     if setting:
         raise ValueError(

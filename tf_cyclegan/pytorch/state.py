@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_cyclegan.layers import InstanceNormalization
 from tf_cyclegan.pytorch.architecture import canonical, explain_misfit
+from tf_cyclegan.pytorch.hd_names import resizes
 from tf_cyclegan.pytorch.names import check_has_counterpart, named_layers, torch_prefixes
 from tf_cyclegan.pytorch.unit_names import is_of_other_half, parameter_names
 
@@ -123,7 +124,7 @@ def to_state_dict(network):
         state.setdefault(f"{prefix}.bias", np.zeros(layer.filters, layer.variable_dtype))
     for key in [key for key in state if key.endswith(".running_mean")]:
         state[key.replace("running_mean", "num_batches_tracked")] = np.zeros((), "int64")
-    if "up1_resize" in named_layers(network):  # of an implementation with another word for it
+    if resizes(named_layers(network), "up1"):  # of an implementation with another word for it
         state = {key.replace(".conv_block.", ".block."): value for key, value in state.items()}
     return state
 

@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from tf_cyclegan.convolution import doubling_kernel
 from tf_cyclegan.translating.strips.rules import Rule, clipped
 
 # Where a convolution gains by four pixels at a time, although a quarter of what it then multiplies by are zeros.
@@ -68,35 +69,50 @@ class TransposedConvolution(Rule):
 
     def __init__(self, layer):
         super().__init__(layer)
-        rows, columns, _, channels = layer.kernel.shape
-        self.multiplications = rows * columns * channels // math.prod(layer.strides)
+        self.kernel_size, self.strides, channels = self._dimensions()
+        self.multiplications = math.prod(self.kernel_size) * channels // math.prod(self.strides)
         # What "same" leaves out of the full answer, of (side - 1) * stride + kernel pixels, at the top and at the left.
         same = layer.padding == "same"
-        self.crop = [(k - s) // 2 if same else 0 for k, s in zip(layer.kernel_size, layer.strides, strict=True)]
+        self.crop = [(k - s) // 2 if same else 0 for k, s in zip(self.kernel_size, self.strides, strict=True)]
 
     def size(self, sizes):
-        layer = self.layer
         return tuple(
-            side * stride + (0 if layer.padding == "same" else kernel - stride)
-            for side, stride, kernel in zip(sizes[0], layer.strides, layer.kernel_size, strict=True)
+            side * stride + (0 if self.layer.padding == "same" else kernel - stride)
+            for side, stride, kernel in zip(sizes[0], self.strides, self.kernel_size, strict=True)
         )
 
     def window(self, start, stop, sizes):
-        stride, kernel = self.layer.strides[0], self.layer.kernel_size[0]
+        stride, kernel = self.strides[0], self.kernel_size[0]
         first, last = start + self.crop[0], stop + self.crop[0]
         below = max(-(-(first - kernel + 1) // stride), 0)
         needed = (below, min((last - 1) // stride + 1, sizes[0][0]))
         return [needed], (first - below * stride, stop - start)
 
     def rows(self, inputs, local):
-        x, layer = self._cast(inputs[0]), self.layer
-        (height, width), (tall, wide) = x.shape[1:3], layer.kernel_size
-        full = (1, (height - 1) * layer.strides[0] + tall, (width - 1) * layer.strides[1] + wide, layer.filters)
-        kernel = self._cast(tf.convert_to_tensor(layer.kernel))
-        y = tf.nn.conv2d_transpose(x, kernel, full, layer.strides, "VALID")
+        x, filters = self._cast(inputs[0]), self.layer.filters
+        (height, width), (tall, wide) = x.shape[1:3], self.kernel_size
+        full = (1, (height - 1) * self.strides[0] + tall, (width - 1) * self.strides[1] + wide, filters)
+        y = tf.nn.conv2d_transpose(x, self._cast(self._kernel()), full, self.strides, "VALID")
         (top, count), left = local, self.crop[1]
-        y = tf.slice(y, [0, top, left, 0], [1, count, self.size([(height, width)])[1], layer.filters])
+        y = tf.slice(y, [0, top, left, 0], [1, count, self.size([(height, width)])[1], filters])
         return _biased(self, y)
+
+    def _dimensions(self):
+        """Sides of the kernel, strides and channels of the input."""
+        return self.layer.kernel_size, self.layer.strides, self.layer.kernel.shape[3]
+
+    def _kernel(self):
+        return tf.convert_to_tensor(self.layer.kernel)
+
+
+class DoublingConvolution(TransposedConvolution):
+    """`convolution.Conv2D` that doubles its images."""
+
+    def _dimensions(self):
+        return tuple(side + 1 for side in self.layer.kernel_size), (2, 2), self.layer.kernel.shape[2]
+
+    def _kernel(self):
+        return doubling_kernel(super()._kernel())
 
 
 class Halving(Rule):

@@ -8,7 +8,12 @@ from tf_cyclegan.networks.coarse_to_fine import AtLeastTwoPixels, CropLike
 from tf_cyclegan.networks.instance_maps import LabelEncoding
 from tf_cyclegan.networks.layer_normalization import LayerNormalization
 from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
-from tf_cyclegan.translating.strips.convolutions import Convolution, Halving, TransposedConvolution
+from tf_cyclegan.translating.strips.convolutions import (
+    Convolution,
+    DoublingConvolution,
+    Halving,
+    TransposedConvolution,
+)
 from tf_cyclegan.translating.strips.rules import (
     Cropping,
     CropToSecond,
@@ -51,7 +56,8 @@ def _normalization(layer):
 
 def _convolution(layer):
     plain = layer.data_format == "channels_last" and _of_pixels(layer.activation)
-    return Convolution(layer) if plain and layer.padding in ("same", "valid") else None
+    make = DoublingConvolution if getattr(layer, "doubles", False) else Convolution
+    return make(layer) if plain and layer.padding in ("same", "valid") else None
 
 
 def _transposed(layer):
