@@ -111,9 +111,9 @@ class TrainConfig:
     """cyclegan: padding of strided convolutions, explicit as in PyTorch or same as in TensorFlow."""
     discriminator_type: _derived(Literal["patch", "pixel", "four_stride"], "patch") = None
     """patch is the 70x70 PatchGAN."""
-    discriminator_filters: _derived(int, "32 for emoji, else 64", "INT") = None
+    discriminator_filters: _derived(int, "32 for emoji, 48 for cyclegan on it, else 64", "INT") = None
     """Filters of the discriminator's first convolution."""
-    discriminator_layers: _derived(int, "3", "INT") = None
+    discriminator_layers: _derived(int, "3; 2 for cyclegan on emoji", "INT") = None
     """Strided convolutions of the discriminator."""
     scales: _derived(int, "2 for pix2pixhd, 3 for unit", "INT") = None
     """pix2pixhd, unit: sizes at which images are judged."""

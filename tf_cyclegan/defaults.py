@@ -121,7 +121,9 @@ _EMOJI = {
         "generator_type": "unet",
         "filters": 24,
         "residual_blocks": 6,
-        "discriminator_filters": 32,
+        # Patches of 34 pixels, not of 70: the styles differ in shading and edges, and 64 pixels are all there is.
+        "discriminator_filters": 48,
+        "discriminator_layers": 2,
         "upsampling": "resize",
         "augment": "color,translation,cutout",
         "augment_fill": 1.0,
