@@ -26,7 +26,7 @@ from tf_cyclegan.defaults import MODEL_SETTINGS, recipe
 from tf_cyclegan.devices import dtype_policy
 from tf_cyclegan.schedules import ConstantThenLinearDecay
 
-# Settings of the model, and of the run: `batch_size`, `learning_rate`, `apart` (no emoji in both domains).
+# Settings of the model, and of the run: `batch_size`, `learning_rate`, `shared` (every emoji in both domains).
 ROWS = {
     "recipe": {},
     "ResNet instead of U-Net": {
@@ -41,7 +41,8 @@ ROWS = {
     "no color in it": {"augment": ("translation", "cutout")},
     "gray instead of white borders": {"augment_fill": 0.0},
     "no identity": {"lambda_identity": 0.0},
-    "no emoji in both domains": {"apart": True},
+    "patches of 70 pixels": {"discriminator_layers": 3, "discriminator_filters": 32},
+    "every emoji in both domains": {"shared": True},
 }
 MEASURED_STEPS = 20
 
@@ -73,7 +74,7 @@ def main():
 
 def result(args, row, seed, judged, measure):
     """The scores of a row and a seed, found in the results or made now."""
-    budget = {"seconds": args.seconds, "steps": args.steps} if args.steps is None else {"steps": args.steps}
+    budget = {"seconds": args.seconds} if args.steps is None else {"steps": args.steps}
     key = {"row": row, "set": args.set, "seed": seed, "held_out": args.held_out, **budget}
     lines = args.results.read_text().splitlines() if args.results.exists() else []
     for line in map(json.loads, lines):
@@ -94,7 +95,7 @@ def settings_of(row, exchanged):
     of_model = {name: recipe("cyclegan", emoji=True, small=True)[name] for name in MODEL_SETTINGS["cyclegan"]}
     of_run = {name: recipe("cyclegan", emoji=True, small=True)[name] for name in ("batch_size", "learning_rate")}
     given = dict(word.split("=", 1) for word in exchanged)
-    return {**of_model, **of_run, "apart": False, **ROWS[row], **{name: _value(text) for name, text in given.items()}}
+    return {**of_model, **of_run, "shared": False, **ROWS[row], **{name: _value(text) for name, text in given.items()}}
 
 
 def _value(text):
@@ -125,14 +126,14 @@ def prepared(args, settings, judged, seed, steps):
     """A new model, compiled for a run of so many steps, and its batches."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    batch, rate, apart = (settings[name] for name in ("batch_size", "learning_rate", "apart"))
+    batch, rate, shared = (settings[name] for name in ("batch_size", "learning_rate", "shared"))
     of_model = {name: value for name, value in settings.items() if name in MODEL_SETTINGS["cyclegan"]}
     cycle = of_model["lambda_cycle"]
     of_model["lambda_cycle"] = cycle[0] if len(cycle) == 1 else cycle
     model = CycleGAN((64, 64, 3), seed=seed, dtype=dtype_policy(args.precision), **of_model)
     half = steps // 2
     model.compile(*(model.new_optimizer(ConstantThenLinearDecay(rate, 1, half, steps - half)) for _ in range(2)))
-    splits = ({"train_a"}, {"train_b"}) if apart else ({"train_a", "train_b"},) * 2
+    splits = ({"train_a", "train_b"},) * 2 if shared else ({"train_a"}, {"train_b"})
     kept = ([index for index in indices_of(split) if index not in set(judged)] for split in splits)
     domains = (
         _stream(pairs(indices)[key], batch, 2 * seed + number)
