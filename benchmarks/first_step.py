@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds from the start of `fit` to the end of its first training step, and of a later step, for the emoji default.
+"""Seconds from the start of `fit` to the end of its first training step, and of a later one: emoji, a ResNet.
 
     python benchmarks/first_step.py
 

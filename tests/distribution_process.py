@@ -1,7 +1,7 @@
 """Runs of the training program in a process of its own, which devices and workers must have: for test_distribution.py.
 
 `python distribution_process.py devices RUN...` or, with TF_CONFIG, `python distribution_process.py RUN...`. A RUN is a
-JSON object: `name` of the losses' file, `flags`, and optionally `precision`, and `kill` or `stop`, the step at which
+JSON object: `name` of the losses' file, `flags`, and optionally `policy`, and `kill` or `stop`, the step at which
 this process sends itself SIGKILL or SIGTERM. The last line of its output is a JSON list of exit codes.
 
 It computes in float64 unless told otherwise: replicas sum in another order than one device, and at the usual learning
@@ -17,16 +17,17 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tf_cyclegan import devices
+from tf_cyclegan import devices, precision
 from tf_cyclegan.callbacks import Health
 from tf_cyclegan.cli import main
 
 _check_losses = Health.on_train_batch_end
 
 
-def run(name, flags, precision="float64", kill=None, stop=None):
+def run(name, flags, policy="float64", kill=None, stop=None):
     rows = []
-    devices.dtype_policy = lambda _: precision
+    devices.dtype_policy = lambda *_: policy
+    precision.needs_measuring = lambda: False
 
     def record(callback, batch, logs=None):
         rows.append({key: float(value) for key, value in logs.items()})

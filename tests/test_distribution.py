@@ -58,7 +58,7 @@ def single(photos, work, name, strategy):
 
     In a process of its own: TensorFlow refuses a second mirrored strategy that reduces another dtype.
     """
-    run = settings(photos, work, name, strategy, 0, precision="float32")
+    run = settings(photos, work, name, strategy, 0, policy="float32")
     return {**run, "flags": [*run["flags"], "--learning-rate=2e-5"]}
 
 

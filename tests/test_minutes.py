@@ -227,7 +227,7 @@ def test_what_does_not_go_with_minutes_is_refused_by_name(flags, words, capfd):
 
 
 def test_a_dry_run_says_what_minutes_will_do(capfd):
-    assert main(["train", "--dry-run", "--minutes=10"]) == 0
+    assert main(["train", "--dry-run", "--minutes=10", "--epochs=6", "--decay-epochs=18"]) == 0
     output = capfd.readouterr().out
     assert "minutes: 10; the first steps are measured, then the number of steps is fixed" in output
     assert "in the proportion 6 : 18" in output and "20%   0.0004" in output and " 50%   0.0002" in output

@@ -78,6 +78,11 @@ def test_a_name_alone_is_served_too(directories, tmp_path, monkeypatch):
     assert directories[0].is_dir() and directories[1] == type(tmp_path)("none")
 
 
+def test_a_folder_behind_labels_is_the_folder(directories, tmp_path):
+    served.serve(ServeConfig(labels=("emoji_ab:stable=1", str(tmp_path))), print)
+    assert directories == [tmp_path]
+
+
 def test_one_command_translates(tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(np.full((40, 64, 3), 200, np.uint8)).save(photo)

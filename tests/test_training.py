@@ -147,7 +147,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder, tmp_path):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--image-size=33"], ["--image-size", "multiples of 4", "33"]),
+        (["--image-size=33"], ["--image-size", "multiples of 16", "33"]),
+        (["--image-size=33", "--generator-type=resnet"], ["--image-size", "multiples of 4", "33"]),
         (["--image-size=tall"], ["--image-size", "HEIGHTxWIDTH", "tall"]),
         (["--dataset=cycle_gan/horse2zebr"], ["horse2zebra"]),
         (["--dataset=no_such_folder"], ["no_such_folder", "emoji"]),

@@ -1,6 +1,7 @@
 """The command `serve`: a folder of models, or the bundled weights, exported once into the user's cache."""
 
 import dataclasses
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -24,10 +25,18 @@ def serve(config, report):
         ValueError: for settings that make no server.
         OSError: if the address cannot be listened on.
     """
+    config = _with_last_word(config)
     directory = config.directory
     if directory is None or (bundled_folder(directory) and not directory.exists()):
         directory = exported_weights(str(directory or DEFAULT), report)
     return run_serve(dataclasses.replace(config, directory=directory), report)
+
+
+def _with_last_word(config):
+    """`serve --labels NAME:LABEL=VERSION ... DIRECTORY`: labels take all words that follow, a folder among them."""
+    if config.directory is None and config.labels and "=" not in config.labels[-1]:
+        return dataclasses.replace(config, directory=Path(config.labels[-1]), labels=config.labels[:-1])
+    return config
 
 
 def exported_weights(name, report):
