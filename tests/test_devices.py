@@ -1,4 +1,8 @@
-"""The choice of precision."""
+"""The choice of precision, and of threads."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -29,3 +33,17 @@ def test_given_precisions_are_obeyed_and_others_named():
     assert devices.dtype_policy("float16") == "mixed_float16"
     with pytest.raises(ValueError, match="`precision`.*'int8'"):
         devices.dtype_policy("int8")
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_parts_of_a_step_share_the_cores(told):
+    code = (
+        "import tensorflow as tf\nfrom tf_cyclegan import devices\ndevices.share_cores()\n"
+        "threads = tf.config.threading\n"
+        "print(threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads())\n"
+        "tf.zeros(1) + 1\ndevices.share_cores(1)\n"  # too late, and no error
+    )
+    environment = {**os.environ, **({"TF_NUM_INTRAOP_THREADS": "3"} if told else {})}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    cores = len(os.sched_getaffinity(0))
+    assert ended.stdout.split() == (["0", "0"] if told or cores < 2 else [str(cores // 2), "2"])

@@ -50,6 +50,17 @@ def test_what_is_wrong_is_named_with_its_cure(changes, text, cure):
     assert found[0].advice == CURES[cure] if cure else found[0].advice
 
 
+def test_without_pairs_a_little_nearer_than_the_input_is_good():
+    near = result_of(l1={"value": 0.385, "of_input": 0.4}, cycle={"value": 0.05})
+    for model in ("cyclegan", "unit"):
+        assert findings("problem", near, settings={"model": model}) == []
+        (found,) = (each for each in diagnose(near, settings={"model": model}) if "The error" in each.text)
+        assert found.level == "good" and "4% less" in found.text and "--features" in found.advice
+        (worse,) = findings("problem", result_of(l1={"value": 0.41, "of_input": 0.4}), settings={"model": model})
+        assert "worse than an answer" in worse.text
+    assert any("hidden" in each.text for each in findings("problem", near, settings={"model": "pix2pix"}))
+
+
 def test_what_is_right_just_above_the_threshold_is_no_problem():
     close = {
         "change": {"value": 1.9 * UNCHANGED_MEAN, "share_of_large_changes": 0.02},  # a small zebra is a change too

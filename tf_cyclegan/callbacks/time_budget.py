@@ -100,7 +100,9 @@ class TimeBudget(keras.callbacks.Callback):
     def _plan(self, step):
         known = self._counted or self._durations or self._pauses or [self._elapsed]
         seconds = max(_mean_without_slowest(known), 1e-9)
-        pause = max(statistics.mean(self._pauses) - seconds, 0.0) if self._pauses else _PAUSE_STEPS * seconds
+        pause = _PAUSE_STEPS * seconds
+        if self._pauses:  # the first end of an epoch also traces graphs, which later ones find
+            pause = min(pause, max(statistics.mean(self._pauses) - seconds, 0.0))
         evaluation = 0.0 if self.evaluation_steps is None else _EVALUATION_STEPS * seconds
         left = (1 - _RESERVE) * self.seconds - self._elapsed - pause - evaluation
         of_a_step = seconds + pause / self.steps_per_epoch + evaluation / (self.evaluation_steps or 1)

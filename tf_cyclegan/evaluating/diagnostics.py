@@ -55,9 +55,9 @@ def diagnose(result=None, losses=(), metrics=(), best=None, settings=None):
     settings = settings or {}
     findings = [*_of_losses(losses, settings), *_of_progress(metrics, best)]
     for direction, found in (result or {"directions": {}})["directions"].items():
-        paired = settings.get("model") in ("pix2pix", "pix2pixhd")
         findings += [
-            dataclasses.replace(finding, direction=direction) for finding in _of_scores(found["scores"], paired)
+            dataclasses.replace(finding, direction=direction)
+            for finding in _of_scores(found["scores"], settings.get("model"))
         ]
     if result is not None:
         findings += _of_numbers(result)
@@ -141,11 +141,11 @@ def _of_progress(metrics, best):
 # ---- the images ----
 
 
-def _of_scores(scores, paired):
-    yield from _of_answers(scores)
+def _of_scores(scores, model):
+    yield from _of_answers(scores, unpaired=model in ("cyclegan", "unit"))
     if "diversity" in scores:
         yield from _of_diversity(scores["diversity"])
-    if paired:
+    if model in ("pix2pix", "pix2pixhd"):
         return  # the data say how much is to change, and what becomes of light and dark
     if "change" in scores:
         yield from _of_change(scores["change"])
@@ -163,8 +163,12 @@ def _of_scores(scores, paired):
         )
 
 
-def _of_answers(scores):
-    """The error beside those of answers that nobody has to learn."""
+def _of_answers(scores, unpaired):
+    """The error beside those of answers that nobody has to learn.
+
+    Who learns without pairs cannot know which of many fitting answers is the right one: to be a little nearer than the
+    input is what there is to reach, on the bundled drawings with pairs too (`benchmarks/emoji_bound.py`).
+    """
     found = scores.get("l1")
     trivial = {name: found[name] for name in ("of_input", "of_mean") if name in found} if found else {}
     if not trivial:
@@ -179,6 +183,10 @@ def _of_answers(scores):
             f"{text}: worse than an answer nobody has to learn",
             "Train longer; if it does not fall from epoch to epoch, check that the domains of training and test match.",
         )
+    elif ratio > CLOSE and unpaired:
+        advice = "Learned without pairs, look at the pictures, and at distances to real images (--features)."
+        yield Finding(GOOD, f"{text}: {1 - ratio:.0%} less", advice)
+        return
     elif ratio > CLOSE:
         yield Finding(CAUTION, f"{text}: little has been learned", "Train longer, or with more filters.")
     else:
