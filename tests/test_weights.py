@@ -358,3 +358,12 @@ def test_bundled_weights_are_evaluated_and_exported(tmp_path, capsys):
     assert result["model"]["checkpoint"] == "emoji" and result["directions"]["ba"]["scores"]["l1"]["images"] == 2
     assert main(["export", "emoji", str(tmp_path / "exported"), "--direction=ab"]) == 0
     assert (tmp_path / "exported" / "emoji_ab" / "1" / "saved_model.pb").is_file()
+
+
+def test_a_command_names_no_setting_that_follows_from_another():
+    settings = TrainConfig(epochs=3, decay_epochs=2).resolved().to_dict()
+    assert settings["minutes"] is None
+    assert (
+        provenance.command_of(settings)
+        == "tf-cyclegan train --model=cyclegan --dataset=emoji --epochs=3 --decay-epochs=2"
+    )

@@ -43,7 +43,9 @@ def command_of(settings):
     paired = {} if data else {"data_a": Path("a"), "data_b": Path("b")}
     default = TrainConfig(model=settings["model"], dataset=data, **paired).resolved().to_dict()
     fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
-    others = [name for name in fields if name not in _ASIDE and settings.get(name, default[name]) != default[name]]
+    # What is None follows from other settings, as no minutes from a number of epochs.
+    given = {name: value for name, value in settings.items() if value is not None and name not in _ASIDE}
+    others = [name for name in fields if name in given and given[name] != default[name]]
     flags = [f"--model={settings['model']}"]
     if data:
         flags.append(f"--dataset={Path(data).name if Path(data).is_absolute() else data}")
