@@ -56,8 +56,8 @@ def test_without_pairs_a_little_nearer_than_the_input_is_good():
         assert findings("problem", near, settings={"model": model}) == []
         (found,) = (each for each in diagnose(near, settings={"model": model}) if "The error" in each.text)
         assert found.level == "good" and "4% less" in found.text and "--features" in found.advice
-        (worse,) = findings("problem", result_of(l1={"value": 0.41, "of_input": 0.4}), settings={"model": model})
-        assert "worse than an answer" in worse.text
+        worse = findings("problem", result_of(l1={"value": 0.41, "of_input": 0.4}), settings={"model": model})
+        assert "worse than an answer" in worse[0].text
     assert any("hidden" in each.text for each in findings("problem", near, settings={"model": "pix2pix"}))
 
 
