@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, random_images
 from keras import layers
+from test_convolution import derivatives
 
 from tf_cyclegan import CycleGAN, recipe
 from tf_cyclegan.convolution import Conv2D, doubling_kernel
@@ -20,19 +21,6 @@ from tf_cyclegan.translating.strips.graph import flattened
 def in_two_steps(x, kernel):
     enlarged = tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
     return tf.nn.conv2d(enlarged, kernel, 1, "SAME")
-
-
-def derivatives(convolve, x, kernel):
-    """Value, first and second derivatives of something that is not linear in either."""
-    with tf.GradientTape() as second:
-        second.watch((x, kernel))
-        with tf.GradientTape() as first:
-            first.watch((x, kernel))
-            y = convolve(x, kernel)
-            loss = tf.reduce_sum(y**3)
-        gradients = first.gradient(loss, (x, kernel))
-        squares = sum(tf.reduce_sum(gradient**2) for gradient in gradients)
-    return [y, *gradients, *second.gradient(squares, (x, kernel))]
 
 
 def doubling(filters=2, kernel_size=3, **settings):
