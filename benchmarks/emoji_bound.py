@@ -10,15 +10,13 @@ chosen there. Scores are those of `emoji_error.py`.
 """
 
 import argparse
-import json
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
-from emoji_error import Measure, held_out, indices_of, pairs, scores, summary
+from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import Pix2Pix
 from tf_cyclegan.defaults import recipe
@@ -32,20 +30,15 @@ GENERATOR = ("generator_type", "filters", "downsamplings", "full_size_skip", "up
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--features", help="features of the kernel distance: FILE.pth of MobileNetV2, or FILE.keras")
-    add("--results", type=Path, default="runs/emoji_bound.jsonl", help="a line a run (%(default)s)")
+    add_shared_flags(parser, "runs/emoji_bound.jsonl")
     add("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="(all)")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
     add("--steps", type=int, nargs="+", default=[2400], help="of each run (%(default)s)")
     add("--batch", type=int, default=8, help="pairs (%(default)s)")
-    add("--precision", default="float32", choices=("float32", "bfloat16"), help="(%(default)s)")
-    add("--held-out", action="store_true", help="measure on a part of the training emoji, not on the test emoji")
     return parser.parse_args()
 
 
 def main():
     args = arguments()
-    args.results.parent.mkdir(parents=True, exist_ok=True)
     judged = held_out() if args.held_out else indices_of({"test"})
     train = pairs([index for index in indices_of({"train_a", "train_b"}) if index not in judged])
     measure = Measure(pairs(judged), args.features)
@@ -57,14 +50,15 @@ def main():
 
 def result(args, train, measure, kind, steps, seed):
     """The scores of both directions, each learned by a generator of its own."""
-    start, found = time.monotonic(), {}
+    key = {"kind": kind, "steps": steps, "batch": args.batch, "seed": seed, "held_out": args.held_out}
+    return recorded(args.results, key, lambda: made(args, train, measure, kind, steps, seed))
+
+
+def made(args, train, measure, kind, steps, seed):
+    start, found = time.process_time(), {}
     for direction in ("ab", "ba"):
         found |= scores(trained(args, train, kind, steps, seed, direction), measure)
-    line = {"kind": kind, "steps": steps, "seed": seed, "seconds": round(time.monotonic() - start, 1)}
-    line |= {"batch": args.batch, "held_out": args.held_out, "scores": found}
-    with args.results.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    return found
+    return {"processor_seconds": round(time.process_time() - start), "scores": found}
 
 
 def trained(args, train, kind, steps, seed, direction):

@@ -152,6 +152,29 @@ def translations(model, source, direction):
     return np.concatenate([np.asarray(model.translate(image[None], direction)) for image in source])
 
 
+def add_shared_flags(parser, results):
+    """The flags of what trains models of its own and measures them, one line of `results` a run."""
+    add = parser.add_argument
+    add("--features", help="features of the kernel distance: FILE.pth of MobileNetV2, or FILE.keras")
+    add("--results", type=Path, default=results, help="a line a run; what it holds is not made again (%(default)s)")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
+    add("--precision", default="float32", choices=("float32", "bfloat16"), help="(%(default)s)")
+    add("--held-out", action="store_true", help="measure on a part of the training emoji, not on the test emoji")
+
+
+def recorded(results, key, make):
+    """The scores of a run: those that the file holds for its key, or those of the line that `make()` gives, kept."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    for line in map(json.loads, lines):
+        if line["key"] == key:
+            return line["scores"]
+    line = {"key": key, **make()}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    return line["scores"]
+
+
 def mean_error(output, target):
     return np.abs(output - target).mean()
 

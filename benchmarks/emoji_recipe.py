@@ -11,15 +11,13 @@ input. A run that is in `--results` is not made again.
 
 import argparse
 import ast
-import json
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
-from emoji_error import Measure, held_out, indices_of, pairs, scores, summary
+from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.defaults import MODEL_SETTINGS, recipe
@@ -50,21 +48,16 @@ MEASURED_STEPS = 20
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--features", help="features of the kernel distance: FILE.pth of MobileNetV2, or FILE.keras")
-    add("--results", type=Path, default="runs/emoji_recipe.jsonl", help="a line a run (%(default)s)")
+    add_shared_flags(parser, "runs/emoji_recipe.jsonl")
     add("--rows", nargs="+", default=list(ROWS), choices=ROWS, help="(all)")
     add("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings in the place of the recipe's")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
     add("--seconds", type=float, default=400, help="of processor time (%(default)s)")
     add("--steps", type=int, help="steps of each run, in the place of --seconds")
-    add("--precision", default="float32", choices=("float32", "bfloat16"), help="(%(default)s)")
-    add("--held-out", action="store_true", help="measure on a part of the training emoji, not on the test emoji")
     return parser.parse_args()
 
 
 def main():
     args = arguments()
-    args.results.parent.mkdir(parents=True, exist_ok=True)
     judged = held_out() if args.held_out else indices_of({"test"})
     measure = Measure(pairs(judged), args.features)
     for row in args.rows:
@@ -73,22 +66,18 @@ def main():
 
 
 def result(args, row, seed, judged, measure):
-    """The scores of a row and a seed, found in the results or made now."""
+    """The scores of a row and a seed."""
     budget = {"seconds": args.seconds} if args.steps is None else {"steps": args.steps}
     key = {"row": row, "set": args.set, "seed": seed, "held_out": args.held_out, **budget}
-    lines = args.results.read_text().splitlines() if args.results.exists() else []
-    for line in map(json.loads, lines):
-        if line["key"] == key:
-            return line["scores"]
-    settings = settings_of(row, args.set)
+    return recorded(args.results, key, lambda: made(args, settings_of(row, args.set), seed, judged, measure))
+
+
+def made(args, settings, seed, judged, measure):
     steps = args.steps or steps_within(args, settings, judged, seed)
     start = time.process_time()
     model = trained(args, settings, judged, seed, steps)
-    line = {"key": key, "steps": steps, "processor_seconds": round(time.process_time() - start)}
-    line["scores"] = scores(model, measure)
-    with args.results.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    return line["scores"]
+    seconds = round(time.process_time() - start)
+    return {"steps": steps, "processor_seconds": seconds, "scores": scores(model, measure)}
 
 
 def settings_of(row, exchanged):
