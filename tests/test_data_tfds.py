@@ -3,6 +3,7 @@
 import functools
 import http.server
 import io
+import sys
 import threading
 import zipfile
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_cyclegan.data import open_dataset
+from tf_cyclegan.data import open_dataset, tfds
 from tf_cyclegan.data.tfds import NAMES
 
 COUNTS = {"trainA": 4, "trainB": 3, "testA": 2, "testB": 2}
@@ -22,8 +23,16 @@ def jpeg(value):
     return stream.getvalue()
 
 
+asked = []
+
+
+def while_asked():
+    """What happens at each request."""
+
+
 @pytest.fixture
 def mirror(tmp_path):
+    asked.clear()
     folder = tmp_path / "mirror"
     folder.mkdir()
     with zipfile.ZipFile(folder / "horse2zebra.zip", "w") as archive:
@@ -34,6 +43,11 @@ def mirror(tmp_path):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
+
+        def do_GET(self):
+            asked.append(self.path)
+            while_asked()
+            super().do_GET()
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -59,6 +73,27 @@ def test_builder_from_mirror(mirror, tmp_path):
     images_a, images_b = next(iter(test.epoch()))
     np.testing.assert_allclose(sorted(images_a.numpy().mean((1, 2, 3))), np.array([80, 90]) / 127.5 - 1, atol=0.02)
     np.testing.assert_allclose(sorted(images_b.numpy().mean((1, 2, 3))), np.array([120, 130]) / 127.5 - 1, atol=0.02)
+
+
+def test_two_that_need_the_same_data_set_download_it_once(mirror, tmp_path, monkeypatch):
+    data_dir, waits, counts = tmp_path / "tfds", threading.Event(), []
+    monkeypatch.setattr(tfds._logger, "warning", lambda *_: waits.set())
+
+    def need():
+        counts.append(open_dataset("cycle_gan/horse2zebra", mirror=mirror, image_size=16, data_dir=data_dir).counts)
+
+    def meet():
+        if not other.is_alive():
+            other.start()
+            assert waits.wait(60)
+
+    (data_dir / ".download-killed").mkdir(parents=True)
+    other = threading.Thread(target=need)
+    monkeypatch.setattr(sys.modules[__name__], "while_asked", meet)
+    need()
+    other.join()
+    assert counts == [(4, 3)] * 2 and len(asked) == 1
+    assert [path.name for path in data_dir.iterdir()] == ["cycle_gan"]
 
 
 @pytest.mark.parametrize("exists", [False, True])

@@ -1,12 +1,18 @@
 """The CycleGAN data sets of TensorFlow Datasets: downloaded once, then read as encoded files."""
 
+import contextlib
+import functools
+import logging
 import os
 import pathlib
 import shutil
 import tempfile
 
+import filelock
+
 from tf_cyclegan.checks import one_line
 
+_logger = logging.getLogger(__name__)
 ADDRESS = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 NAMES = tuple(
     f"cycle_gan/{name}"
@@ -47,9 +53,11 @@ def find(
     import tensorflow_datasets
 
     data_dir = None if data_dir is None else os.path.expanduser(data_dir)
-    builder = tensorflow_datasets.builder(name, data_dir=data_dir)
+    new_builder = functools.partial(tensorflow_datasets.builder, name, data_dir=data_dir)
+    builder = new_builder()
     if not builder.is_prepared():
         _prepare(builder, mirror)
+        builder = new_builder()  # which knows what is there, whoever has prepared it
     return tuple(_read(builder, split + domain) for domain in "AB")
 
 
@@ -73,27 +81,50 @@ def _read(builder, split):
 
 def _prepare(builder, mirror):
     """Downloads and prepares; what a failure leaves behind is taken away again."""
-    import tensorflow_datasets
-
     target = pathlib.Path(builder.data_dir)
     root = target.parents[2]  # of root/cycle_gan/NAME/VERSION
     created = _missing_folders(target)
     try:
         os.makedirs(root, exist_ok=True)
-        for killed in root.glob(".download-*"):
-            shutil.rmtree(killed, ignore_errors=True)
-        # The downloads lie on the disk of the data, and go in any case: the prepared files hold all of them.
-        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as downloads:
-            if mirror:
-                _redirect(builder, mirror)
-            config = tensorflow_datasets.download.DownloadConfig(try_download_gcs=False)
-            builder.download_and_prepare(download_dir=downloads, download_config=config)
+        with _alone(root):
+            if not builder.is_prepared():
+                _download(builder, mirror, root)
     except BaseException as error:
         _clean(created)
         # TFDS raises errors of many libraries. An interrupt, or a package that is not installed, stays what it is.
         if isinstance(error, Exception) and not isinstance(error, ImportError):
             raise ValueError(_advice(builder, mirror, error)) from error
         raise
+
+
+@contextlib.contextmanager
+def _alone(root):
+    """Has one process at a time download, on whatever machine; the system lets go of the lock of one that is killed."""
+    lock = filelock.FileLock(root / ".download.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _logger.warning("Another process is downloading to %s: this one waits for it.", root)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes it itself
+            os.unlink(lock.lock_file)
+        lock.release()
+
+
+def _download(builder, mirror, root):
+    import tensorflow_datasets
+
+    for killed in root.glob(".download-*"):
+        shutil.rmtree(killed, ignore_errors=True)
+    # The downloads lie on the disk of the data, and go in any case: the prepared files hold all of them.
+    with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as downloads:
+        if mirror:
+            _redirect(builder, mirror)
+        config = tensorflow_datasets.download.DownloadConfig(try_download_gcs=False)
+        builder.download_and_prepare(download_dir=downloads, download_config=config)
 
 
 def _redirect(builder, mirror):
