@@ -65,6 +65,23 @@ def test_missing_and_empty_folders(root, split, folder):
         open_dataset(root, split)
 
 
+@pytest.mark.parametrize(
+    "train, missing",
+    [
+        (("trainA", "trainB"), "testA and testB"),
+        (("train/A", "train/B"), "test/A and test/B"),
+        (("train_label", "train_img"), "test_label and test_img"),
+        (("train",), "test"),
+    ],
+)
+def test_a_missing_test_split_is_said_in_ten_words(tmp_path, train, missing):
+    for folder in train:
+        write(tmp_path / folder, ["1.png", "2.png"])
+    with pytest.raises(ValueError) as caught:
+        open_dataset(tmp_path, "test", label_classes=200 * ("train_label" in train))
+    assert str(caught.value) == f"`name` has no test split: add {missing}. Received: name={str(tmp_path)!r}"
+
+
 def test_two_folders_with_a_share_held_out(tmp_path):
     write(tmp_path / "x", [f"{i}.png" for i in range(20)])
     write(tmp_path / "y", [f"{i}.png" for i in range(10)])
@@ -105,7 +122,7 @@ def test_broken_files(root, tmp_path, cache):
     whole = (root / "trainA" / "1.png").read_bytes()
     (root / "trainA" / "1.png").write_bytes(b"this is text")
     options = {"image_size": 16, "cache": cache, "cache_dir": tmp_path / "cache"}
-    with pytest.raises(ValueError, match="1.png.*--skip-unreadable"):
+    with pytest.raises(ValueError, match="1.png.*`skip_unreadable`"):
         open_dataset(root, **options)
     data = open_dataset(root, skip_unreadable=True, **options).load()
     assert data.counts == (2, 4) and [name for name, _ in data.skipped] == ["trainA/1.png"]
@@ -120,12 +137,12 @@ def test_broken_files(root, tmp_path, cache):
         with pytest.raises(Exception, match="1.png"):
             list(data.epoch())
         return
-    with pytest.raises(ValueError, match="1.png.*--skip-unreadable"):
+    with pytest.raises(ValueError, match="1.png.*`skip_unreadable`"):
         data.load()
     for _ in range(2):  # the second time from the cache on disk
         data = open_dataset(root, skip_unreadable=True, **options).load()
         assert data.counts == (2, 4) and [name for name, _ in data.skipped] == ["trainA/1.png"]
-    with pytest.raises(ValueError, match="1.png.*--skip-unreadable"):
+    with pytest.raises(ValueError, match="1.png.*`skip_unreadable`"):
         open_dataset(root, **options).load()
 
 
@@ -161,3 +178,26 @@ def test_deep_images_and_channels(tmp_path):
         open_dataset(tmp_path, image_size=8, value_range=(0, 50))
     with pytest.raises(ValueError, match=r"trainA/0.npy.*`value_range`"):
         open_dataset(tmp_path, image_size=8, channels=(5, 1))
+
+
+def test_no_file_is_to_be_removed_for_what_all_files_share(tmp_path):
+    hint = "Remove the file"
+    for folder in ("trainA", "trainB"):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            np.save(tmp_path / folder / f"{i}.npy", np.zeros((12, 12, 3), np.float32))
+    with pytest.raises(ValueError, match=r"trainA/0.npy.*`value_range`") as caught:
+        open_dataset(tmp_path, image_size=8)
+    assert hint not in str(caught.value)
+    write(tmp_path / "trainA", ["3.png"])
+    with pytest.raises(ValueError, match=f"trainA/0.npy.*`value_range`.*{hint}"):
+        open_dataset(tmp_path, image_size=8)
+    for file in (tmp_path / "trainA").iterdir():
+        file.unlink()
+    for i in range(3):  # only decoding can tell
+        Image.fromarray(np.full((12, 12), i, np.uint16)).save(tmp_path / "trainB" / f"{i}.tif")
+        (tmp_path / "trainB" / f"{i}.npy").unlink()
+        Image.fromarray(np.full((12, 12), i, np.int32)).save(tmp_path / "trainA" / f"{i}.tif")
+    with pytest.raises(ValueError, match=r"trainA/0.tif.*`value_range`") as caught:
+        open_dataset(tmp_path, image_size=8).load()
+    assert hint not in str(caught.value)

@@ -23,7 +23,7 @@ LAYERS = [
     ["distribution", "layers", "convolution", "losses", "images", "config", "commands"],
     ["image_files"],
     ["user_cache"],
-    ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags"],
+    ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags", "user_errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -1,8 +1,6 @@
 """Checks of settings, one wording for all."""
 
-import dataclasses
 import numbers
-import re
 
 
 def check_choice(name, value, choices):
@@ -36,18 +34,3 @@ def check_weight(name, value, pair=False):
 def one_line(error):
     """The words of an error, or its kind where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def with_flags(message, settings, **flags):
-    """Calls the arguments that an error names in backticks by the flags of a command line.
-
-    Args:
-        message: str.
-        settings: dataclass from which the flags are made.
-        **flags: what other names are to be called.
-
-    Returns:
-        The message with `--batch-size` for `batch_size`.
-    """
-    names = {field.name: f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(settings)}
-    return re.sub(r"`(\w+)`", lambda match: (names | flags).get(match[1], match[0]), message)

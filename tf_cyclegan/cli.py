@@ -6,14 +6,15 @@ import importlib
 import os
 import re
 import sys
+import traceback
 import warnings
 
 import tyro
 
-from tf_cyclegan.checks import with_flags
 from tf_cyclegan.commands import ConvertConfig, EvaluateConfig, ExportConfig, ServeConfig, TranslateConfig
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
+from tf_cyclegan.user_errors import UserError, speaking_of_flags
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
 
@@ -27,9 +28,10 @@ commands:
   convert     weights of PyTorch's implementations to a model, and back
   serve       answer TensorFlow Serving's REST requests, with a page to try them
 
-tf-cyclegan COMMAND --help lists the options of a command."""
+tf-cyclegan COMMAND --help lists the options of a command; with --debug an error shows its whole traceback."""
 
 
+_DEBUG = "--debug"
 # What sysexits.h calls a temporary failure: who watches over workers starts them again.
 _TRY_AGAIN = 75
 
@@ -54,7 +56,7 @@ def main(arguments=None):
         return _print_version()
     if command not in _COMMANDS:
         return _fail(f"there is no command {command!r}. Commands: {', '.join(_COMMANDS)}")
-    return _COMMANDS[command](flags)
+    return _COMMANDS[command]([flag for flag in flags if flag != _DEBUG], _DEBUG in flags)
 
 
 def _prepare_streams():
@@ -65,7 +67,7 @@ def _prepare_streams():
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _train(flags):
+def _train(flags, debug):
     foreign = [flag.split("=")[0] for flag in flags if flag.split("=")[0] in PYTORCH_FLAGS]
     if foreign:
         answers = [f"{flag} is {PYTORCH_FLAGS[flag]} here" for flag in dict.fromkeys(foreign)]
@@ -79,39 +81,40 @@ def _train(flags):
         from tf_cyclegan.callbacks import TrainingDiverged
         from tf_cyclegan.distribution import WorkerLost
 
-        _look_at_devices()
+        _look_at_devices(debug)
     try:
         return training.dry_run(config, print) if config.dry_run else training.train(config, print)
     except (TrainingDiverged, training.InputLost) as error:
-        return _fail(str(error), code=1)
+        return _fail(str(error), 1, debug)
     except WorkerLost as error:
-        return _fail(str(error), code=_TRY_AGAIN)
-    except (training.SettingsError, OSError) as error:
-        return _fail(_said(error))
+        return _fail(str(error), _TRY_AGAIN, debug)
+    except (UserError, OSError) as error:
+        return _fail(_said(error), debug=debug)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from the newest checkpoint", code=130)
+        return _fail("interrupted; the same command goes on from the newest checkpoint", 130)
 
 
 def _runner(command, settings, module, function):
     """A command whose settings are a dataclass and whose work is `function(settings, report)` of a module."""
 
-    def run(flags):
+    def run(flags, debug):
         config = tyro.cli(settings, args=flags, prog=f"tf-cyclegan {command}")
         with _quiet_import():
             work = getattr(importlib.import_module(module), function)
-            _look_at_devices()
+            _look_at_devices(debug)
         try:
-            return work(config, print)
-        except (ValueError, OSError) as error:
-            return _fail(with_flags(_said(error), settings, **{**_WORDS, **_positional(settings)}))
+            with speaking_of_flags(settings, **_words(settings)):
+                return work(config, print)
+        except (UserError, OSError) as error:
+            return _fail(_said(error), debug=debug)
         except KeyboardInterrupt:
-            return _fail("interrupted", code=130)
+            return _fail("interrupted", 130)
         except Exception as error:
             from tf_cyclegan.image_files import unreadable_in
 
             if (words := unreadable_in(error)) is None:
                 raise
-            return _fail(words)
+            return _fail(words, debug=debug)
 
     return run
 
@@ -123,13 +126,17 @@ _WORDS = {
     "state": "the weights",
     "network": "the network",
     "image_shape": "--image-size",
+    "name": "--dataset",
+    "skip_unreadable": "train --skip-unreadable",
 }
 
 
-def _positional(settings):
-    """Arguments that have no flag, by the names that the help gives them."""
-    fields = (f for f in dataclasses.fields(settings) if tyro.conf.Positional in getattr(f.type, "__metadata__", ()))
-    return {field.name: field.name.upper() for field in fields}
+def _words(settings):
+    """What a command calls arguments that have no flag; those that the help names in capitals by these names."""
+    fields = dataclasses.fields(settings)
+    positional = [f.name for f in fields if tyro.conf.Positional in getattr(f.type, "__metadata__", ())]
+    own = {field.name for field in fields}
+    return {k: v for k, v in _WORDS.items() if k not in own} | {name: name.upper() for name in positional}
 
 
 def _native(flag):
@@ -139,9 +146,12 @@ def _native(flag):
     return f"{name}={words[value]}" if value in words else flag
 
 
-def _look_at_devices():
-    """TensorFlow's first look has notes of its own."""
+def _look_at_devices(debug):
+    """TensorFlow's first look has notes of its own. For `--debug` it and Keras hide nothing of tracebacks."""
     importlib.import_module("tf_cyclegan.devices").describe_device()
+    if debug:
+        importlib.import_module("tensorflow").debugging.disable_traceback_filtering()
+        importlib.import_module("keras").config.disable_traceback_filtering()
 
 
 @contextlib.contextmanager
@@ -171,8 +181,10 @@ def _said(error):
     return re.sub(r"^\[Errno \d+\] ", "", str(error))
 
 
-def _fail(message, code=2):
-    """A short block on the error stream instead of a traceback."""
+def _fail(message, code=2, debug=False):
+    """A short block on the error stream instead of a traceback, or for `--debug` after it."""
+    if debug:
+        traceback.print_exc()
     first, *rest = message.splitlines()
     print("\n".join([f"error: {first}", *(f"  {line}" for line in rest)]), file=sys.stderr)
     return code

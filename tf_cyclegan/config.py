@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args, get_origin
 
 import tyro
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.checks import check_integer, check_share
 from tf_cyclegan.defaults import DATASETS, recipe, unused_settings
 
 
@@ -245,7 +245,7 @@ class TrainConfig:
 
     def _check(self):
         """What the model and the data do not check themselves."""
-        for name in ("samples", "keep_checkpoints", "checkpoint_steps", "batch_size"):
+        for name in ("samples", "keep_checkpoints", "checkpoint_steps", "batch_size", "channels", "channels_b"):
             check_integer(name, getattr(self, name), 1)
         for name in ("epochs", "decay_epochs"):
             check_integer(name, getattr(self, name), 0)
@@ -271,6 +271,9 @@ class TrainConfig:
             self._check_minutes()
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be above 0. Received: learning_rate={self.learning_rate}")
+        check_share("test_share", self.test_share)
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be from 0 to {2**32 - 1}. Received: seed={self.seed}")
         if self.load_size is not None:
             parse_size(self.load_size, "load_size")
 

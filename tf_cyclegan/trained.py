@@ -9,6 +9,7 @@ from tf_cyclegan import callbacks, weights
 from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.models import TranslationModel
+from tf_cyclegan.user_errors import renamed
 
 # Lies beside an exported model whose images are label maps.
 TAKES_IDS_FILE = "assets.extra/takes_ids"
@@ -127,10 +128,8 @@ def _weights_folder(path, name):
     """The same, or the folder of an address, once it is downloaded."""
     if (address := weights.address_of(path)) is None:
         return weights_named(path)
-    try:
+    with renamed(name=name):
         return weights.downloaded(address)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`name`", f"`{name}`")) from error
 
 
 def _load_run(folder, report, name):

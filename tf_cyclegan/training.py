@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, precision, recipe
-from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
@@ -22,10 +21,7 @@ from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.resuming import resumed
 from tf_cyclegan.run_data import open_data
 from tf_cyclegan.run_folder import held, write_config
-
-
-class SettingsError(ValueError):
-    """Settings or data that no run can start from; the message says what to change."""
+from tf_cyclegan.user_errors import speaking_of_flags, with_flags
 
 
 class InputLost(RuntimeError):
@@ -43,7 +39,7 @@ def dry_run(config, report):
         0.
 
     Raises:
-        SettingsError: if the settings do not make a model.
+        UserError: if the settings do not make a model.
     """
     with _settings_checked(config):
         initial, config = open_initial(config)
@@ -82,7 +78,7 @@ def train(config, report):
         0, or 130 after an interruption.
 
     Raises:
-        SettingsError: if the settings or the data make no run.
+        UserError: if the settings or the data make no run.
         callbacks.TrainingDiverged: if a loss is no longer a number.
         InputLost: if an image can no longer be read.
         OSError: if what the run leaves cannot be written.
@@ -123,7 +119,7 @@ def _prepared(config, workers, report, stack):
         report(data.describe())
         data.load()
         for file, reason in data.skipped:
-            report(f"skipped {file}: {reason}")
+            report(f"skipped {file}: {with_flags(reason, TrainConfig)}")
         settings = _run_settings(config, policy, data)
         if workers.is_chief:
             stack.enter_context(held(config.output_dir, config.resume, report))
@@ -138,17 +134,12 @@ def _prepared(config, workers, report, stack):
         return model, data, _Tools(model, data, config, settings, workers, rate)
 
 
-@contextlib.contextmanager
 def _settings_checked(config):
     # What has no flag of its own: that data must be pairs follows from the model.
     others = {"name": "--dataset", "image_shape": "--image-size", "paired": f"--model={config.model}"}
     if config.initial_model:
         others |= dict.fromkeys(("path", "files", "state", "network"), "--initial-model")
-    try:
-        yield
-    except ValueError as error:
-        message = with_flags(str(error), TrainConfig, **others)
-        raise SettingsError(message) from error
+    return speaking_of_flags(TrainConfig, **others)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,8 +15,12 @@ import numpy as np
 
 from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.transforms import Sizing
+from tf_cyclegan.user_errors import is_ours
 
 CACHES = ("memory", "disk", "none")
+_HINT = ". Remove the file, or leave it out with `skip_unreadable`"
+# So many files are tried to find out whether an error is of one file.
+_OTHERS = 3
 # Pixels of files that are decoded at the same time, at most: each takes 7 bytes on its way through PIL.
 PIXELS_AT_ONCE = 2**28
 
@@ -195,10 +200,32 @@ class DecodedImages:
         try:
             return function(index)
         except ValueError as error:
+            if not is_ours(error):
+                raise
             if not self.skip_unreadable:
-                raise ValueError(f"{error}. Remove the file, or leave it out with --skip-unreadable.") from error
+                hint = "" if self._shared(function, index, error) else _HINT
+                raise ValueError(f"{error}{hint}") from error
             self._unreadable[index] = str(error)
             return None
+
+    def _shared(self, function, index, error):
+        """Whether other files fail in the same words: then it is no matter of one file."""
+        names, others = self.images.names, [i for i in range(len(self.images)) if i != index]
+        said = _without_place(error, names[index])
+        return all(_fault(function, i, names[i]) == said for i in others[:_OTHERS])
+
+
+def _fault(function, index, name):
+    """What is said of an image that `function` fails with; None where it does not fail."""
+    try:
+        function(index)
+    except ValueError as error:
+        return _without_place(error, name)
+
+
+def _without_place(error, name):
+    """An error's words without the file's name and size."""
+    return re.sub(r"\d+", "", str(error).replace(name, ""))
 
 
 def load_together(domains: Sequence[DecodedImages]) -> None:

@@ -66,7 +66,7 @@ def find(
         for finder in finders:
             if (found := finder(folder, found_split)) is not None:
                 return found
-    raise ValueError(_nothing_found(folder, split))
+    raise ValueError(_no_split(folder, split, finders) or _nothing_found(folder, split))
 
 
 def hold_out(
@@ -190,9 +190,25 @@ def _test_indices(names, share):
     return set(order[:count])
 
 
+def _no_split(folder, split, finders):
+    """What is said where only the training images are there; None where something else is wrong."""
+    if split == "train" or any((folder / layout).exists() for layout in (split, *_layouts(split))):
+        return None
+    train = next(filter(None, (finder(folder, "train") for finder in finders)), None)
+    if train is None:
+        return None
+    places = dict.fromkeys(files.folder.relative_to(folder).as_posix() for files in (train.a, train.b))
+    missing = " and ".join(place.replace("train", split, 1) for place in places)
+    return f"`name` has no {split} split: add {missing}. Received: name={os.fspath(folder)!r}"
+
+
+def _layouts(split):
+    two = [layout.format(split=split, domain=domain) for layout in TWO_FOLDERS for domain in "AB"]
+    return two + [layout.format(split=split) for layout in (LABELS, PHOTOS, INSTANCES)]
+
+
 def _nothing_found(folder, split):
-    layouts = [layout.format(split=split, domain=domain) for layout in TWO_FOLDERS for domain in "AB"]
-    layouts += [layout.format(split=split) for layout in (LABELS, PHOTOS, INSTANCES)]
+    layouts = _layouts(split)
     lines = [f"{layout}: {_describe(list_images, folder / layout)}" for layout in layouts]
     lines.append(f"directly in {split}: {_describe(_direct_images, folder / split)}")
     here = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))

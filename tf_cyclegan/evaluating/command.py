@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import __version__
-from tf_cyclegan.checks import check_integer, with_flags
+from tf_cyclegan.checks import check_integer
 from tf_cyclegan.commands import EvaluateConfig
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.evaluating.catalog import parse_metrics
@@ -32,6 +32,7 @@ from tf_cyclegan.files import write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import open_data, read_config
 from tf_cyclegan.trained import load_trained
+from tf_cyclegan.user_errors import with_flags
 from tf_cyclegan.weights import is_weights_folder
 
 BEST = "best"

@@ -2,6 +2,7 @@
 
 from tf_cyclegan import callbacks
 from tf_cyclegan.checks import check_choice
+from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
 from tf_cyclegan.evaluating.diagnostics import diagnose, score_of
 from tf_cyclegan.evaluating.examples import has_answers
@@ -11,6 +12,7 @@ from tf_cyclegan.evaluating.scores import Evaluator, flat_scores
 from tf_cyclegan.evaluating.tables import finding_lines, in_flags
 from tf_cyclegan.metrics.features import INCEPTION
 from tf_cyclegan.run_data import open_data
+from tf_cyclegan.user_errors import is_ours, renamed, with_flags
 
 # Where the right answers are known an error means something and needs no further network.
 EVERY = 5
@@ -85,11 +87,12 @@ def new_evaluation(model, config, train_data, **settings):
     if not asked and not (train_data.paired or config.is_emoji):
         return None
     try:
-        scorer = Scorer(model, config)
+        with renamed(features="evaluate_features"):
+            scorer = Scorer(model, config)
     except ValueError as error:
-        if asked:
-            raise ValueError(str(error).replace("`features`", "`evaluate_features`")) from error
-        settings["report"](f"Not evaluated during training: {error}")
+        if asked or not is_ours(error):
+            raise
+        settings["report"](f"Not evaluated during training: {with_flags(str(error), TrainConfig, name='--dataset')}")
         return None
     return callbacks.Evaluation(
         scorer,

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from tf_cyclegan.checks import with_flags
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.evaluating.catalog import METRICS, number_text
+from tf_cyclegan.user_errors import with_flags
 
 TITLES = {"ab": "A to B", "ba": "B to A"}
 BASELINES = {"of_input": "the input itself", "of_mean": "the mean training image"}

@@ -12,6 +12,7 @@ from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
 from tf_cyclegan.pytorch.architecture import Architecture
 from tf_cyclegan.pytorch.probe import largest_difference
 from tf_cyclegan.pytorch.state import check_fits
+from tf_cyclegan.user_errors import restated
 
 _PYTORCH = (".pth", ".pt", ".ckpt", ".safetensors")
 _TENSORFLOW = (".h5", ".hdf5", ".index")
@@ -49,20 +50,16 @@ class Part:
 
     def check(self):
         """Raises `ValueError` unless the weights are numbers and fit the architecture, before it takes memory."""
-        try:
+        with _naming(self.path):
             check_fits(self.architecture, self.state)
             for name, value in self.state.items():
                 if not np.isfinite(value).all():
                     raise ValueError(f"`state` must have finite numbers. Received: NaN or infinity at {name!r}")
-        except ValueError as error:
-            raise ValueError(f"{error}. The file is {self.path}") from error
 
     def load(self, network):
         """Loads the weights into a network of the same architecture."""
-        try:
+        with _naming(self.path):
             load_state_dict(network, self.state)
-        except ValueError as error:
-            raise ValueError(f"{error}. The file is {self.path}") from error
 
     def difference(self, network):
         """The largest difference of the network's answers from PyTorch's, or None without PyTorch."""
@@ -129,11 +126,14 @@ def _tensorflow_parts(path):
 def _pytorch_parts(path):
     parts = []
     for role, state in _by_role(read_checkpoint(path), role_of(path.name)):
-        try:
+        with _naming(path):
             parts.append(Part(path, role, infer(state), state))
-        except ValueError as error:
-            raise ValueError(f"{error}. The file is {os.fspath(path)!r}") from error
     return parts
+
+
+def _naming(path):
+    """Has errors say of which file they are."""
+    return restated(lambda message: f"{message}. The file is {path}")
 
 
 def _by_role(state, role):

@@ -14,6 +14,7 @@ from tf_cyclegan.checks import check_choice, check_integer, one_line
 from tf_cyclegan.metrics import inception, mobilenet_v2
 from tf_cyclegan.metrics.resizing import RESIZE_RULES, inception_scale, resize_image
 from tf_cyclegan.pytorch import read_checkpoint
+from tf_cyclegan.user_errors import renamed
 
 # The one extractor whose distances bear the names FID and KID.
 INCEPTION = "inception"
@@ -184,10 +185,8 @@ def _input_shape(network):
 
 
 def _read_state(path):
-    try:
+    with renamed(path="features"):
         return read_checkpoint(path)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`path`", "`features`")) from error
 
 
 def _is_keras_file(path):

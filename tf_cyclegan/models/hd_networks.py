@@ -1,6 +1,8 @@
 """The networks that a `Pix2PixHD`'s settings ask for."""
 
+from tf_cyclegan.models.parts import OF_DISCRIMINATORS
 from tf_cyclegan.networks import coarse_and_fine, feature_encoder, global_generator, multiscale_discriminator
+from tf_cyclegan.user_errors import renamed
 
 
 def new_generators(model, name):
@@ -25,14 +27,15 @@ def new_generators(model, name):
 def new_discriminator(model):
     """The discriminator of question and answer."""
     target = model.direction[1]
-    return multiscale_discriminator(
-        (None, None, model.condition_channels + model.channels[target]),
-        filters=model.discriminator_filters,
-        layers=model.discriminator_layers,
-        scales=model.scales,
-        name=f"discriminator_{target}",
-        **_common(model),
-    )
+    with renamed(**OF_DISCRIMINATORS):
+        return multiscale_discriminator(
+            (None, None, model.condition_channels + model.channels[target]),
+            filters=model.discriminator_filters,
+            layers=model.discriminator_layers,
+            scales=model.scales,
+            name=f"discriminator_{target}",
+            **_common(model),
+        )
 
 
 def new_encoder(model):

@@ -13,6 +13,7 @@ from tf_cyclegan.networks import (
     unet_generator,
 )
 from tf_cyclegan.networks.blocks import check_image_shape
+from tf_cyclegan.user_errors import renamed
 
 # Each with the settings that are its alone.
 GENERATORS = {
@@ -28,6 +29,9 @@ DISCRIMINATORS = {
     "pixel": pixel_discriminator,
     "four_stride": four_stride_discriminator,
 }
+
+# What builders call the settings of a model.
+OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers"}
 
 _OF_EACH_IMAGE = (
     keras.layers.Activation,
@@ -120,15 +124,16 @@ def new_discriminator(model, image_shape, name):
     if model.discriminator_type == "patch":
         padding = getattr(model, "convolution_padding", "explicit")
         of_patches = {"layers": model.discriminator_layers, "convolution_padding": padding}
-    return DISCRIMINATORS[model.discriminator_type](
-        image_shape,
-        filters=model.discriminator_filters,
-        normalization=model.normalization,
-        initializer=model.initializer,
-        name=name,
-        dtype=model.dtype_policy,
-        **of_patches,
-    )
+    with renamed(**OF_DISCRIMINATORS):
+        return DISCRIMINATORS[model.discriminator_type](
+            image_shape,
+            filters=model.discriminator_filters,
+            normalization=model.normalization,
+            initializer=model.initializer,
+            name=name,
+            dtype=model.dtype_policy,
+            **of_patches,
+        )
 
 
 def at_once(network, batches, training):

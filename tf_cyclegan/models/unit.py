@@ -11,6 +11,7 @@ from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.optimizers import Adam
+from tf_cyclegan.user_errors import renamed
 
 _NETWORKS = (*unit_networks.PARTS, "discriminator_a", "discriminator_b")
 # What None stands for in each variant.
@@ -207,9 +208,10 @@ class UNIT(TwoWayModel):
     def _new_discriminator(self, channels, name):
         shape = (*self.image_shape[:2], channels)
         settings = {"filters": self.discriminator_filters, "name": name, "dtype": self.dtype_policy}
-        if self.variant == "paper":
-            return four_stride_discriminator(shape, **settings)
-        return unit_discriminator(shape, layers=self.discriminator_layers, scales=self.scales, **settings)
+        with renamed(**parts.OF_DISCRIMINATORS):
+            if self.variant == "paper":
+                return four_stride_discriminator(shape, **settings)
+            return unit_discriminator(shape, layers=self.discriminator_layers, scales=self.scales, **settings)
 
     @property
     def encoder_a(self):

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.images import is_float_array, read_ids, read_image, to_float
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.files import ARRAY, plan, save
 from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
 from tf_cyclegan.translating.translators import is_exported, open_translator
+from tf_cyclegan.user_errors import is_ours, restated, with_flags
 from tf_cyclegan.weights import DEFAULT, bundled_folder
 
 
@@ -80,20 +82,20 @@ def _translate_all(translator, pairs, config, report):
         try:
             _translate(translator, source, target, config, report)
         except ValueError as error:
-            failures.append(str(error))
+            if not is_ours(error):
+                raise
+            failures.append(with_flags(str(error), TranslateConfig))
     return failures
 
 
 def _translate(translator, source, target, config, report):
     image = _read(translator, source)
-    try:
+    with restated(lambda message: f"Cannot translate the image {source}: {message}"):
         _check_size(*image.shape[:2], translator.smallest_side)
         if config.tile:
             translate_in_pieces(translator, image, target, config, report)
         else:
             save(target, translator(to_float(image)))
-    except ValueError as error:
-        raise ValueError(f"Cannot translate the image {source}: {error}") from error
 
 
 def _read(translator, path):
