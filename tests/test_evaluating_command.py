@@ -160,6 +160,23 @@ def test_wrong_settings_are_one_line(run, flags, message, capfd):
     assert not (run / "evaluation").exists()
 
 
-def test_a_missing_run_is_named(tmp_path, capfd):
+@pytest.fixture
+def nothing_begun(monkeypatch):
+    """Fails where something is downloaded, read or computed."""
+    for name in ("open_instruments", "open_data"):
+        monkeypatch.setattr(f"tf_cyclegan.evaluating.command.{name}", lambda *_, **__: pytest.fail("begun"))
+
+
+def test_a_missing_run_is_named_first(nothing_begun, tmp_path, capfd):
     assert main(["evaluate", str(tmp_path / "none")]) == 2
     assert "MODEL must be a run folder" in capfd.readouterr().err
+
+
+def test_where_nothing_can_be_written_is_found_first(nothing_begun, run, capfd):
+    (run / "file").touch()
+    assert main(["evaluate", str(run), f"--output={run / 'file' / 'report'}"]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: --output must be a folder to write to. Received: ") and error.count("\n") == 1
+    (run / "evaluation").touch()
+    assert main(["evaluate", str(run)]) == 2
+    assert "--output must be a folder to write to" in capfd.readouterr().err

@@ -176,7 +176,7 @@ def test_a_finished_run_says_so_and_goes_on_by_steps_alone(folder, a_second_a_st
     error = capfd.readouterr().err
     assert "--minutes must be 0.2" in error and "11 steps" in error and len(error.splitlines()) == 1
     assert run(folder, "--steps=12", "--epochs=5", "--samples=1") == 0
-    assert "`minutes` is now none, was 0.2." in capfd.readouterr().out
+    assert "--minutes is now none, was 0.2." in capfd.readouterr().out
     assert int(newest(folder).step) == 12 and plan_of(folder) is None
     assert run(folder, *MINUTES) == 0  # twelve seconds more
     assert plan_of(folder)["measured_steps"] == 18

@@ -273,9 +273,9 @@ def test_what_may_change_is_taken_and_told_also_where_the_images_are(copied, cap
     changes = ["--steps=3", "--epochs=7", "--schedule=constant", "--learning-rate=1e-3", "--keep-checkpoints=1"]
     assert run(copied / "photos", copied / "run", *changes) == 0  # a copy in another place, with other times
     lines = capfd.readouterr().out.splitlines()
-    for line in ("`epochs` is now 7, was 100.", "`schedule` is now constant, was linear.", "`steps` is now 3, was 2."):
+    for line in ("--epochs is now 7, was 100.", "--schedule is now constant, was linear.", "--steps is now 3, was 2."):
         assert line in lines
-    assert any(line.startswith(f"`dataset` is now {copied / 'photos'}, was ") for line in lines)
+    assert any(line.startswith(f"--dataset is now {copied / 'photos'}, was ") for line in lines)
     assert [path.name for path in (copied / "run" / "checkpoints").iterdir()] == ["step_00000003.keras"]
     model = keras.models.load_model(newest_checkpoint(copied / "run" / "checkpoints"))
     assert float(model.generator_optimizer._learning_rate(0)) == pytest.approx(1e-3)
@@ -308,6 +308,7 @@ def test_other_images_in_the_same_folder_are_noticed(copied, capfd):
     assert run(copied / "others", copied / "new", "--steps=2") == 2
     error = capfd.readouterr().err
     assert "--dataset" in error and "no longer holds the images" in error and len(error.splitlines()) == 1
+    assert "--initial-model=" in error
 
 
 def test_the_settings_of_a_run_are_found_without_its_config(copied):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tf_cyclegan.config import parse_size
-from tf_cyclegan.files import replacing
+from tf_cyclegan.files import check_writable, replacing
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.importing.parts import TensorFlowPart, is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
@@ -157,6 +157,8 @@ def _judged(differences, report):
 
 
 def _check_free(paths, overwrite):
+    for folder in {path.parent for path in paths}:
+        check_writable(folder, "output")
     taken = [path for path in paths if path.exists()]
     if taken and not overwrite:
         raise ValueError(f"`output` exists: {', '.join(map(str, taken))}. Take another, or replace it by `overwrite`")

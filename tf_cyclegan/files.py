@@ -2,7 +2,31 @@
 
 import contextlib
 import os
+import tempfile
 import uuid
+from pathlib import Path
+
+
+def check_writable(folder, name):
+    """Raises `ValueError`, which names the argument, unless files can be written into a folder; leaves nothing.
+
+    Args:
+        folder: path; what is missing of it can be made.
+        name: str, the argument.
+    """
+    folder = Path(folder)
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"`{name}` must be a folder to write to. Received: {str(folder)!r} ({reason})") from error
+    finally:
+        for made in missing:
+            with contextlib.suppress(OSError):
+                made.rmdir()
 
 
 def write_whole(path, data):

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from tf_cyclegan import callbacks
+from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.defaults import MODEL_SETTINGS
 from tf_cyclegan.devices import POLICIES
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import run_settings
+from tf_cyclegan.user_errors import with_flags
 
 # What a setting of a run is when the run goes on. Those of the model itself are compared as the model has them.
 OF_MODEL = {name for settings in MODEL_SETTINGS.values() for name in settings} | {"model"}
@@ -76,7 +78,7 @@ def resumed(folder, expected, settings, report):
     changes = _changes(folder, found, settings)
     report(f"Resuming from {path} at step {int(model.step.numpy()):,}.")
     for line in changes:
-        report(line)
+        report(with_flags(line, TrainConfig))
     return model, plan
 
 
@@ -135,8 +137,9 @@ def _refuse_images(folder, found, settings, places):
     if "images" in found:
         place = next(name for name in ("data_a", "dataset") if settings[name])
         raise ValueError(
-            f"`{place}` {settings[place]} no longer holds the images that the run in {folder} was trained on. Bring "
-            "them back as they were, take another --output-dir, or --no-resume to begin anew"
+            f"`{place}` {settings[place]} no longer holds the images that the run in {folder} was trained on. To train "
+            f"its networks on with these, take another --output-dir and --initial-model={folder}; or bring the images "
+            "back as they were, or begin anew with --no-resume"
         )
 
 

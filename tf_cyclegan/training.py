@@ -14,6 +14,7 @@ from tf_cyclegan import callbacks, devices, precision, recipe
 from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
+from tf_cyclegan.files import check_writable
 from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
@@ -105,6 +106,8 @@ def _prepared(config, workers, report, stack):
     with _settings_checked(config):
         initial, config = open_initial(config, report)
         config = config.resolved()
+        if workers.is_chief:
+            check_writable(config.output_dir, "output_dir")
         policy = precision.chosen_policy(lambda name: new_model(config, name), config, workers, report)
         workers.check(config, policy)
         report(f"Computing in {policy} on {devices.describe_device()}.")

@@ -28,7 +28,7 @@ from tf_cyclegan.evaluating.tables import (
     segmenter_used,
     text_table,
 )
-from tf_cyclegan.files import write_whole
+from tf_cyclegan.files import check_writable, write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import open_data, read_config
 from tf_cyclegan.trained import load_trained
@@ -53,10 +53,13 @@ def run_evaluate(config, report):
             for cannot be had.
         OSError: if a file cannot be written.
     """
-    instruments = _instruments(config)
+    metrics = _checked_metrics(config)
     folder = run_folder(config.model)
     model, source = _load(config, report)
+    output = Path(config.output or _default_output(config))
+    check_writable(output, "output")
     settings = _settings(config, model)
+    instruments = _instruments(config, metrics)
     data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
     evaluator = Evaluator(model, data, instruments, _directions(config, model), config.count, config.seed)
     report(f"Evaluating {described({'data': evaluator.describe()})}.")
@@ -68,7 +71,6 @@ def run_evaluate(config, report):
     logs, known = _logs(folder), {**settings.to_dict(), **_model_settings(model)}
     findings = in_flags(diagnose(result, settings=known, **logs))
     result["diagnostics"] = [dataclasses.asdict(finding) for finding in findings]
-    output = Path(config.output or _default_output(config))
     title = (folder or config.model).resolve().name
     page = report_page(result, findings, gallery, logs["losses"], logs["metrics"], known, title)
     _write(output, result, page)
@@ -87,11 +89,15 @@ def run_folder(path):
     return path.parent.parent if path.parent.name == "checkpoints" else None
 
 
-def _instruments(config):
-    metrics = parse_metrics(config.metrics)
+def _checked_metrics(config):
+    """The names of the metrics, once all settings that need no model are checked."""
     check_integer("seed", config.seed, 0)
     if config.count is not None:
         check_integer("count", config.count, 2)
+    return parse_metrics(config.metrics)
+
+
+def _instruments(config, metrics):
     of_labels = {name: getattr(config, name) for name in ("segmenter", "segmenter_range", "palette")}
     return open_instruments(metrics, config.features, config.resize, config.perceptual_weights, **of_labels)
 

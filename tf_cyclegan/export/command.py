@@ -8,6 +8,7 @@ from tf_cyclegan.config import parse_size
 from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.export.formats import FORMATS, FormatRefused, check_packages, export_format
 from tf_cyclegan.export.saved_model import export_saved_model
+from tf_cyclegan.files import check_writable
 from tf_cyclegan.trained import load_trained
 
 _SAVED_MODEL = "saved_model"
@@ -35,6 +36,7 @@ def run_export(config, report):
         check_integer("keep", config.keep, 1)
     name = _name(config)
     model = _load(config.model, report)
+    check_writable(config.output, "output")
     stems = {direction: config.output / f"{name}_{direction}" for direction in _directions(model, config.direction)}
     refused = 0
     os.makedirs(config.output, exist_ok=True)
