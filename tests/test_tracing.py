@@ -1,5 +1,9 @@
 """What is traced once for each shape, and what is not traced at all."""
 
+import os
+import subprocess
+import sys
+
 import tensorflow as tf
 
 from tf_cyclegan.tracing import once_a_shape
@@ -35,3 +39,28 @@ def test_what_is_not_inlined_has_gradients_too():
         return tape.gradient(y, x)
 
     assert slope(tf.constant(3.0)).numpy() == 6.0
+
+
+_SLOPES_UNDER_XLA = """
+import keras, tensorflow as tf
+from tf_cyclegan.layers import InstanceNormalization
+
+layer = InstanceNormalization()
+layer.build((2, 8, 8, 3))
+
+@tf.function(jit_compile=True)
+def slope(x):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 3)
+    return tape.gradient(loss, layer.trainable_variables)
+
+for seed in range(3):
+    slope(keras.random.normal((2, 8, 8, 3), seed=seed))
+"""
+
+
+def test_xla_compiles_once_for_all_values(tmp_path):
+    """XLA says what it compiles by files, and reads once in a process where to write them."""
+    environment = {**os.environ, "XLA_FLAGS": f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"}
+    subprocess.run([sys.executable, "-c", _SLOPES_UNDER_XLA], env=environment, check=True)
+    assert len(list(tmp_path.glob("*slope*before_optimizations.txt"))) == 1

@@ -9,6 +9,9 @@ def once_a_shape(function=None, *, inline=True):
     """Has a graph under construction call `function` as one operation, traced once for each shape of its arguments.
 
     Called eagerly it is left as it is: with images of many sizes `tf.function` would warn of being traced again.
+    For XLA it is left as it is too: sizes and axes that a traced function hands to its gradient are no constants there
+    any more. XLA then takes all they may depend on, images and weights, for constants of the program, and compiles it
+    anew whenever they change.
 
     Args:
         function: callable of tensors and constants.
@@ -22,6 +25,15 @@ def once_a_shape(function=None, *, inline=True):
 
     @functools.wraps(function)
     def call(*args):
-        return (traced if tf.inside_function() else function)(*args)
+        return (traced if tf.inside_function() and not _is_for_xla() else function)(*args)
 
     return call
+
+
+def _is_for_xla():
+    """Whether the graph under construction, or one around it, is compiled with XLA."""
+    try:
+        from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+    except ImportError:
+        return False
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
