@@ -2,6 +2,8 @@
 
 import gc
 import os
+import struct
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -104,3 +106,17 @@ def part(arrays, prefix):
 
 def channels_last(images, dtype="float32"):
     return np.asarray(images, dtype).transpose(0, 2, 3, 1)
+
+
+def gray_png(rows, depth):
+    """A gray PNG of 1, 2, 4 or 8 bits a pixel, which PIL does not write: bytes of a file."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = np.shape(rows)
+    bits = np.unpackbits(np.asarray(rows, np.uint8)[..., None], axis=-1)[..., 8 - depth :].reshape(height, -1)
+    lines = b"".join(b"\0" + line.tobytes() for line in np.packbits(bits, axis=-1))
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import gray_png
 from PIL import Image
 
 from tf_cyclegan import images
@@ -225,3 +226,33 @@ def test_lossy_label_maps_are_refused(tmp_path):
     for read in (images.read_ids, images.read_ids_header):
         with pytest.raises(ValueError, match=r"label map .*x\.jpg: JPEG changes values"):
             read(tmp_path / "x.jpg")
+
+
+def test_an_ignored_id_is_no_class_and_no_mistake(root):
+    labels = labels_of(2)
+    labels[0, :12] = 255
+    save(root / "train_label" / "2.png", labels)
+    with pytest.raises(ValueError, match="`ignore_label` 255"):
+        open_dataset(root, **OPTIONS).load()
+    open_dataset(root, ignore_label=255, **OPTIONS).load()
+    labels[1, 0] = 9
+    save(root / "train_label" / "2.png", labels)
+    with pytest.raises(ValueError, match="1 other ids, such as 9"):
+        open_dataset(root, ignore_label=255, **OPTIONS).load()
+    with pytest.raises(ValueError, match="`ignore_label` must be an integer of at least 8"):
+        open_dataset(root, ignore_label=7, **OPTIONS)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_ids_of_few_bits_are_the_numbers_in_the_file(depth):
+    """PIL shows them as levels of gray: 3 of 2 bits as 255."""
+    rows = np.arange(24).reshape(3, 8) % min(2**depth, 16)
+    np.testing.assert_array_equal(images.read_ids(gray_png(rows, depth))[..., 0], rows)
+
+
+@pytest.mark.parametrize("white, kind", [(34, np.uint8), (255, np.uint8), (4095, ">u2"), (65535, ">u2")])
+def test_ids_of_pgm_are_the_numbers_in_the_file(white, kind):
+    rows = np.arange(24).reshape(3, 8)
+    rows[0, 0] = white
+    data = b"P5 8 3 %d\n" % white + rows.astype(kind).tobytes()
+    np.testing.assert_array_equal(images.read_ids(data)[..., 0], rows)

@@ -71,6 +71,8 @@ class TrainConfig:
     """unit: the authors' released version 1.1, or the paper's, which shares layers between the domains."""
     label_classes: _derived(int, "0, A is color", "INT") = None
     """pix2pixhd: classes of the label maps in A, whose pixels are the numbers of classes."""
+    ignore_label: _derived(int, "none", "INT") = None
+    """pix2pixhd: number of the pixels that are of no class, as 255; other numbers beyond the classes are refused."""
     instance_edges: _derived(bool, "no", "{True,False}") = None
     """pix2pixhd: take instance maps as well, and show the generator where one instance ends and another begins."""
     instance_features: _derived(int, "0", "INT") = None

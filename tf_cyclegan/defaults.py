@@ -64,6 +64,7 @@ MODEL_SETTINGS = {
     "pix2pixhd": {
         "direction": "ab",
         "label_classes": 0,
+        "ignore_label": None,
         "instance_edges": False,
         "instance_features": 0,
         "feature_clusters": 10,

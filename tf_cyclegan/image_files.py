@@ -12,7 +12,7 @@ from PIL import Image
 from tf_cyclegan.checks import one_line
 
 # What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM")
 # What PIL and NumPy raise for files that are broken (the warning only where warnings are errors).
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, *BOMBS)

@@ -129,10 +129,16 @@ def read_ids(file, name=None, channels=1):
                 return _ids(_npy_channels(npy.read(stream), channels))
             with open_image(stream) as image:
                 _check_ids_image(image, channels)
+                levels = _level_step(image)
                 image.load()
-                return _ids(np.asarray(ImageOps.exif_transpose(image))[..., None])
+                return _ids(_undone(np.asarray(ImageOps.exif_transpose(image))[..., None], levels))
     except UNREADABLE as error:
         raise unreadable(file, name, error, "label map") from error
+
+
+def expected_ids(classes, ignore_label=None):
+    """The ids that label maps may have, in words."""
+    return f"ids from 0 to {classes - 1}" + ("" if ignore_label is None else f" or {ignore_label}, which is ignored")
 
 
 def read_ids_header(file, name=None):
@@ -279,6 +285,19 @@ def _check_ids_image(image, channels=1):
             f"colors (mode {image.mode}) where one id a pixel was expected. Use gray or palette images, in which the "
             "value is the number of the class"
         )
+
+
+def _level_step(image):
+    """What PIL multiplies the numbers in a gray file by, where they do not take the whole range of a byte or word."""
+    codec, _, _, arguments = image.tile[0]
+    mode, white = (arguments, None) if isinstance(arguments, str) else arguments[:2]
+    if codec.startswith("ppm"):
+        return (65535 if image.mode == "I" else 255) / white
+    return {"L;2": 85, "L;4": 17}.get(mode, 1)
+
+
+def _undone(levels, step):
+    return levels if step == 1 else np.rint(levels / step).astype(levels.dtype)
 
 
 def _ids(array):

@@ -18,6 +18,7 @@ _OF_NETWORKS = (
     "channels",
     "channels_b",
     "label_classes",
+    "ignore_label",
     "instance_edges",
     "instance_features",
     "generator_type",
@@ -40,7 +41,7 @@ _OF_NETWORKS = (
     "scales",
 )
 # Those in which another value gives networks that take the same weights.
-_FREE = ("dropout", "dropout_placement", "inference_statistics", "padding", "direction")
+_FREE = ("ignore_label", "dropout", "dropout_placement", "inference_statistics", "padding", "direction")
 _GENERATORS = {
     "cyclegan": OF_CYCLEGAN,
     "pix2pix": ("unet_generator", "resnet_generator"),

@@ -47,6 +47,7 @@ def open_data(config, multiple, split="train", augment=True, cache=None, paired=
         test_share=config.test_share,
         channels=config.channels_b if config.label_classes else (config.channels, config.channels_b),
         label_classes=config.label_classes or 0,
+        ignore_label=config.ignore_label,
         instance_maps=config.instance_maps,
         value_range=config.value_range,
         resize_mode=config.resize_mode,

@@ -12,7 +12,7 @@ import numpy as np
 from tf_cyclegan import images
 
 # Part of every fingerprint: raise it when reading or resizing gives other pixels, so that old caches are not used.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 # Bytes that a digest reads at the beginning, in the middle and at the end of a file: all would take minutes for large
 # data sets.
 SAMPLED = 2**14

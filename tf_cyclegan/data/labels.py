@@ -26,11 +26,13 @@ class LabelMaps(Images):
         classes: how many classes there are; ids are in [0, classes).
         instances: for each the path of its instance map, or `None` for none. Defaults to `None`.
         instance_names: what the instance maps are called in messages. Defaults to nothing.
+        ignore_label: id of pixels that are of no class. Defaults to `None`.
     """
 
     classes: int = 0
     instances: Sequence[os.PathLike] | None = None
     instance_names: Sequence[str] = ()
+    ignore_label: int | None = None
     # Image: its ids and the pixels of each. (Filled by several threads, each image by one.)
     _found: dict[int, tuple[np.ndarray, np.ndarray]] = dataclasses.field(
         default_factory=dict, init=False, compare=False
@@ -76,7 +78,7 @@ class LabelMaps(Images):
         pixels, wrong = collections.Counter(), {}
         for index, (ids, counts) in sorted(self._found.items()):
             pixels.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
-            for label in ids[ids >= self.classes].tolist():
+            for label in ids[(ids >= self.classes) & (ids != self.ignore_label)].tolist():
                 wrong.setdefault(label, self.names[index])
         self._found.clear()
         if wrong:
@@ -84,7 +86,7 @@ class LabelMaps(Images):
 
     def fingerprint(self):
         more = [list(self.instance_names), None if self.instances is None else states(self.instances)]
-        text = json.dumps([super().fingerprint(), self.classes, *more])
+        text = json.dumps([super().fingerprint(), self.classes, self.ignore_label, *more])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def digest(self, index):
@@ -106,7 +108,10 @@ def _out_of_range(classes, pixels, wrong):
     ]
     if len(wrong) > SHOWN_WRONG:
         lines.append(f"  and {len(wrong) - SHOWN_WRONG} more, to {max(wrong)}")
-    lines.append(f"Make `label_classes` {max(wrong) + 1}, or write other ids into the files.")
+    advice = f"Make `label_classes` {max(wrong) + 1}, or write other ids into the files"
+    if len(wrong) == 1:
+        advice += f", or say with `ignore_label` {first} that these pixels are of no class"
+    lines.append(f"{advice}.")
     return "\n".join(lines)
 
 

@@ -36,6 +36,7 @@ def open_dataset(
     multiple: int = MULTIPLE,
     paired: bool | None = None,
     label_classes: int = 0,
+    ignore_label: int | None = None,
     instance_maps: bool = False,
     skip_unreadable: bool = False,
     data_dir: PathOrText | None = None,
@@ -54,6 +55,8 @@ def open_dataset(
     check_integer("batch_size", batch_size, 1)
     check_integer("multiple", multiple, 1)
     check_integer("label_classes", label_classes, 0)
+    if ignore_label is not None:
+        check_integer("ignore_label", ignore_label, label_classes)
     check_integer("seed", seed)
     check_integer("start_epoch", start_epoch, 0)
     source = find_source(
@@ -66,6 +69,7 @@ def open_dataset(
         value_range=value_range,
         paired=paired,
         label_classes=label_classes,
+        ignore_label=ignore_label,
         instance_maps=instance_maps,
         data_dir=data_dir,
         mirror=mirror,
@@ -105,6 +109,7 @@ def load_dataset(
     multiple: int = MULTIPLE,
     paired: bool | None = None,
     label_classes: int = 0,
+    ignore_label: int | None = None,
     instance_maps: bool = False,
     skip_unreadable: bool = False,
     data_dir: PathOrText | None = None,
@@ -145,6 +150,8 @@ def load_dataset(
         label_classes: number of classes where A holds label maps, 0 for images. Label maps are gray or palette files
             with a class id in each pixel, resized to the nearest; an id becomes `id / 127.5 - 1` in the batch.
             Defaults to 0.
+        ignore_label: id of the pixels that are of no class, as 255, at least `label_classes`. Defaults to `None`: all
+            other ids are refused.
         instance_maps: whether a second channel of A has the ids of instances, in the same way. Defaults to `False`.
         skip_unreadable: whether files that cannot be read are left out instead of an error. Defaults to `False`.
         data_dir: where TensorFlow Datasets keeps its data. Defaults to its own `~/tensorflow_datasets`.

@@ -42,6 +42,7 @@ def find_source(
     value_range: Range = None,
     paired: bool | None = None,
     label_classes: int = 0,
+    ignore_label: int | None = None,
     instance_maps: bool = False,
     data_dir: str | os.PathLike | None = None,
     mirror: str | None = None,
@@ -51,7 +52,8 @@ def find_source(
     Raises:
         ValueError: if the data set is unknown, or a domain of it has no images.
     """
-    make = functools.partial(_folder_source, paired, channels, value_range, label_classes, instance_maps)
+    as_labels = functools.partial(LabelMaps, classes=label_classes, ignore_label=ignore_label)
+    make = functools.partial(_folder_source, paired, channels, value_range, label_classes, instance_maps, as_labels)
     if data_a is not None or data_b is not None:
         _check_two_folders(name, data_a, data_b)
         found = folders.hold_out(data_a, data_b, split, test_share, bool(paired))
@@ -75,7 +77,7 @@ def find_source(
     return Source(name, as_a(*found[0]), as_b(*found[1]))
 
 
-def _folder_source(paired, channels, value_range, label_classes, instance_maps, name, split, found):
+def _folder_source(paired, channels, value_range, label_classes, instance_maps, as_labels, name, split, found):
     """The `Source` of what was found in folders."""
     _check_labels(name, found, label_classes, instance_maps)
     by_nature = found.layout != "folders"
@@ -87,8 +89,9 @@ def _folder_source(paired, channels, value_range, label_classes, instance_maps, 
         domains = [Images(x.names, x.paths, n, value_range) for x, n in zip((found.a, found.b), channels, strict=True)]
     if label_classes:
         notes.append(f"A has labels of {label_classes} classes" + " and instances" * instance_maps)
-        instances = (found.instances.paths, found.instances.names) if instance_maps else ()
-        domains[0] = LabelMaps(found.a.names, found.a.paths, channels[0], None, label_classes, *instances)
+        maps = found.instances if instance_maps else None
+        instances = {"instances": maps.paths, "instance_names": maps.names} if maps else {}
+        domains[0] = as_labels(found.a.names, found.a.paths, channels[0], **instances)
     return Source(name, *domains, by_nature if paired is None else paired, notes=tuple(notes))
 
 

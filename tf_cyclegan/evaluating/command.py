@@ -148,7 +148,7 @@ def _settings_without_run(given, model):
         "channels_b": getattr(model, "channels_b", channels),
     }
     if model.takes_ids:
-        of_maps = ("label_classes", "instance_edges", "instance_features")
+        of_maps = ("label_classes", "ignore_label", "instance_edges", "instance_features")
         known |= {name: getattr(model, name) for name in of_maps}
     height, width, _ = getattr(model, "image_shape", (None, None, 3))
     if height and width:

@@ -5,6 +5,7 @@ from tf_cyclegan.models import parts
 from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.stages import check_stage_epochs
 from tf_cyclegan.networks.coarse_to_fine import check_depth
+from tf_cyclegan.networks.instance_maps import check_ignore_label
 
 # wgangp lacks its penalty here, as in the reference.
 GAN_MODES = ("lsgan", "vanilla", "hinge")
@@ -80,6 +81,9 @@ def _check_maps(model):
             f"an instance map). Received: label_classes={model.label_classes}, direction={model.direction!r}, "
             f"image_shape={model.image_shape}"
         )
+    if model.ignore_label is not None and not model.label_classes:
+        raise ValueError(f"`ignore_label` needs `label_classes`. Received: ignore_label={model.ignore_label}")
+    check_ignore_label(model.ignore_label, model.label_classes)
     for name in ("instance_edges", "instance_features"):
         if getattr(model, name) and not (model.label_classes and channels == 2):
             raise ValueError(

@@ -79,6 +79,8 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
             `"color"`, and 0 in uncovered borders. Defaults to `()`, not at all.
         augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
             the white of drawings. Defaults to 0.
+        ignore_label: optional int of at least `label_classes`, the id of pixels that are of no class, as 255 in
+            Cityscapes. Files with other ids beyond the classes are refused. Defaults to None.
         name: optional name.
         dtype: dtype or policy of the networks; None for the ambient policy.
 
@@ -131,6 +133,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         perceptual_network=None,
         augment=(),
         augment_fill=0.0,
+        ignore_label=None,
         name=None,
         dtype=None,
     ):
@@ -142,6 +145,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         self.channels_b = (3 if label_classes else self.image_shape[-1]) if channels_b is None else channels_b
         self.direction = direction
         self.label_classes = label_classes
+        self.ignore_label = ignore_label
         self.instance_edges = instance_edges
         self.instance_features = instance_features
         self.feature_clusters = feature_clusters
@@ -198,7 +202,11 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         self._encoding = self._features = None
         if self.label_classes:
             self._encoding = LabelEncoding(
-                self.label_classes, self.instance_edges, dtype=self.dtype_policy, name="label_encoding"
+                self.label_classes,
+                self.instance_edges,
+                self.ignore_label,
+                dtype=self.dtype_policy,
+                name="label_encoding",
             )
         if self.instance_features:
             settings = (self.label_classes, self.feature_clusters, self.instance_features)

@@ -82,25 +82,30 @@ class LabelEncoding(keras.layers.Layer):
         classes: int, number of classes; their ids are 0 to `classes - 1`.
         instance_edges: bool, whether a last channel shows where the objects of the second channel meet. Defaults to
             False.
+        ignore_label: optional int of at least `classes`, the id of pixels that are of no class. Any other id beyond the
+            classes is a mistake, which this layer lets pass and those who read files and requests do not. Defaults to
+            None.
         **kwargs: of `keras.layers.Layer`, as `name` and `dtype`.
 
     Call arguments:
         inputs: float32 tensor `(batch, height, width, 1 or 2)`, `id / 127.5 - 1`.
 
     Raises:
-        ValueError: if `classes` is not an integer of at least 1.
+        ValueError: if `classes` is not an integer of at least 1, or `ignore_label` is one of the classes.
 
     Example:
         >>> LabelEncoding(35)(keras.ops.zeros((1, 8, 8, 1))).shape
         TensorShape([1, 8, 8, 35])
     """
 
-    def __init__(self, classes, instance_edges=False, **kwargs):
+    def __init__(self, classes, instance_edges=False, ignore_label=None, **kwargs):
         # Half precision has no room for ids.
         super().__init__(**{**kwargs, "autocast": False})
         check_integer("classes", classes, 1)
         self.classes = classes
         self.instance_edges = instance_edges
+        check_ignore_label(ignore_label, classes)
+        self.ignore_label = ignore_label
 
     def call(self, inputs):
         encoded = tf.one_hot(to_ids(inputs[..., 0]), self.classes, dtype=self.compute_dtype)
@@ -113,7 +118,20 @@ class LabelEncoding(keras.layers.Layer):
         return (*input_shape[:-1], self.classes + self.instance_edges)
 
     def get_config(self):
-        return {**super().get_config(), "classes": self.classes, "instance_edges": self.instance_edges}
+        own = {name: getattr(self, name) for name in ("classes", "instance_edges", "ignore_label")}
+        return {**super().get_config(), **own}
+
+
+def label_encoding(network):
+    """The `LabelEncoding` of a network that takes label maps, or None."""
+    layers = network._flatten_layers(include_self=False)
+    return next((layer for layer in layers if isinstance(layer, LabelEncoding)), None)
+
+
+def check_ignore_label(ignore_label, classes):
+    """Raises `ValueError` unless `ignore_label` is None or an integer beyond the classes."""
+    if ignore_label is not None:
+        check_integer("ignore_label", ignore_label, classes)
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
