@@ -98,6 +98,10 @@ class TranslateConfig:
         Literal["ab", "ba"] | None, tyro.conf.arg(help_behavior_hint="(default: ab, or that of an exported model)")
     ] = None
     """Direction to translate; an exported model has only its own."""
+    instances: Annotated[
+        Path | None, tyro.conf.arg(help_behavior_hint="(default: test_inst beside test_label)", metavar="FOLDER")
+    ] = None
+    """Instance maps of label maps, of the same names, for models that take both."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
     tile: bool = False

@@ -94,6 +94,23 @@ class LabelMaps(Images):
         return super().digest(index) + more
 
 
+def check_ids(ids, classes, ignore_label, name):
+    """Raises `ValueError` unless the ids of a label map are those of classes, or the one that is ignored.
+
+    Args:
+        ids: array `(height, width, channels)`, whose first channel counts.
+        classes, ignore_label: as of `LabelMaps`.
+        name: what the error calls the label map.
+    """
+    found, counts = np.unique(ids[..., 0].astype(np.int64), return_counts=True)
+    wrong = (found >= classes) & (found != ignore_label)
+    if wrong.any():
+        others = f" and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
+        share = 100 * counts[wrong].sum() / counts.sum()
+        expected = images.expected_ids(classes, ignore_label)
+        raise ValueError(f"{name}: id {found[wrong][0]}{others} in {share:.2g} % of the pixels, expected {expected}")
+
+
 def _out_of_range(classes, pixels, wrong):
     total = sum(pixels.values())
     shares = {label: _percent(count / total) for label, count in sorted(pixels.items())}

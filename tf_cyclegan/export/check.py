@@ -6,6 +6,7 @@ import tensorflow as tf
 from tf_cyclegan import images
 from tf_cyclegan.export import c_api
 from tf_cyclegan.export.signatures import smallest_side
+from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
 
@@ -85,6 +86,8 @@ def _differences(path, network, functions, size_multiple):
         for name, function in functions.items():
             spec = function.input_signature[0]
             pixels = probe_image(*_probe_size(spec, network, size_multiple))
+            if (encoding := label_encoding(network)) is not None:
+                pixels %= encoding.classes
             expected = expected_translation(network, pixels, size_multiple)
             inputs = {spec.name: _encoded(pixels, spec.dtype)}
             yield name, _difference(engine.run(name, inputs), expected)
@@ -105,7 +108,7 @@ def _probe_size(spec, network, size_multiple):
 def _encoded(pixels, dtype):
     if dtype == tf.string:
         return np.array([tf.io.encode_png(image).numpy() for image in pixels], object)
-    return pixels if dtype == tf.uint8 else images.to_float(pixels)
+    return images.to_float(pixels) if dtype == tf.float32 else pixels.astype(dtype.as_numpy_dtype)
 
 
 def _difference(outputs, expected):

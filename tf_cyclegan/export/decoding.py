@@ -29,11 +29,10 @@ def decode_image(data, channels, min_side):
         tf.errors.InvalidArgumentError: when it runs, if the file is neither, is broken, or has too few or too many
             pixels; the message names what was found and what was expected.
     """
-    header = tf.io.decode_raw(tf.strings.substr(data + b"\0" * _PNG_HEADER, 0, _PNG_HEADER), tf.uint8)
-    is_png = _starts_with(header, _PNG) & tf.reduce_all(header[12:16] == list(b"IHDR"))  # or its size is elsewhere
-    with tf.control_dependencies([_check_kind(is_png | _starts_with(header, _JPEG), data)]):
-        size = tf.cond(is_png, lambda: _png_size(header), lambda: tf.io.extract_jpeg_shape(data, tf.int64)[:2])
-    with tf.control_dependencies([_check_size(size[0], size[1], min_side)]):
+    header, is_png = png_header(data)
+    with tf.control_dependencies([_check_kind(is_png | is_jpeg(header), data)]):
+        size = tf.cond(is_png, lambda: png_size(header), lambda: tf.io.extract_jpeg_shape(data, tf.int64)[:2])
+    with tf.control_dependencies([check_size(size[0], size[1], min_side)]):
         data = tf.identity(data)
     pixels = tf.cond(is_png, lambda: _decode_png(data, header, channels), lambda: _decode_jpeg(data, channels))
     return tf.ensure_shape(pixels, [None, None, channels])
@@ -42,6 +41,18 @@ def decode_image(data, channels, min_side):
 def encode_png(pixels):
     """The PNG file, a scalar string tensor, of uint8 pixels `(height, width, channels)`."""
     return tf.io.encode_png(pixels)
+
+
+def png_header(data):
+    """The first bytes of a file, uint8, and whether they are the header of a PNG."""
+    header = tf.io.decode_raw(tf.strings.substr(data + b"\0" * _PNG_HEADER, 0, _PNG_HEADER), tf.uint8)
+    # Elsewhere than in its place there would be another size.
+    return header, _starts_with(header, _PNG) & tf.reduce_all(header[12:16] == list(b"IHDR"))
+
+
+def is_jpeg(header):
+    """Whether the first bytes of a file are those of a JPEG."""
+    return _starts_with(header, _JPEG)
 
 
 def _starts_with(header, magic):
@@ -55,14 +66,15 @@ def _check_kind(known, data):
     )
 
 
-def _check_size(height, width, min_side):
+def check_size(height, width, min_side):
+    """An operation that fails unless the sides of an image are neither too small nor too large."""
     fits = (tf.minimum(height, width) >= min_side) & (tf.maximum(height, width) <= MAX_SIDE)
     found = [tf.strings.as_string(height), "x", tf.strings.as_string(width)]
     expected = f"Expected an image with sides of {min_side} to {MAX_SIDE} and at most {MAX_PIXELS} pixels. Found: "
     return tf.debugging.Assert(fits & (height * width <= MAX_PIXELS), [tf.strings.join([expected, *found])])
 
 
-def _png_size(header):
+def png_size(header):
     """Height and width; in the file they are big-endian, the width first."""
     sides = tf.reshape(tf.cast(header[16:24], tf.int64), [2, 4])
     return tf.reverse(tf.reduce_sum(sides * [2**24, 2**16, 2**8, 1], axis=1), [0])

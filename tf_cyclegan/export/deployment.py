@@ -3,6 +3,9 @@
 import os
 import re
 
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
 from tf_cyclegan.export.publish import versions
 from tf_cyclegan.files import write_whole
 
@@ -47,14 +50,32 @@ On a GPU: `--gpus all` and the image `tensorflow/serving:latest-gpu`. To batch r
 `--enable_batching --batching_parameters_file=/models/batching.config`. Labels of versions are set in `models.config`
 and need `--allow_version_labels_for_unavailable_models`. A new version is found within seconds.
 
-    curl -s -d "{{\\"instances\\":[{{\\"b64\\":\\"$(base64 -w0 in.jpg)\\"}}]}}" \\
+{requests}
+TensorFlow Serving limits neither the size nor the number of requests: for the open internet put a proxy in front that
+does.
+"""
+
+_LIMITS = "with sides up to 8192 and at most 16,777,216 pixels"
+_OF_FILES = """{names}:
+
+    curl -s -d "{{\\"instances\\":[{{\\"b64\\":\\"$(base64 -w0 {file})\\"}}]}}" \\
         http://localhost:8501/v1/models/{name}:predict |
         python3 -c "import json; print(json.load(open(0))['predictions'][0]['b64'])" | base64 -d > out.png
 
-Models: {names}. Images are PNG or JPEG with sides up to 8192 and at most 16,777,216 pixels; a turn that only
-the EXIF data ask for is ignored. TensorFlow Serving limits neither the size nor the number of requests: for the open
-internet put a proxy in front that does.
+{kinds}
 """
+_OF_ARRAYS = """{names}:
+
+    python3 -c "import json, numpy; print(json.dumps({{{signature}'instances': [numpy.load('in.npy').tolist()]}}))" |
+        curl -s -d @- http://localhost:8501/v1/models/{name}:predict |
+        python3 -c "import json, numpy; numpy.save('out.npy', json.load(open(0))['predictions'][0])"
+
+in.npy is an array (height, width, {channels}) of {values}; out.npy is one of numbers in [-1, 1].
+"""
+_IMAGES = f"Images are PNG or JPEG {_LIMITS}; a turn that only the EXIF data ask for is ignored."
+_LABEL_MAPS = f"Label maps are gray PNGs {_LIMITS}, whose levels are the numbers of classes."
+_IDS = ("'signature_name': 'ids', ", "integers, the number of the class and that of the instance")
+_NUMBERS = ("", "numbers in [-1, 1]")
 
 
 def write_deployment(directory):
@@ -75,7 +96,7 @@ def write_deployment(directory):
         "models.config": f"\nmodel_config_list {{{models}\n}}\n",
         "batching.config": _BATCHING,
         "monitoring.config": _MONITORING,
-        "README.md": _README.format(name=names[0], names=", ".join(names)),
+        "README.md": _README.format(requests="\n".join(_requests(directory, names))),
     }
     return [name for name, text in files.items() if not _write(os.path.join(directory, name), text)]
 
@@ -84,6 +105,36 @@ def served_models(directory):
     """The names of the models in a folder, those that have versions."""
     names = filter(_MODEL_NAME.fullmatch, os.listdir(directory))
     return sorted(name for name in names if versions(os.path.join(directory, name)))
+
+
+def _requests(directory, names):
+    """How to ask the models: once for those that are asked alike."""
+    alike = {}
+    for name in names:
+        alike.setdefault(_request(_signatures(os.path.join(directory, name))), []).append(name)
+    for (text, settings), models in alike.items():
+        yield text.format(name=models[0], names=", ".join(models), **dict(settings))
+
+
+def _request(signatures):
+    """What a request to a model with these signatures looks like: a text, and what is filled in."""
+    takes_ids = "ids" in signatures
+    inputs = signatures["serving_default"].inputs if "serving_default" in signatures else {}
+    if "image" not in inputs:
+        file, kinds = ("in.png", _LABEL_MAPS) if takes_ids else ("in.jpg", _IMAGES)
+        return _OF_FILES, (("file", file), ("kinds", kinds))
+    signature, values = _IDS if takes_ids else _NUMBERS
+    channels = inputs["image"].tensor_shape.dim[-1].size
+    return _OF_ARRAYS, (("signature", signature), ("values", values), ("channels", channels))
+
+
+def _signatures(folder):
+    """The signatures of the newest version of a model."""
+    try:
+        with open(os.path.join(folder, versions(folder)[-1], "saved_model.pb"), "rb") as file:
+            return saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0].signature_def
+    except (OSError, DecodeError, IndexError):  # somebody else's, or not whole
+        return {}
 
 
 def _write(path, text):

@@ -12,6 +12,7 @@ from tf_cyclegan.export.publish import publish_version
 from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.export.warmup import write_warmup
 from tf_cyclegan.files import write_whole
+from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.trained import TAKES_IDS_FILE
 
 # The name by which tools that move a model to TPUs find the function to move.
@@ -80,7 +81,8 @@ def export_saved_model(
         _write(path, network, signatures)
         _write_beside(path, _NOTES_FILE, notes)
         _write_beside(path, TAKES_IDS_FILE, ["images are label maps"] if takes_ids else ())
-        if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple)):
+        level = 128 if label_encoding(network) is None else 0
+        if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple), level):
             report('No warmup requests were written: they need pip install "tf_cyclegan[export]".')
         tolerance = TOLERANCES[precision]
         differences.append(check_saved_model(path, reference, signatures.functions, size_multiple, tolerance))

@@ -1,12 +1,15 @@
 """The functions of an exported generator, as TensorFlow Serving calls them."""
 
 import dataclasses
+import functools
 import math
 
 import keras
 import tensorflow as tf
 
 from tf_cyclegan.export.decoding import decode_image, encode_png
+from tf_cyclegan.export.ids import checked_ids, decode_ids
+from tf_cyclegan.networks.instance_maps import label_encoding
 
 # The networks' mirrored borders need some pixels to mirror.
 _MIN_SIDE = 16
@@ -37,6 +40,11 @@ def build_signatures(network, size_multiple, static_sizes=()):
     - `uint8`: `image`, uint8 `(batch, height, width, channels)`, to `translated`, the same.
     - `static_HEIGHTxWIDTH`: `image`, float32 `(1, height, width, channels)` in [-1, 1], to `translated`, the same.
 
+    Those of a network with a `LabelEncoding` refuse ids that are no classes. Their files are gray PNGs, and one more
+    takes ids as they are:
+
+    - `ids`: `image`, int32 `(batch, height, width, channels)`, to `translated`, float32 in [-1, 1].
+
     Args:
         network: `keras.Model`, images of any size to images of the same size.
         size_multiple: int, the multiple that height and width must be of for `network`.
@@ -52,15 +60,20 @@ def build_signatures(network, size_multiple, static_sizes=()):
     channels = (network.input_shape[-1], network.output_shape[-1])
     translate = _translation(network, size_multiple)
     min_side = smallest_side(size_multiple)
-    tensor = _tensor_signature(translate, channels[0], min_side)
+    encoding = label_encoding(network)
+    checked = functools.partial(_checked, min_side=min_side, encoding=encoding)
+    decode = functools.partial(_decoded, channels=channels[0], min_side=min_side, encoding=encoding)
+    tensor = _tensor_signature(translate, channels[0], checked)
     encodable = set(channels) <= {1, 3}
     functions = {
-        "serving_default": _bytes_signature(translate, channels[0], min_side) if encodable else tensor,
+        "serving_default": _bytes_signature(translate, decode) if encodable else tensor,
         "tensor": tensor,
-        "uint8": _uint8_signature(translate, channels[0], min_side),
+        "uint8": _uint8_signature(translate, channels[0], checked),
     }
+    if encoding is not None:
+        functions["ids"] = _ids_signature(translate, channels[0], checked)
     static = {
-        f"static_{height}x{width}": _static_signature(network, size_multiple, (height, width, channels[0]))
+        f"static_{height}x{width}": _static_signature(network, size_multiple, (height, width, channels[0]), encoding)
         for height, width in static_sizes
     }
     return Signatures({**functions, **static}, next(iter(static.values()), translate))
@@ -93,10 +106,16 @@ def _translated(network, size_multiple, images):
     return tf.cast(network(padded, training=False)[:, :height, :width], tf.float32)
 
 
-def _bytes_signature(translate, channels, min_side):
+def _decoded(data, channels, min_side, encoding):
+    """The image in a file, float32 `(1, height, width, channels)` in [-1, 1]."""
+    if encoding is None:
+        return _to_float(decode_image(data, channels, min_side))[tf.newaxis]
+    return checked_ids(_to_float(decode_ids(data, min_side))[tf.newaxis], encoding)
+
+
+def _bytes_signature(translate, decode):
     def translate_file(data):
-        image = _to_float(decode_image(data, channels, min_side))
-        return encode_png(_to_uint8(translate(image[tf.newaxis]))[0])
+        return encode_png(_to_uint8(translate(decode(data)))[0])
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def serve_bytes(image_bytes):
@@ -107,37 +126,50 @@ def _bytes_signature(translate, channels, min_side):
     return serve_bytes
 
 
-def _tensor_signature(translate, channels, min_side):
+def _tensor_signature(translate, channels, checked):
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.float32, "image")])
     def serve_tensor(image):
-        return {"translated": translate(_checked(image, min_side))}
+        return {"translated": translate(checked(image))}
 
     return serve_tensor
 
 
-def _uint8_signature(translate, channels, min_side):
+def _uint8_signature(translate, channels, checked):
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.uint8, "image")])
     def serve_uint8(image):
-        return {"translated": _to_uint8(translate(_to_float(_checked(image, min_side))))}
+        return {"translated": _to_uint8(translate(checked(_to_float(image))))}
 
     return serve_uint8
 
 
-def _static_signature(network, size_multiple, shape):
+def _ids_signature(translate, channels, checked):
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.int32, "image")])
+    def serve_ids(image):
+        return {"translated": translate(checked(_to_float(image)))}
+
+    return serve_ids
+
+
+def _static_signature(network, size_multiple, shape, encoding):
     @tf.function(input_signature=[tf.TensorSpec([1, *shape], tf.float32, "image")])
     def serve_static(image):
-        return {"translated": _translated(network, size_multiple, image)}
+        known = image if encoding is None else checked_ids(image, encoding)
+        return {"translated": _translated(network, size_multiple, known)}
 
     return serve_static
 
 
-def _checked(images, min_side):
-    """The same images, if they are large enough: what is too small to mirror ends in an error nobody understands."""
+def _checked(images, min_side, encoding):
+    """The same images, if they are large enough: what is too small to mirror ends in an error nobody understands.
+
+    The ids of label maps must be those of classes.
+    """
     height, width = tf.shape(images)[1], tf.shape(images)[2]
     found = [tf.strings.as_string(height), "x", tf.strings.as_string(width)]
     message = tf.strings.join([f"Expected images with sides of at least {min_side} pixels. Found: ", *found])
     with tf.control_dependencies([tf.debugging.Assert(tf.minimum(height, width) >= min_side, [message])]):
-        return tf.identity(images)
+        images = tf.identity(images)
+    return images if encoding is None else checked_ids(images, encoding)
 
 
 def _to_float(images):

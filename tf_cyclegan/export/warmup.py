@@ -11,7 +11,7 @@ from tf_cyclegan.serving.engine import WARMUP_FILE
 _SIDE = 256
 
 
-def write_warmup(path, name, functions, min_side):
+def write_warmup(path, name, functions, min_side, level=128):
     """Writes a request for each signature into a SavedModel.
 
     Args:
@@ -19,6 +19,8 @@ def write_warmup(path, name, functions, min_side):
         name: str, the name that the model is served by.
         functions: dict, names of signatures to `tf.function`s with an input signature.
         min_side: int, pixels that an image must have at least.
+        level: int from 0 to 255, what the images show: a class for networks that take label maps. Defaults to 128,
+            gray.
 
     Returns:
         Whether it was written: it takes the package tensorflow-serving-api, of the extra `export`.
@@ -35,15 +37,15 @@ def write_warmup(path, name, functions, min_side):
             request = log.predict_log.request
             request.model_spec.name, request.model_spec.signature_name = name, signature_name
             spec = function.input_signature[0]
-            request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(_example(spec, max(_SIDE, min_side))))
+            request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(_example(spec, max(_SIDE, min_side), level)))
             writer.write(log.SerializeToString())
     return True
 
 
-def _example(spec, side):
-    """A batch of one mid-gray image that fits an input's specification."""
+def _example(spec, side, level):
+    """A batch of one image of one level that fits an input's specification."""
     if spec.dtype == tf.string:
-        return [tf.io.encode_png(np.full((side, side, 1), 128, np.uint8)).numpy()]
+        return [tf.io.encode_png(np.full((side, side, 1), level, np.uint8)).numpy()]
     batch, height, width, channels = spec.shape
-    value = 128 if spec.dtype == tf.uint8 else 0
+    value = level / 127.5 - 1 if spec.dtype == tf.float32 else level
     return np.full((batch or 1, height or side, width or side, channels), value, spec.dtype.as_numpy_dtype)

@@ -1,14 +1,16 @@
 """The command `translate`: every image of the input through the model, one at a time."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from tqdm import tqdm
 
 from tf_cyclegan.commands import TranslateConfig
-from tf_cyclegan.images import is_float_array, read_ids, read_image, to_float
+from tf_cyclegan.images import is_float_array, read_image, to_float
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.files import ARRAY, plan, save
+from tf_cyclegan.translating.maps import MapReader
 from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
 from tf_cyclegan.translating.translators import is_exported, open_translator
 from tf_cyclegan.user_errors import is_ours, restated, with_flags
@@ -39,9 +41,11 @@ def run_translate(config, report):
     pairs = plan(config.input, config.output, config.overwrite)
     with open_translator(config.model, config.direction, report) as translator:
         _check_formats(translator, pairs)
+        _check_instances(translator, config)
         if config.tile:
             check_pieces(config, translator)
-        failures = _translate_all(translator, pairs, config, report)
+        read = _reader(translator, pairs, config)
+        failures = _translate_all(translator, read, pairs, config, report)
     done = len(pairs) - len(failures)
     report(f"Translated {done:,} image{'s' * (done != 1)} to {config.output}.")
     if failures:
@@ -74,13 +78,21 @@ def _check_formats(translator, pairs):
                 )
 
 
-def _translate_all(translator, pairs, config, report):
+def _check_instances(translator, config):
+    if config.instances and not (translator.takes_ids and translator.channels > 1):
+        raise ValueError(
+            "`instances` has no use with this model, which takes no instance maps. "
+            f"Received: instances={str(config.instances)!r}"
+        )
+
+
+def _translate_all(translator, read, pairs, config, report):
     """Returns what went wrong, a line an image."""
     failures = []
     alone = config.tile and len(pairs) == 1  # with a bar of its own, that one image
     for source, target in tqdm(pairs, unit="image", disable=alone or None):  # None: a bar on terminals alone
         try:
-            _translate(translator, source, target, config, report)
+            _translate(translator, read(source), source, target, config, report)
         except ValueError as error:
             if not is_ours(error):
                 raise
@@ -88,8 +100,7 @@ def _translate_all(translator, pairs, config, report):
     return failures
 
 
-def _translate(translator, source, target, config, report):
-    image = _read(translator, source)
+def _translate(translator, image, source, target, config, report):
     with restated(lambda message: f"Cannot translate the image {source}: {message}"):
         _check_size(*image.shape[:2], translator.smallest_side)
         if config.tile:
@@ -98,9 +109,14 @@ def _translate(translator, source, target, config, report):
             save(target, translator(to_float(image)))
 
 
-def _read(translator, path):
+def _reader(translator, pairs, config):
+    """What reads the file of a path."""
     if translator.takes_ids:
-        return read_ids(path, channels=translator.channels)
+        return MapReader([path for path, _ in pairs], translator.channels, translator.encoding, config.instances)
+    return functools.partial(_read, translator)
+
+
+def _read(translator, path):
     return read_image(path, translator.channels, translator.value_range or _own_range(path))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.checks import check_choice, one_line
+from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
@@ -29,6 +30,7 @@ class Translator:
         value_range: optional `(low, high)` that the training read as -1 and 1, see `images.read_image`. Defaults to
             None.
         takes_ids: bool, whether files hold the numbers of classes. Defaults to False.
+        encoding: optional `LabelEncoding`, which says what classes there are. Defaults to None: unknown.
         smallest_side: int, pixels that an image must have. Defaults to 16, as exported models have it: below, too
             little is left to mirror.
         network: optional `keras.Model` behind `function`, where its layers are there. Defaults to None.
@@ -44,6 +46,7 @@ class Translator:
     smallest_side: int = SMALLEST_SIDE
     network: object = None
     size_multiple: int | None = None
+    encoding: object = None
 
     def __call__(self, image):
         """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size.
@@ -161,6 +164,7 @@ def _from_model(model, direction, value_range):
         smallest_side,
         generator,
         model.size_multiple,
+        label_encoding(generator),
     )
 
 

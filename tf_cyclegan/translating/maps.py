@@ -1,0 +1,96 @@
+"""Label maps as the input of `translate`: each with its instance map, where the model takes them."""
+
+import os
+from pathlib import Path
+
+from tf_cyclegan import npy
+from tf_cyclegan.data.folders import list_images
+from tf_cyclegan.data.labels import LabelMaps, check_ids
+from tf_cyclegan.data.pairing import Files
+from tf_cyclegan.image_files import UNREADABLE, open_stream
+from tf_cyclegan.images import read_ids
+
+# pix2pixHD's folders, as `data.folders` finds them: test_label with test_inst.
+_LABELS, _INSTANCES = "_label", "_inst"
+_SHOWN = 3
+
+
+class MapReader:
+    """Reads label maps, with the ids of instances in a second channel where the model takes them.
+
+    Args:
+        paths: the label maps that are to be read.
+        channels: int, 1, or 2 with instance maps.
+        encoding: `LabelEncoding` of the network, or None where it is not known, as in an exported model, whose graph
+            checks the ids.
+        folder: optional folder of the instance maps. Defaults to None: `test_inst` beside `test_label`.
+
+    Raises:
+        ValueError: if a label map has no instance map.
+    """
+
+    def __init__(self, paths, channels, encoding, folder=None):
+        self._channels, self._encoding = channels, encoding
+        alone = [path for path in paths if channels > 1 and not _holds_both(path, channels)]
+        self._instances = _partners(alone, folder) if alone else {}
+
+    def __call__(self, path):
+        """The ids in a label map, `(height, width, channels)`.
+
+        Raises:
+            ValueError: if it cannot be read, or has ids that are no classes.
+        """
+        if path in self._instances:
+            instances = self._instances[path]
+            maps = LabelMaps([str(path)], [path], instances=[instances], instance_names=[str(instances)])
+            maps.header(0)  # which compares the sizes
+            ids = maps.read(0)
+        else:
+            ids = read_ids(path, channels=self._channels)
+        if self._encoding is not None:
+            check_ids(ids, self._encoding.classes, self._encoding.ignore_label, path)
+        return ids
+
+
+def _holds_both(path, channels):
+    try:
+        with open_stream(path) as stream:
+            return npy.is_npy(stream) and npy.read_header(stream)[0][2:] == (channels,)
+    except UNREADABLE:  # reading it says why
+        return False
+
+
+def _partners(paths, folder):
+    """The instance map of each label map."""
+    partners, lonely, places = {}, [], {}
+    for path in paths:
+        root, instances = _folders(path, folder)
+        if instances not in places:
+            found = list_images(instances)
+            places[instances] = dict(zip(Files(instances, found, found).keys(), found, strict=True))
+        (key,) = Files(root, [path], [path]).keys()
+        if (partner := places[instances].get(key)) is None:
+            lonely.append(path)
+        partners[path] = partner
+    if lonely:
+        more = f" and {len(lonely) - _SHOWN:,} more" if len(lonely) > _SHOWN else ""
+        raise ValueError(
+            f"`instances` must have an instance map for each label map, of the same name. Found none in "
+            f"{', '.join(map(str, places))} for {', '.join(map(str, lonely[:_SHOWN]))}{more}"
+        )
+    return partners
+
+
+def _folders(path, folder):
+    """The folder that the name of a label map is relative to, and the one of its instance map."""
+    labels = next((parent for parent in path.parents if parent.name.endswith(_LABELS)), None)
+    if folder is not None:
+        return labels or path.parent, Path(folder)
+    beside = labels and labels.with_name(labels.name.removesuffix(_LABELS) + _INSTANCES)
+    if beside is None or not os.path.isdir(beside):
+        missing = "is in no folder test_label with test_inst beside it" if beside is None else f"has no {beside}"
+        raise ValueError(
+            f"`instances` must be given: the model takes instance maps with label maps, and {path} {missing}. Or give "
+            ".npy files with both as two channels"
+        )
+    return labels, beside
