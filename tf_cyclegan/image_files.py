@@ -1,5 +1,6 @@
 """Image files as streams: what is opened at all, and what is said of files that are no images."""
 
+import collections
 import contextlib
 import io
 import os
@@ -13,6 +14,11 @@ from tf_cyclegan.checks import one_line
 
 # What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM")
+# What is read, in words.
+KINDS = "PNG, JPEG, WebP, BMP, TIFF, PGM, PPM or .npy"
+# Of medicine, which has numbers with a unit: suffixes, and what they are.
+SCANS = {".dcm": "DICOM", ".dicom": "DICOM", ".nii": "NIfTI", ".nii.gz": "NIfTI"}
+FROM_SCAN = "save the numbers of each slice as .npy, and give --value-range"
 # What PIL and NumPy raise for files that are broken (the warning only where warnings are errors).
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, *BOMBS)
@@ -27,7 +33,13 @@ BEGINNINGS = {
     rb"RIFF....WEBP": "a damaged WebP",
     rb"BM": "a damaged BMP",
     rb"II[*+]\x00|MM\x00[*+]": "a damaged TIFF",
+    rb"P[2356]\s": "a damaged PGM or PPM",
+    rb".{128}DICM": f"DICOM; {FROM_SCAN}",
+    rb".{344}(n\+1|ni1)\x00": f"NIfTI; {FROM_SCAN}",
+    rb"\x1f\x8b": f"a gzip file; unpack it. If it holds NIfTI, {FROM_SCAN}",
+    rb"PK\x03\x04": "a zip file; unpack it",
 }
+_BEGINNING = 352  # bytes
 
 
 @contextlib.contextmanager
@@ -112,11 +124,31 @@ def _reason(file, error):
 
 def _beginning(file):
     with open_stream(file) as stream:
-        start = stream.read(16)
+        start = stream.read(_BEGINNING)
     if not start:
         return "an empty file"
     known = (kind for pattern, kind in BEGINNINGS.items() if re.match(pattern, start, re.DOTALL))
-    return next(known, f"a file that begins with {start!r}")
+    return next(known, f"a file that begins with {start[:16]!r}")
+
+
+def kind_of(name):
+    """The suffix of a file that is no image, in small letters: `.nii.gz` is one; `"no suffix"` where there is none."""
+    name = os.path.basename(name).lower()
+    return next((suffix for suffix in SCANS if name.endswith(suffix)), os.path.splitext(name)[1] or "no suffix")
+
+
+def left_out(names):
+    """How many files are no images, by their suffixes, in a line; and what is to be done about those of scanners.
+
+    Args:
+        names: list of file names.
+    """
+    counts = collections.Counter(map(kind_of, names))
+    kinds = ", ".join(f"{kind} ({count:,})" for kind, count in counts.most_common())
+    scans = sorted({SCANS[kind] for kind in counts if kind in SCANS})
+    advice = f". {' and '.join(scans)}: {FROM_SCAN}" if scans else ""
+    verb = "files that are" if len(names) != 1 else "file that is"
+    return f"left out {len(names):,} {verb} no {KINDS}: {kinds}{advice}"
 
 
 def _too_large(size):

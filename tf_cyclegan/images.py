@@ -9,7 +9,10 @@ from tf_cyclegan import npy
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream, unreadable
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".npy")
+EXTENSIONS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".pgm", ".ppm", ".pnm", ".npy"),
+)
 # The modes of PIL's images that hold numbers, apart from 16 bits; the largest number that survives in [-1, 1].
 ID_MODES = ("1", "L", "P", "I")
 MAX_ID = 2**20
@@ -46,7 +49,7 @@ def to_uint8(images):
 
 
 def read_image(file, channels=3, value_range=None, name=None):
-    """Reads one image: PNG, JPEG, WebP, BMP, TIFF or `.npy`.
+    """Reads one image: PNG, JPEG, WebP, BMP, TIFF, PGM, PPM or `.npy`.
 
     Transparency is laid on white, palettes are resolved, CMYK is converted and the EXIF orientation is applied.
 
@@ -70,10 +73,11 @@ def read_image(file, channels=3, value_range=None, name=None):
             if npy.is_npy(stream):
                 return _scale(_npy_channels(npy.read(stream), channels), value_range)
             with open_image(stream) as image:
+                step = 1 if value_range is None else _level_step(image)
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
-                if image.mode == "I" and image.format == "PNG":  # how older versions of PIL open 16-bit gray
-                    image = Image.fromarray(np.asarray(image).astype(np.uint16))
+                if image.mode == "I" and image.format in ("PNG", "PPM"):  # 16-bit gray; PNG in older versions of PIL
+                    image = Image.fromarray(_undone(np.asarray(image), step).astype(np.uint16))
                 return _pixels(image, channels, value_range)
     except UNREADABLE as error:
         raise unreadable(file, name, error) from error

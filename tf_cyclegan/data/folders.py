@@ -9,6 +9,7 @@ import re
 
 from tf_cyclegan.checks import check_share
 from tf_cyclegan.data.pairing import Files, match
+from tf_cyclegan.image_files import left_out
 from tf_cyclegan.images import EXTENSIONS
 
 # A folder for each domain, of which pairs may be made by name.
@@ -36,6 +37,12 @@ class Found:
     a: Files
     b: Files
     instances: Files | None = None
+
+    @property
+    def others(self) -> list[str]:
+        """The names of the files that are no images."""
+        parts = {files.folder: files for files in (self.a, self.b, self.instances) if files is not None}
+        return [name for files in parts.values() for name in files.others]
 
 
 def find(
@@ -105,15 +112,22 @@ def hold_out(
 
 def list_images(folder: str | os.PathLike) -> list[pathlib.Path]:
     """The image files below a folder, hidden ones left out, in natural order of their relative paths."""
-    found, seen = [], set()
+    return list_files(folder)[0]
+
+
+def list_files(folder: str | os.PathLike) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """The files below a folder, hidden ones left out: images, in natural order of their relative paths, and others."""
+    found, others, seen = [], [], set()
     for root, directories, files in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(root)) in seen:  # a link that leads round in a circle
             directories.clear()
             continue
         seen.add(real)
         directories[:] = sorted(name for name in directories if not name.startswith("."))
-        found += [pathlib.Path(root, name) for name in files if _is_image(name)]
-    return _sorted(found, folder)
+        for name in files:
+            if not name.startswith("."):
+                (found if _is_image(name) else others).append(pathlib.Path(root, name))
+    return _sorted(found, folder), others
 
 
 def _find_folders(folder, split, paired):
@@ -133,23 +147,28 @@ def _find_labels(folder, split, instances):
 
 def _find_halves(folder, split):
     """Only files directly in the folder: deeper ones may well be of another layout that is not whole."""
-    paths = _sorted(_direct_images(folder / split), folder)
-    files = Files(folder / split, [path.relative_to(folder).as_posix() for path in paths], paths)
+    found, others = _direct_files(folder / split)
+    paths = _sorted(found, folder)
+    files = Files(folder / split, [path.relative_to(folder).as_posix() for path in paths], paths, others)
     return Found("halves", split, files, files) if paths else None
 
 
 def _files(path, base):
     """The files below `path`, none if it is no folder; named relative to `base`."""
-    paths = list_images(path)
-    return Files(path, [found.relative_to(base).as_posix() for found in paths], paths)
+    paths, others = list_files(path)
+    return Files(path, [found.relative_to(base).as_posix() for found in paths], paths, [other.name for other in others])
 
 
-def _direct_images(folder):
-    return [entry for entry in folder.iterdir() if _is_image(entry.name) and entry.is_file()] if folder.is_dir() else []
+def _direct_files(folder):
+    """Images directly in a folder, and the names of other files."""
+    entries = folder.iterdir() if folder.is_dir() else ()
+    shown = [entry for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+    images = [entry for entry in shown if _is_image(entry.name)]
+    return images, [entry.name for entry in shown if not _is_image(entry.name)]
 
 
 def _is_image(name):
-    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+    return name.lower().endswith(EXTENSIONS)
 
 
 def _sorted(paths, folder):
@@ -167,7 +186,7 @@ def _whole_folder(folder, label):
     files = _files(pathlib.Path(folder), folder)
     if not files:
         raise ValueError(
-            f"`{label}` has no images ({_kinds()}). Received: {label}={os.fspath(folder)!r}{_others(folder)}"
+            f"`{label}` has no images ({_kinds()}). Received: {label}={os.fspath(folder)!r}{_but(files.others)}"
         )
     return files
 
@@ -209,8 +228,8 @@ def _layouts(split):
 
 def _nothing_found(folder, split):
     layouts = _layouts(split)
-    lines = [f"{layout}: {_describe(list_images, folder / layout)}" for layout in layouts]
-    lines.append(f"directly in {split}: {_describe(_direct_images, folder / split)}")
+    lines = [f"{layout}: {_describe(list_files, folder / layout)}" for layout in layouts]
+    lines.append(f"directly in {split}: {_describe(_direct_files, folder / split)}")
     here = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     also = f"; and for {FALLBACK[split]} in its place" if split in FALLBACK else ""
     return (
@@ -222,20 +241,17 @@ def _nothing_found(folder, split):
     )
 
 
-def _describe(list_files, path):
+def _describe(find_files, path):
     if not path.is_dir():
         return "missing"
-    count = len(list_files(path))
-    return f"{count} image{'s' * (count != 1)}" if count else f"no images{_others(path)}"
+    images, others = find_files(path)
+    count = len(images)
+    return f"{count} image{'s' * (count != 1)}" if count else f"no images{_but(others)}"
 
 
-def _others(folder):
+def _but(others):
     """What a folder without images holds in their place: perhaps pictures of a kind that is not read."""
-    names = [name for _, _, files in os.walk(folder) for name in files if not name.startswith(".")]
-    if not names:
-        return ""
-    kinds = sorted({os.path.splitext(name)[1].lower() or "no suffix" for name in names})
-    return f" but {len(names)} other file{'s' * (len(names) != 1)} ({', '.join(kinds[:5])})"
+    return f"; {left_out([os.fspath(name) for name in others])}" if others else ""
 
 
 def _kinds():

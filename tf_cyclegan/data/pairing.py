@@ -18,11 +18,13 @@ class Files:
         folder: the folder that holds them.
         names: what each is called in messages.
         paths: where each is.
+        others: names of files that were found with them and are no images. Defaults to nothing.
     """
 
     folder: pathlib.Path
     names: Sequence[str]
     paths: Sequence[pathlib.Path]
+    others: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -33,7 +35,7 @@ class Files:
 
     def pick(self, indices: Sequence[int]) -> "Files":
         """Some of the files, in the order of `indices`."""
-        return Files(self.folder, [self.names[i] for i in indices], [self.paths[i] for i in indices])
+        return Files(self.folder, [self.names[i] for i in indices], [self.paths[i] for i in indices], self.others)
 
 
 def match(first: Files, *others: Files) -> tuple[Files, ...]:

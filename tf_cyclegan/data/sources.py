@@ -9,6 +9,7 @@ import pathlib
 from tf_cyclegan.data import bundled, folders, tfds
 from tf_cyclegan.data.domains import Images, Range, halves
 from tf_cyclegan.data.labels import LabelMaps
+from tf_cyclegan.image_files import left_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,8 @@ def _folder_source(paired, channels, value_range, label_classes, instance_maps, 
     _check_labels(name, found, label_classes, instance_maps)
     by_nature = found.layout != "folders"
     notes = [] if found.split == split else [f"from {found.split!r}, as there is no {split!r}"]
+    if others := found.others:
+        notes.append(left_out(others))
     if found.layout == "halves":
         notes.append("A and B side by side in each file")
         domains = halves(found.a.names, found.a.paths, channels, value_range)

@@ -62,7 +62,7 @@ def run_evaluate(config, report):
     instruments = _instruments(config, metrics)
     data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
     evaluator = Evaluator(model, data, instruments, _directions(config, model), config.count, config.seed)
-    report(f"Evaluating {described({'data': evaluator.describe()})}.")
+    report(f"Evaluating {'; '.join([described({'data': evaluator.describe()}), *data.notes])}.")
     gallery = Gallery(model, evaluator.counts(), seed=config.seed)
     result = evaluator.evaluate(_baselines(evaluator, settings, model), gallery)
     left_out = {name: with_flags(reason, EvaluateConfig) for name, reason in result["left_out"].items()}

@@ -38,7 +38,7 @@ def run_translate(config, report):
     """
     config = _with_model(config, report)
     check_use(config)
-    pairs = plan(config.input, config.output, config.overwrite)
+    pairs = plan(config.input, config.output, config.overwrite, report)
     with open_translator(config.model, config.direction, report) as translator:
         _check_formats(translator, pairs)
         _check_instances(translator, config)
@@ -76,6 +76,11 @@ def _check_formats(translator, pairs):
                     f"`output` must be .npy: the model gives images of {translator.output_channels} channels. "
                     f"Received: {str(target)!r}"
                 )
+    if translator.output_channels == 3 and (gray := [target for _, target in pairs if target.suffix.lower() == ".pgm"]):
+        raise ValueError(
+            f"`output` must be another format than .pgm, which holds gray: the model gives colors, as .ppm has them. "
+            f"Received: {str(gray[0])!r}"
+        )
 
 
 def _check_instances(translator, config):

@@ -11,28 +11,35 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tf_cyclegan.data.folders import list_images
+from tf_cyclegan.data.folders import list_files
 from tf_cyclegan.files import replacing, write_whole
+from tf_cyclegan.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
 from tf_cyclegan.images import EXTENSIONS, to_uint8
 
 ARRAY = ".npy"
 _SHOWN = 5
-_JPEG, _TIFF = {"format": "JPEG", "quality": 95}, {"format": "TIFF"}
+_JPEG, _TIFF, _PNM = {"format": "JPEG", "quality": 95}, {"format": "TIFF"}, {"format": "PPM"}
 _ENCODINGS = {
     ".png": {"format": "PNG"},
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".jpe": _JPEG,
+    ".jfif": _JPEG,
     ".webp": {"format": "WEBP", "lossless": True},
     ".bmp": {"format": "BMP"},
     ".tif": _TIFF,
     ".tiff": _TIFF,
+    ".pgm": _PNM,
+    ".ppm": _PNM,
+    ".pnm": _PNM,
 }
+# The formats that hold gray or color alone.
+_MODES = {".pgm": "L", ".ppm": "RGB"}
 # The longest sides that formats can hold, of which one should hear before an hour's work, not after it.
-_LONGEST = {".webp": 16383, **dict.fromkeys((".jpg", ".jpeg", ".jpe"), 65500)}
+_LONGEST = {".webp": 16383, **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), 65500)}
 
 
-def plan(source, output, overwrite=False):
+def plan(source, output, overwrite=False, report=lambda line: None):
     """Pairs every image with the file its translation goes to, and changes nothing.
 
     A folder, or the part of a pattern before its first wildcard, is laid out again below `output`: same folders, same
@@ -44,6 +51,7 @@ def plan(source, output, overwrite=False):
         output: path. For one image a file, whose suffix decides the format, or a folder: one that exists, or a path
             without a suffix. Otherwise a folder.
         overwrite: whether files that exist may be replaced; inputs never are. Defaults to False.
+        report: callable that gets a line on files that are no images. Defaults to nothing.
 
     Returns:
         List of `(image, translation)` paths.
@@ -56,7 +64,7 @@ def plan(source, output, overwrite=False):
         [(PosixPath('photos/trainA/1.jpg'), PosixPath('translated.png'))]
     """
     output = Path(output)
-    pairs = _pair_one(Path(source), output) if os.path.isfile(source) else _pair_many(source, output)
+    pairs = _pair_one(Path(source), output) if os.path.isfile(source) else _pair_many(source, output, report)
     _check_suffixes(pairs)
     _check_distinct(pairs)
     if not overwrite:
@@ -138,7 +146,8 @@ def _encode(image, suffix):
 
 def _encoded(pixels, suffix):
     stream = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(stream, **_ENCODINGS[suffix])
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.convert(_MODES.get(suffix, image.mode)).save(stream, **_ENCODINGS[suffix])
     return stream.getvalue()
 
 
@@ -146,27 +155,32 @@ def _encoded(pixels, suffix):
 
 
 def _pair_one(image, output):
+    if (kind := kind_of(image.name)) in SCANS:
+        raise ValueError(f"`input` must be {KINDS}. Received: {str(image)!r}, {SCANS[kind]}: {FROM_SCAN}")
     is_folder = output.is_dir() or not output.suffix
     return [(image, output / image.name if is_folder else output)]
 
 
-def _pair_many(source, output):
+def _pair_many(source, output, report):
     if output.is_file() or (output.suffix.lower() in EXTENSIONS and not output.is_dir()):
         raise ValueError(f"`output` must be a folder when `input` is no single image. Received: output={str(output)!r}")
-    root, images = _find(source)
+    root, images, others = _find(source)
     own = output.resolve()
     if root.resolve() in own.parents:
-        images = [image for image in images if own not in image.resolve().parents]
+        images, others = ([file for file in files if own not in file.resolve().parents] for files in (images, others))
+    line = left_out([file.name for file in others]) if others else ""
     if not images:
         kinds = ", ".join(extension[1:] for extension in EXTENSIONS)
-        raise ValueError(f"`input` has no images ({kinds}). Received: input={source!r}")
+        raise ValueError(f"`input` has no images ({kinds}). Received: input={source!r}{line and '; '}{line}")
+    if others:
+        report(f"{line[0].upper()}{line[1:]}.")
     return [(image, output / image.relative_to(root)) for image in images]
 
 
 def _find(source):
-    """The folder that names are relative to, and the images below it."""
+    """The folder that names are relative to, the images below it, and other files."""
     if os.path.isdir(source):
-        return Path(source), list_images(source)
+        return Path(source), *list_files(source)
     parts = Path(source).parts
     root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
     wild = parts[len(root.parts) :]
@@ -178,7 +192,9 @@ def _find(source):
     if ".." in wild:
         raise ValueError(f"`input` must have no '..' after a wildcard. Received: input={source!r}")
     found = {Path(name) for name in glob.iglob(str(Path(source)), recursive=True)}
-    return root, sorted(path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file())
+    files = sorted(path for path in found if path.is_file())
+    images = [path for path in files if path.suffix.lower() in EXTENSIONS]
+    return root, images, [path for path in files if path.suffix.lower() not in EXTENSIONS]
 
 
 def _check_suffixes(pairs):
