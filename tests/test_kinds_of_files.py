@@ -111,3 +111,37 @@ def test_scans_and_archives_are_named(name, data, words, model, tmp_path, capsys
     (tmp_path / name).write_bytes(data)
     code, text = translate(capsys, model, tmp_path / name, "-o", tmp_path / "out.png")
     assert code and words in text, text
+
+
+# ---- several pages ----
+
+
+def save_pages(path, count, kind=None):
+    pages = [Image.fromarray(np.roll(NOISE, page, 0)) for page in range(count)]
+    pages[0].save(path, kind, save_all=True, append_images=pages[1:])
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".png"])
+def test_files_of_several_pages_are_refused(suffix, model, tmp_path, capsys):
+    save(tmp_path / "in" / "one.png")
+    save_pages(tmp_path / "in" / f"many{suffix}", 5)
+    code, text = translate(capsys, model, tmp_path / "in", "-o", tmp_path / "out")
+    assert code == 1 and f"many{suffix}: page 1 of 5 alone would be translated" in text
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.png"]
+
+
+def test_smaller_copies_and_masks_are_no_pages(tmp_path):
+    pages = [Image.fromarray(NOISE) for _ in range(4)]
+    for page, kind in zip(pages, (0, 1, 4, 2), strict=True):
+        page.encoderinfo = {"tiffinfo": {254: kind}}
+    pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:])
+    assert images.count_pages(tmp_path / "x.tif") == 2
+
+
+def test_a_data_set_says_of_which_files_it_takes_a_page(tmp_path):
+    for domain in "AB":
+        save(tmp_path / f"train{domain}" / "1.png")
+    save_pages(tmp_path / "trainA" / "2.tif", 5)
+    save_pages(tmp_path / "trainB" / "3.webp", 2)
+    text = open_dataset(tmp_path, image_size=16).describe()
+    assert "2 files have several pages, of which the first is taken: page 1 of 5 of trainA/2.tif" in text

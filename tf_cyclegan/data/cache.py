@@ -49,6 +49,7 @@ class DecodedImages:
         self.images, self.cache, self.folder = images, cache, folder
         self.skip_unreadable = skip_unreadable
         self._unreadable: dict[int, str] = {}
+        self.pages = _parallel(images.pages, range(len(images)))
         headers = _parallel(lambda index: self._attempt(images.header, index), range(len(images)))
         self.usable = [i for i, header in enumerate(headers) if header is not None]
         self.sizes = {i: headers[i][:2] for i in self.usable}

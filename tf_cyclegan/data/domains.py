@@ -16,6 +16,8 @@ CACHE_VERSION = 2
 # Bytes that a digest reads at the beginning, in the middle and at the end of a file: all would take minutes for large
 # data sets.
 SAMPLED = 2**14
+# Files that may well have several pages or frames.
+WITH_PAGES = (".tif", ".tiff", ".webp")
 Content = os.PathLike | bytes | np.ndarray
 Range = tuple[float, float] | None
 
@@ -45,6 +47,12 @@ class Images:
         if isinstance(content, np.ndarray):
             return content.shape[0], content.shape[1], str(content.dtype)
         return images.read_header(content, self.channels, self.value_range, self.names[index])
+
+    def pages(self, index: int) -> int:
+        """The pages or frames of a file, of which the first is read."""
+        content = self.contents[index]
+        many = isinstance(content, os.PathLike) and os.fspath(content).lower().endswith(WITH_PAGES)
+        return images.count_pages(content) if many else 1
 
     def read(self, index: int) -> np.ndarray:
         """An image: `(height, width, channels)`, uint8 or float32, in [0, 255]."""

@@ -68,6 +68,7 @@ class TranslationDataset:
             for domain in (source.images_a, source.images_b)
         ]
         self._check()
+        self.notes += self._taken_in_part()
 
     @property
     def image_size(self) -> tuple[int | None, int | None]:
@@ -116,6 +117,15 @@ class TranslationDataset:
         text += f"{self.steps_per_epoch} steps of {self.batch_size} an epoch, cache: {cache}"
         text += f", {len(self.skipped)} unreadable files left out" if self.skipped else ""
         return "; ".join([text, *self.notes, *self._enlarged()])
+
+    def _taken_in_part(self):
+        """A note on files of several pages, of which the first is an image here."""
+        pages = {domain.images.names[i]: n for domain in self._domains for i, n in enumerate(domain.pages) if n > 1}
+        if not pages:
+            return ()
+        name, number = next(iter(pages.items()))
+        files = "files have" if len(pages) != 1 else "file has"
+        return (f"{len(pages):,} {files} several pages, of which the first is taken: page 1 of {number} of {name}",)
 
     def _enlarged(self):
         """A note on images that are little more than a color where they are trained on."""

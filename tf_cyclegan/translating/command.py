@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tf_cyclegan.commands import TranslateConfig
-from tf_cyclegan.images import is_float_array, read_image, to_float
+from tf_cyclegan.images import count_pages, is_float_array, read_image, to_float
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.files import ARRAY, plan, save
 from tf_cyclegan.translating.maps import MapReader
@@ -21,7 +21,7 @@ def run_translate(config, report):
     """Translates an image, the images of a folder tree, or those that a pattern matches.
 
     Translations have the size, the name, the folder and the format of their images, upright as the EXIF orientation
-    has it, 8 bits deep and without transparency; of several frames or pages the first is translated. `.npy` files hold
+    has it, 8 bits deep and without transparency; files of several pages or frames are refused. `.npy` files hold
     float32 in [-1, 1]. Floating-point `.npy` inputs are in [-1, 1] too, unless the run was trained with another
     `value_range`.
 
@@ -97,6 +97,7 @@ def _translate_all(translator, read, pairs, config, report):
     alone = config.tile and len(pairs) == 1  # with a bar of its own, that one image
     for source, target in tqdm(pairs, unit="image", disable=alone or None):  # None: a bar on terminals alone
         try:
+            _check_pages(source)
             _translate(translator, read(source), source, target, config, report)
         except ValueError as error:
             if not is_ours(error):
@@ -119,6 +120,13 @@ def _reader(translator, pairs, config):
     if translator.takes_ids:
         return MapReader([path for path, _ in pairs], translator.channels, translator.encoding, config.instances)
     return functools.partial(_read, translator)
+
+
+def _check_pages(path):
+    if (pages := count_pages(path)) > 1:
+        raise ValueError(
+            f"Cannot translate the image {path}: page 1 of {pages} alone would be translated. Save each page as a file"
+        )
 
 
 def _read(translator, path):
