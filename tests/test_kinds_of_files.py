@@ -1,5 +1,8 @@
 """What kinds of files are read, and that what is left out or taken in part is said."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from conftest import SMALL
@@ -145,3 +148,99 @@ def test_a_data_set_says_of_which_files_it_takes_a_page(tmp_path):
     save_pages(tmp_path / "trainB" / "3.webp", 2)
     text = open_dataset(tmp_path, image_size=16).describe()
     assert "2 files have several pages, of which the first is taken: page 1 of 5 of trainA/2.tif" in text
+
+
+# ---- files with A and B side by side ----
+
+
+@pytest.fixture(scope="module")
+def side_by_side(model, tmp_path_factory):
+    """A run that was trained on files of 40x24 pixels that hold A and B, and those files."""
+    folder = tmp_path_factory.mktemp("side by side")
+    (folder / "run" / "checkpoints").mkdir(parents=True)
+    shutil.copy(model, folder / "run" / "checkpoints" / "step_00000001.keras")
+    (folder / "run" / "config.json").write_text(json.dumps({"side_by_side": [40 / 24, 40 / 24]}))
+    for index in range(2):
+        save(folder / "pairs" / f"{index}.png", np.concatenate([NOISE + index, 255 - NOISE + index], 1))
+    return folder / "run", folder / "pairs"
+
+
+@pytest.mark.parametrize("direction, side", [("ab", 0), ("ba", 1)])
+def test_a_run_of_pairs_side_by_side_translates_its_half(direction, side, side_by_side, tmp_path, capsys):
+    run, folder = side_by_side
+    code, text = translate(capsys, run, folder, "-o", tmp_path / "out", f"--direction={direction}")
+    assert code == 0 and f"Took the {('left half, A', 'right half, B')[side]}, of 2 images" in text
+    half = save(tmp_path / "half.png", images.read_image(folder / "1.png")[:, 20 * side :][:, :20])
+    code, text = translate(capsys, run, half, "-o", tmp_path / "of_half.png", f"--direction={direction}")
+    assert code == 0 and "Took" not in text  # as large as A alone: an image of A
+    expected = images.read_image(tmp_path / "of_half.png").astype(int)
+    assert np.abs(images.read_image(tmp_path / "out" / "1.png") - expected).max() <= 1
+
+
+def test_the_flag_has_the_last_word(side_by_side, model, tmp_path, capsys):
+    run, folder = side_by_side
+    translate(capsys, run, folder / "1.png", "-o", tmp_path / "whole.png", "--side-by-side=False")
+    assert images.read_image(tmp_path / "whole.png").shape == (24, 40, 3)
+    translate(capsys, model, folder / "1.png", "-o", tmp_path / "left.png", "--side-by-side=True")
+    assert images.read_image(tmp_path / "left.png").shape == (24, 20, 3)
+    save(tmp_path / "odd.png", NOISE[:, :19])
+    code, text = translate(capsys, model, tmp_path / "odd.png", "-o", tmp_path / "o.png", "--side-by-side=True")
+    assert code == 1 and "19 pixels wide" in text
+
+
+# ---- beside the colors ----
+
+SPACES = {1: b"GRAY", 3: b"RGB "}
+
+
+def profile(channels=3):
+    return bytes(16) + SPACES[channels] + bytes(108)
+
+
+@pytest.mark.parametrize(
+    "suffix, kept, flags",
+    [
+        (".png", {"transparency", "icc_profile", "dpi"}, ["--tile"]),
+        (".tif", {"transparency", "icc_profile", "dpi"}, []),
+        (".webp", {"transparency", "icc_profile"}, []),
+        (".jpg", {"icc_profile", "dpi"}, []),
+        (".bmp", {"dpi"}, []),
+        (".ppm", set(), []),
+        (".npy", set(), []),
+    ],
+)
+def test_what_a_format_can_hold_is_carried_over_and_the_rest_said(suffix, kept, flags, model, tmp_path, capsys):
+    alpha = np.arange(480).reshape(24, 20, 1).astype(np.uint8)
+    save(tmp_path / "in.png", np.concatenate([NOISE, alpha], -1), icc_profile=profile(), dpi=(300, 300))
+    code, text = translate(capsys, model, tmp_path / "in.png", "-o", tmp_path / f"x{suffix}", *flags)
+    assert code == 0
+    lost = {"transparency": "transparency of 1 image", "icc_profile": "color profile of 1", "dpi": "resolution of 1"}
+    assert {name for name, words in lost.items() if words not in text} == kept
+    if suffix == ".npy":
+        return
+    with Image.open(tmp_path / f"x{suffix}") as out:
+        assert out.info.get("icc_profile") == (profile() if "icc_profile" in kept else None)
+        if "dpi" in kept:
+            assert [round(float(dots)) for dots in out.info["dpi"]] == [300, 300]
+        if "transparency" in kept:
+            np.testing.assert_array_equal(np.asarray(out)[..., 3:], alpha)
+
+
+def test_a_profile_of_other_colors_is_left_out(model, tmp_path, capsys):
+    save(tmp_path / "in.png", NOISE[..., 0], icc_profile=profile(1))
+    code, text = translate(capsys, model, tmp_path / "in.png", "-o", tmp_path / "out.png")
+    assert code == 0 and "color profile of 1 image" in text
+    assert "icc_profile" not in Image.open(tmp_path / "out.png").info
+
+
+def test_what_lies_beside_the_colors_is_turned_and_halved_with_them(model, tmp_path, capsys):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    alpha = np.random.RandomState(1).randint(0, 256, (48, 40, 1)).astype(np.uint8)
+    pixels = np.concatenate([np.tile(NOISE, (2, 2, 1)), alpha], -1)
+    save(tmp_path / "in.png", pixels, exif=exif, dpi=(300, 100))
+    flags = ("--side-by-side=True", "-o", tmp_path / "out.png")
+    assert translate(capsys, model, tmp_path / "in.png", *flags)[0] == 0
+    with Image.open(tmp_path / "out.png") as out:
+        np.testing.assert_array_equal(np.asarray(out)[..., 3], np.rot90(alpha[..., 0], -1)[:, :24])
+        assert [round(float(dots)) for dots in out.info["dpi"]] == [100, 300]

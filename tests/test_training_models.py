@@ -59,6 +59,7 @@ def test_a_run_in_pieces_equals_a_whole_one(model, pairs, tmp_path, capfd):
 @pytest.mark.parametrize("model", MODELS)
 def test_what_was_trained_translates_files_and_exports(model, pairs, tmp_path):
     assert run(model, pairs, tmp_path / "run", *MODELS[model], "--steps=1") == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["side_by_side"] == [2, 2]
     photo = tmp_path / "photo.png"
     images.save_png(photo, images.to_uint8(random_images(1, 40, 52)[0]))
     assert main(["translate", str(tmp_path / "run"), str(photo), "-o", str(tmp_path / "direct.png")]) == 0

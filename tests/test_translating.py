@@ -177,11 +177,13 @@ def test_a_run_reads_values_in_the_range_it_was_trained_with(run, model, tmp_pat
         assert_same_pixels(tmp_path / f"{name}.png", expected(model, floats))
 
 
-def test_transparency_is_laid_on_white(run, model, tmp_path):
+def test_transparency_is_laid_on_white_and_kept(run, model, tmp_path):
     pixels = noise(channels=4)
     source = write(tmp_path / "in.png", pixels)
     translate(run, source, tmp_path / "out.png")
-    assert Image.open(tmp_path / "out.png").mode == "RGB"
+    out = Image.open(tmp_path / "out.png")
+    np.testing.assert_array_equal(np.asarray(out)[..., 3], pixels[..., 3])
+    out.convert("RGB").save(tmp_path / "out.png")
     share = pixels[..., 3:] / 255
     on_white = np.rint(pixels[..., :3] * share + 255 * (1 - share)).astype(np.uint8)
     assert np.abs(images.read_image(source).astype(int) - on_white).max() <= 1

@@ -102,6 +102,11 @@ class TranslateConfig:
         Path | None, tyro.conf.arg(help_behavior_hint="(default: test_inst beside test_label)", metavar="FOLDER")
     ] = None
     """Instance maps of label maps, of the same names, for models that take both."""
+    side_by_side: Annotated[
+        bool | None,
+        tyro.conf.arg(help_behavior_hint="(default: those shaped as the files of the run)", metavar="{True,False}"),
+    ] = None
+    """Images are pairs, A left and B right, of which the half of the direction's domain is translated."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
     tile: bool = False

@@ -218,7 +218,8 @@ def _resumed_together(config, model, settings, workers, report):
 def _run_settings(config, policy, data):
     """What the run folder and each checkpoint say of the run."""
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
-    return {**config.to_dict(), "dtype_policy": policy, "images": data.digest(), "versions": versions}
+    known = {"images": data.digest(), "side_by_side": data.side_by_side}
+    return {**config.to_dict(), "dtype_policy": policy, **known, "versions": versions}
 
 
 # ---- fitting ----

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class Images:
     contents: Sequence[Content]
     channels: int = 3
     value_range: Range = None
+    # Whether each is a half of a file.
+    halved: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -114,6 +117,7 @@ class Halves(Images):
         whole: the `WholeFiles` shared by both sides, if they read the same channels. Defaults to `None`.
     """
 
+    halved: ClassVar[bool] = True
     side: int = 0
     whole: WholeFiles | None = dataclasses.field(default=None, compare=False)
 

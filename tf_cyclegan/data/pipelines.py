@@ -87,6 +87,15 @@ class TranslationDataset:
         return len(self._domains[0]), len(self._domains[1])
 
     @property
+    def side_by_side(self) -> tuple[float, float] | None:
+        """The least and the largest width of a whole file by its height, where files hold A and B; else `None`."""
+        domain = self._domains[0]
+        if not domain.images.halved:
+            return None
+        ratios = [2 * width / height for height, width in domain.sizes.values()]
+        return min(ratios), max(ratios)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
         whole, rest = divmod(max(self.counts), self.batch_size)

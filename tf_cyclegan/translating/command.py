@@ -7,9 +7,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tf_cyclegan.commands import TranslateConfig
-from tf_cyclegan.images import count_pages, is_float_array, read_image, to_float
+from tf_cyclegan.images import is_float_array, read_image, to_float
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.files import ARRAY, plan, save
+from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.maps import MapReader
 from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
 from tf_cyclegan.translating.translators import is_exported, open_translator
@@ -21,9 +22,9 @@ def run_translate(config, report):
     """Translates an image, the images of a folder tree, or those that a pattern matches.
 
     Translations have the size, the name, the folder and the format of their images, upright as the EXIF orientation
-    has it, 8 bits deep and without transparency; files of several pages or frames are refused. `.npy` files hold
-    float32 in [-1, 1]. Floating-point `.npy` inputs are in [-1, 1] too, unless the run was trained with another
-    `value_range`.
+    has it and 8 bits deep; transparency, color profile and resolution are kept where the format can. Files of several
+    pages or frames are refused. `.npy` files hold float32 in [-1, 1]. Floating-point `.npy` inputs are in [-1, 1] too,
+    unless the run was trained with another `value_range`.
 
     Args:
         config: `TranslateConfig`.
@@ -44,9 +45,11 @@ def run_translate(config, report):
         _check_instances(translator, config)
         if config.tile:
             check_pieces(config, translator)
-        read = _reader(translator, pairs, config)
-        failures = _translate_all(translator, read, pairs, config, report)
+        inputs = Inputs(_reader(translator, pairs, config), translator, config.side_by_side)
+        failures = _translate_all(translator, inputs, pairs, config, report)
     done = len(pairs) - len(failures)
+    for line in inputs.lines():
+        report(line)
     report(f"Translated {done:,} image{'s' * (done != 1)} to {config.output}.")
     if failures:
         report("\n  ".join([f"{len(failures):,} of {len(pairs):,} images could not be translated:", *failures]))
@@ -91,14 +94,14 @@ def _check_instances(translator, config):
         )
 
 
-def _translate_all(translator, read, pairs, config, report):
+def _translate_all(translator, inputs, pairs, config, report):
     """Returns what went wrong, a line an image."""
     failures = []
     alone = config.tile and len(pairs) == 1  # with a bar of its own, that one image
     for source, target in tqdm(pairs, unit="image", disable=alone or None):  # None: a bar on terminals alone
         try:
-            _check_pages(source)
-            _translate(translator, read(source), source, target, config, report)
+            image, extras = inputs.read(source, target)
+            _translate(translator, image, extras, source, target, config, report)
         except ValueError as error:
             if not is_ours(error):
                 raise
@@ -106,13 +109,13 @@ def _translate_all(translator, read, pairs, config, report):
     return failures
 
 
-def _translate(translator, image, source, target, config, report):
+def _translate(translator, image, extras, source, target, config, report):
     with restated(lambda message: f"Cannot translate the image {source}: {message}"):
         _check_size(*image.shape[:2], translator.smallest_side)
         if config.tile:
-            translate_in_pieces(translator, image, target, config, report)
+            translate_in_pieces(translator, image, target, config, report, extras)
         else:
-            save(target, translator(to_float(image)))
+            save(target, translator(to_float(image)), extras)
 
 
 def _reader(translator, pairs, config):
@@ -120,13 +123,6 @@ def _reader(translator, pairs, config):
     if translator.takes_ids:
         return MapReader([path for path, _ in pairs], translator.channels, translator.encoding, config.instances)
     return functools.partial(_read, translator)
-
-
-def _check_pages(path):
-    if (pages := count_pages(path)) > 1:
-        raise ValueError(
-            f"Cannot translate the image {path}: page 1 of {pages} alone would be translated. Save each page as a file"
-        )
 
 
 def _read(translator, path):

@@ -15,8 +15,10 @@ from tf_cyclegan.data.folders import list_files
 from tf_cyclegan.files import replacing, write_whole
 from tf_cyclegan.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
 from tf_cyclegan.images import EXTENSIONS, to_uint8
+from tf_cyclegan.translating.extras import Extras
 
 ARRAY = ".npy"
+NONE = Extras()
 _SHOWN = 5
 _JPEG, _TIFF, _PNM = {"format": "JPEG", "quality": 95}, {"format": "TIFF"}, {"format": "PPM"}
 _ENCODINGS = {
@@ -72,29 +74,30 @@ def plan(source, output, overwrite=False, report=lambda line: None):
     return pairs
 
 
-def save(path, image):
+def save(path, image, extras=NONE):
     """Writes a translation in the format of its suffix, whole or not at all; missing folders are made.
 
     Args:
         path: where to write, with one of the suffixes of `tf_cyclegan.images.EXTENSIONS`. JPEG has quality 95, WebP is
             lossless, `.npy` holds the float32 values.
         image: float32 array `(height, width, channels)` in [-1, 1], for image files with 1 or 3 channels.
+        extras: `Extras` that the format can have. Defaults to nothing.
 
     Raises:
         ValueError: if the format cannot hold the image.
         OSError: if it cannot be written.
     """
-    data = _encode(image, path.suffix.lower())
+    data = _encode(image, path.suffix.lower(), extras)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, data)
 
 
 @contextlib.contextmanager
-def writing(path, shape):
+def writing(path, shape, extras=NONE):
     """Writes a translation that comes piece by piece, as `save` does: whole or not at all.
 
     Args:
-        path: as in `save`.
+        path, extras: as in `save`.
         shape: `(height, width, channels)`, of 1 or 3 channels for image files.
 
     Yields:
@@ -112,7 +115,7 @@ def writing(path, shape):
             f"image of {shape[1]}x{shape[0]} pixels for {str(path)!r}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _array_rows(path, shape) if suffix == ARRAY else _image_rows(path, shape) as write:
+    with _array_rows(path, shape) if suffix == ARRAY else _image_rows(path, shape, extras) as write:
         yield write
 
 
@@ -126,28 +129,29 @@ def _array_rows(path, shape):
 
 
 @contextlib.contextmanager
-def _image_rows(path, shape):
+def _image_rows(path, shape, extras):
     pixels = np.empty(shape, np.uint8)
 
     def write(first, rows):
         pixels[first : first + len(rows)] = to_uint8(rows)
 
     yield write
-    write_whole(path, _encoded(pixels, path.suffix.lower()))
+    write_whole(path, _encoded(pixels, path.suffix.lower(), extras))
 
 
-def _encode(image, suffix):
+def _encode(image, suffix, extras):
     if suffix != ARRAY:
-        return _encoded(to_uint8(image), suffix)
+        return _encoded(to_uint8(image), suffix, extras)
     stream = io.BytesIO()
     np.save(stream, image)
     return stream.getvalue()
 
 
-def _encoded(pixels, suffix):
+def _encoded(pixels, suffix, extras):
     stream = io.BytesIO()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.convert(_MODES.get(suffix, image.mode)).save(stream, **_ENCODINGS[suffix])
+    image, options = extras.applied(image.convert(_MODES.get(suffix, image.mode)))
+    image.save(stream, **_ENCODINGS[suffix], **options)
     return stream.getvalue()
 
 

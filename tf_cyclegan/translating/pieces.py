@@ -65,7 +65,7 @@ def check_pieces(config, translator):
         flattened(translator.network)  # once before the first image, not once for each of a thousand
 
 
-def translate_in_pieces(translator, image, target, config, report):
+def translate_in_pieces(translator, image, target, config, report, extras):
     """Translates an image and writes it, never holding more of it as floats than a strip or a row of tiles.
 
     Args:
@@ -74,6 +74,7 @@ def translate_in_pieces(translator, image, target, config, report):
         target: path of the translation.
         config: `TranslateConfig`.
         report: callable, takes a line of text: what it will take.
+        extras: `Extras` of the translation.
 
     Raises:
         ValueError: if the network cannot be computed in strips, or the memory, the scratch folder or the format of
@@ -83,7 +84,7 @@ def translate_in_pieces(translator, image, target, config, report):
     find = _strips if config.tile_statistics == "image" else _tiles
     height, width = image.shape[:2]
     with (
-        writing(target, (height, width, translator.output_channels)) as write,
+        writing(target, (height, width, translator.output_channels), extras) as write,
         tqdm(bar_format=_BAR, leave=False, disable=None) as bar,
     ):
         # Closed also when a row cannot be written: scratch files would stay as long as the error is looked at.

@@ -30,6 +30,9 @@ class Translator:
         value_range: optional `(low, high)` that the training read as -1 and 1, see `images.read_image`. Defaults to
             None.
         takes_ids: bool, whether files hold the numbers of classes. Defaults to False.
+        domain: str, `"a"` or `"b"`, of the images it takes. Defaults to `"a"`.
+        side_by_side: optional `(least, largest)` width by height of the files that the training took A and B from.
+            Defaults to None: they had files of their own.
         encoding: optional `LabelEncoding`, which says what classes there are. Defaults to None: unknown.
         smallest_side: int, pixels that an image must have. Defaults to 16, as exported models have it: below, too
             little is left to mirror.
@@ -47,6 +50,8 @@ class Translator:
     network: object = None
     size_multiple: int | None = None
     encoding: object = None
+    domain: str = "a"
+    side_by_side: tuple | None = None
 
     def __call__(self, image):
         """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size.
@@ -92,12 +97,13 @@ def open_translator(path, direction=None, report=lambda line: None):
     if version := _exported_version(path):
         _check_exported_direction(version, direction)
         with contextlib.closing(read_model(Engine, version)) as engine:
-            yield _from_engine(engine, path, (version / TAKES_IDS_FILE).is_file())
+            translator = _from_engine(engine, path, (version / TAKES_IDS_FILE).is_file())
+            yield dataclasses.replace(translator, domain=_direction_of(version)[:1] or "a")
     else:
         model, value_range = _load(path, report)
         direction = direction or model.directions[0]
         check_choice("direction", direction, model.directions)
-        yield _from_model(model, direction, value_range)
+        yield dataclasses.replace(_from_model(model, direction, value_range), side_by_side=_side_by_side(path))
 
 
 # ---- exported models ----
@@ -116,14 +122,22 @@ def _exported_version(path):
 
 
 def _check_exported_direction(version, direction):
+    own = _direction_of(version)
+    if own and direction not in (own, None):
+        raise ValueError(
+            f"`direction` must be {own!r}, the only one of the exported model {_name_of(version)}. "
+            f"Received: direction={direction!r}"
+        )
+
+
+def _direction_of(version):
+    """The direction that the name of an exported model ends in, or an empty text."""
+    return next((own for own in ("ab", "ba") if _name_of(version).endswith(f"_{own}")), "")
+
+
+def _name_of(version):
     folder = version.resolve()
-    name = folder.parent.name if folder.name.isdecimal() else folder.name
-    for own in ("ab", "ba"):
-        if name.endswith(f"_{own}") and direction not in (own, None):
-            raise ValueError(
-                f"`direction` must be {own!r}, the only one of the exported model {name}. "
-                f"Received: direction={direction!r}"
-            )
+    return folder.parent.name if folder.name.isdecimal() else folder.name
 
 
 def _from_engine(engine, path, takes_ids):
@@ -165,6 +179,7 @@ def _from_model(model, direction, value_range):
         generator,
         model.size_multiple,
         label_encoding(generator),
+        direction[0],
     )
 
 
@@ -186,5 +201,14 @@ def _value_range(path):
         settings = run_settings(path) if folder is None else read_document(folder)
         low, high = map(float, (settings or {})["value_range"])
     except (ValueError, TypeError, KeyError):  # none, or not what a run writes
+        return None
+    return low, high
+
+
+def _side_by_side(path):
+    """How the files of a run were shaped that hold A and B, where its settings say so."""
+    try:
+        low, high = map(float, (run_settings(path) or {})["side_by_side"])
+    except (ValueError, TypeError, KeyError):
         return None
     return low, high

@@ -1,0 +1,95 @@
+"""What image files hold beside their colors, and which formats can keep it: transparency, color profile, resolution."""
+
+import dataclasses
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tf_cyclegan import npy
+from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream
+
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+_FORMATS = {
+    "transparency": (".png", ".webp", ".tif", ".tiff"),
+    "color profile": (".png", ".webp", ".tif", ".tiff", *_JPEG),
+    "resolution": (".png", ".bmp", ".tif", ".tiff", *_JPEG),
+}
+# The color space that a profile is of stands in its header.
+_SPACE, _SPACES = slice(16, 20), {b"GRAY": 1, b"RGB ": 3}
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What an image file holds beside its colors.
+
+    Args:
+        alpha: optional uint8 array `(height, width)`, 0 where the image is transparent. Defaults to None.
+        profile: optional bytes, the ICC profile of its colors. Defaults to None.
+        dpi: optional `(horizontal, vertical)`, dots per inch. Defaults to None.
+    """
+
+    alpha: np.ndarray | None = None
+    profile: bytes | None = None
+    dpi: tuple | None = None
+
+    def half(self, side):
+        """Those of the left (0) or right (1) half of the image."""
+        if self.alpha is None:
+            return self
+        return dataclasses.replace(self, alpha=half(self.alpha, side))
+
+    def fitting(self, suffix, channels):
+        """Those that a file of another format and number of channels can have.
+
+        Returns:
+            `(Extras, names of those left out)`.
+        """
+        space = _SPACES.get(self.profile[_SPACE]) if self.profile else None
+        kept = {
+            "transparency": ("alpha", True),
+            "color profile": ("profile", space == channels),
+            "resolution": ("dpi", True),
+        }
+        lost = {
+            name: field
+            for name, (field, fits) in kept.items()
+            if getattr(self, field) is not None and not (fits and suffix in _FORMATS[name])
+        }
+        return dataclasses.replace(self, **dict.fromkeys(lost.values())), list(lost)
+
+    def applied(self, image):
+        """A `PIL.Image.Image` with the transparency, and the options with which it is saved."""
+        if self.alpha is not None:
+            image.putalpha(Image.fromarray(self.alpha))
+        options = {"icc_profile": self.profile, "dpi": self.dpi}
+        return image, {name: value for name, value in options.items() if value is not None}
+
+
+def half(array, side):
+    """The left (0) or right (1) half of an image."""
+    width = array.shape[1] // 2
+    return array[:, side * width : (side + 1) * width]
+
+
+def read_extras(path):
+    """What a file holds beside its colors, upright as the EXIF orientation has it; nothing of one that is no image."""
+    try:
+        with open_stream(path) as stream:
+            if npy.is_npy(stream):
+                return Extras()
+            with open_image(stream) as image:
+                dpi = image.info.get("dpi")
+                if dpi and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED:
+                    dpi = dpi[::-1]
+                return Extras(_alpha(image), image.info.get("icc_profile"), dpi)
+    except UNREADABLE:  # reading its colors says why
+        return Extras()
+
+
+def _alpha(image):
+    """The transparency of an image; None where it has none to speak of."""
+    if not image.has_transparency_data:
+        return None
+    alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
+    return None if alpha.min() == 255 else alpha

@@ -1,0 +1,76 @@
+"""What of the files is translated, and what of them is kept beside it: halves of pairs, transparency and the like."""
+
+import collections
+
+from tf_cyclegan.images import count_pages
+from tf_cyclegan.translating.extras import Extras, half, read_extras
+
+# Files are cut to whole pixels: ratios differ a little from those of the run.
+_TOLERANCE = 0.02
+
+
+class Inputs:
+    """Reads images to translate, and remembers what is to be said of them once.
+
+    Args:
+        read: callable, a path to the array in its file, `(height, width, channels)`.
+        translator: `Translator`.
+        side_by_side: optional bool, whether files hold A on the left and B on the right. Defaults to None: those that
+            are shaped as the run's files, if those did.
+    """
+
+    def __init__(self, read, translator, side_by_side=None):
+        self._translator, self._side_by_side, self._read_file = translator, side_by_side, read
+        self._halved, self._lost = 0, collections.Counter()
+
+    def read(self, source, target):
+        """The image of a file, and what its translation keeps of the rest: `(array, Extras)`.
+
+        Args:
+            source, target: paths of the image and of its translation.
+
+        Raises:
+            ValueError: if it cannot be read, or has several pages.
+        """
+        if (pages := count_pages(source)) > 1:
+            raise ValueError(
+                f"Cannot translate the image {source}: page 1 of {pages} alone would be translated. Save each page as "
+                "a file"
+            )
+        image = self._read_file(source)
+        extras = Extras() if self._translator.takes_ids else read_extras(source)
+        if self._holds_two(source, *image.shape[:2]):
+            side = "ab".index(self._translator.domain)
+            image, extras = half(image, side), extras.half(side)
+            self._halved += 1
+        extras, lost = extras.fitting(target.suffix.lower(), self._translator.output_channels)
+        self._lost.update(lost)
+        return image, extras
+
+    def lines(self):
+        """What is to be said of all of them."""
+        if self._halved:
+            side = {"a": "left half, A,", "b": "right half, B,"}[self._translator.domain]
+            yield (
+                f"Took the {side} of {_images(self._halved)} with A and B side by side, as in the files of the "
+                "training; --side-by-side=False takes images whole."
+            )
+        if self._lost:
+            lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
+            yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
+
+    def _holds_two(self, source, height, width):
+        known = self._translator.side_by_side
+        if self._side_by_side is None:
+            alike = known and known[0] * (1 - _TOLERANCE) <= width / height <= known[1] * (1 + _TOLERANCE)
+            return bool(alike) and width % 2 == 0
+        if self._side_by_side and width % 2:
+            raise ValueError(
+                f"Cannot translate the image {source}: it is {width} pixels wide, and A and B side by side have an "
+                "even width"
+            )
+        return self._side_by_side
+
+
+def _images(count):
+    return f"{count:,} image{'s' * (count != 1)}"
