@@ -241,7 +241,7 @@ def spoil(folder):
 def test_bad_files_are_left_out_by_name_with_every_cache(kept, photos, tmp_path):
     names = spoil(photos / "trainA")
     options = {"image_size": 32, "cache": kept, "cache_dir": tmp_path / "cache"}
-    with pytest.raises(ValueError, match="Cannot read the image trainA/.*--skip-unreadable") as caught:
+    with pytest.raises(ValueError, match="Cannot read the image trainA/.*`skip_unreadable`") as caught:
         open_dataset(photos, **options).load()
     assert "\n" not in str(caught.value)
     data = open_dataset(photos, skip_unreadable=True, **options).load()

@@ -144,7 +144,7 @@ def test_table_of_very_many_ids_is_cut(root):
         ("train_label/1.png", None, r"without a partner: train_img/1\.png"),
         ("train_inst/1.png", None, r"train_inst.*without a partner: train_label/1\.png"),
         ("train_img/1.png", None, r"train_img.*without a partner: train_label/1\.png"),
-        ("train_inst/1.png", b"text", r"label map train_inst/1\.png: not an image.*--skip-unreadable"),
+        ("train_inst/1.png", b"text", r"label map train_inst/1\.png: not an image.*`skip_unreadable`"),
     ],
 )
 def test_files_that_do_not_fit(root, path, array, message):
