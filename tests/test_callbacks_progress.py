@@ -54,6 +54,22 @@ def test_the_forecast_comes_once_and_leaves_tracing_out(clock):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_slow_first_steps_are_in_no_estimate(clock, stream):
+    slow = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: setattr(type(clock), "now", clock.now + 20 * (1 <= batch < 4))
+    )
+    bar = Progress(200, stream=stream(), interval=0)
+    FakeModel().fit(batches(200), verbose=0, callbacks=[clock, slow, bar])
+    text = bar.stream.getvalue()
+    left = [
+        ((200 - int(step)) * 0.25, float(count) * {"second": 1, "minute": 60}[unit])
+        for step, count, unit in re.findall(r"\b(\d+)/200\b.*?(\d+) (second|minute)s? left", text)
+    ]
+    assert len(left) > 10 and all(said == pytest.approx(expected, abs=1) for expected, said in left)
+    assert "takes about 50 seconds" in text
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_a_run_resumed_within_an_epoch_counts_on(clock, stream):
     bar = Progress(60, first_step=25, steps_per_epoch=20, epochs=3, stream=stream())
     FakeModel().fit(batches(15), verbose=0, callbacks=[clock, bar])  # the rest of the second epoch

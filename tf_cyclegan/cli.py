@@ -148,7 +148,9 @@ def _native(flag):
 
 def _look_at_devices(debug):
     """TensorFlow's first look has notes of its own. For `--debug` it and Keras hide nothing of tracebacks."""
-    importlib.import_module("tf_cyclegan.devices").describe_device()
+    devices = importlib.import_module("tf_cyclegan.devices")
+    devices.describe_device()
+    devices.avoid_failing_remapper()
     if debug:
         importlib.import_module("tensorflow").debugging.disable_traceback_filtering()
         importlib.import_module("keras").config.disable_traceback_filtering()

@@ -61,6 +61,17 @@ def share_cores(parts=2):
         return
 
 
+def avoid_failing_remapper():
+    """Turns off the pass of TensorFlow's graph optimizer that fails on CPUs, with an error line in each program.
+
+    It takes a convolution, its bias and a leaky ReLU for one operation, also where another operation reads the biased
+    value: in training the ReLU's gradient in each discriminator, in a U-Net also its bridges. It then leaves the whole
+    graph as it was. What it does to other graphs, as a ResNet's in inference, makes no difference in speed on CPUs.
+    """
+    if not any(map(tf.config.list_physical_devices, ("GPU", "TPU"))):
+        tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
 def describe_device():
     """One line on what will compute, as `"CPU without AMX"`."""
     for kind in ("TPU", "GPU"):

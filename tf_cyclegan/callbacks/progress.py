@@ -161,7 +161,7 @@ class Progress(keras.callbacks.Callback):
         texts = []
         if self._clock.intervals:
             texts.append(f"{self.batch_size / self._clock.seconds_a_step:.2f} images/s")
-        if self._clock.intervals and self.total_steps is not None:
+        if self._clock.intervals >= FORECAST_STEPS and self.total_steps is not None:
             remaining = max(self.total_steps - self.step, 0)
             texts.append(f"{duration_text(self._clock.mean_seconds * remaining)} left")
         if self.input_wait is not None and self.input_wait.share is not None:
@@ -189,6 +189,9 @@ class _StepClock:
         else:
             self.intervals += 1
             self._recent.append((now - self._last[0]) / (step - self._last[1]))
+            if self.intervals == FORECAST_STEPS:  # the mean begins with their median: some may have traced, too
+                steps = step - self._start[1]
+                self._start = (now - steps * self.seconds_a_step, self._start[1])
         self._last = (now, step)
 
     @property
