@@ -243,6 +243,38 @@ def test_rates_stay_as_set_to_the_bit():
     assert np.float32(model.discriminator_optimizer.learning_rate) == np.float32(7e-5)
 
 
+def rates_after_a_step(model, rate):
+    """Both rates, when a callback has set `rate` and a step has been made."""
+    model.optimizer.learning_rate = rate
+    model.train_on_batch(*next(iter(random_batches(1))))
+    return [float(optimizer.learning_rate) for optimizer in (model.optimizer, model.discriminator_optimizer)]
+
+
+@pytest.mark.eager
+def test_a_rate_of_zero_does_not_part_the_two(tmp_path):
+    model = small("brightness")
+    model.discriminator_optimizer.learning_rate = 1e-4
+    assert rates_after_a_step(model, 0.0) == [0, 0]
+    model.save(tmp_path / "model.keras")
+    for each in (model, keras.models.load_model(tmp_path / "model.keras")):
+        assert rates_after_a_step(each, 4e-4) == pytest.approx([4e-4, 2e-4])
+
+
+@pytest.mark.eager
+def test_rates_that_begin_at_zero_rise_together():
+    model = small("brightness")
+    model.compile(keras.optimizers.Adam(0.0), keras.optimizers.Adam(0.0))
+    assert rates_after_a_step(model, 0.0) == [0, 0]
+    assert rates_after_a_step(model, 3e-4) == pytest.approx([3e-4, 3e-4])
+
+
+def test_models_saved_without_the_quotient_of_rates_load():
+    model, store = small("brightness"), {}
+    model.save_own_variables(store)
+    model.load_own_variables({key: value for key, value in store.items() if key != "2"})
+    assert float(model._rate_quotient) == 1.0
+
+
 class _StopAfter(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if epoch == 1:

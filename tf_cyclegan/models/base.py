@@ -68,6 +68,10 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         """Completes the model when its networks are there: constructors end with it."""
         if self.augment:
             self._augmentation_seed = keras.random.SeedGenerator(getattr(self, "seed", None))
+        # The last of the model's own: files from before there was one have the others at the same places.
+        self._rate_quotient = self.add_weight(
+            shape=(), dtype="float32", initializer="ones", trainable=False, autocast=False, name="rate_quotient"
+        )
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names)]
         self.built = True
         spread_seeds(self._random_states())
@@ -295,10 +299,14 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         rate, follower = self._constant_rates()
         if rate is None or follower is None:
             return
+        followed = self._followed_rate
+        # A rate of 0 says nothing of the other: what comes after it follows the quotient from before it.
+        self._rate_quotient.assign(ops.where(followed > 0, follower / followed, self._rate_quotient))
+        after_zero = ops.where(ops.equal(follower, 0), self._rate_quotient * rate, follower)
+        changed = ops.where(followed > 0, follower * rate / followed, after_zero)
         # An unchanged rate must stay the same to the bit, hence no multiplication by a quotient of equals.
-        changed = ops.logical_and(ops.not_equal(rate, self._followed_rate), self._followed_rate > 0)
-        follower.assign(ops.where(changed, follower * rate / self._followed_rate, follower))
-        self._followed_rate.assign(rate)
+        follower.assign(ops.where(ops.not_equal(rate, followed), changed, follower))
+        followed.assign(rate)
 
     # ---- saving ----
 
@@ -335,7 +343,9 @@ class TranslationModel(ReplicatedTraining, keras.Model):
             store[f"{_RANDOM_STATE}{index}"] = state.numpy()
 
     def load_own_variables(self, store):
-        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith(_RANDOM_STATE)})
+        entries = {key: store[key] for key in store.keys() if not key.startswith(_RANDOM_STATE)}
+        entries.setdefault(str(len(self._trainable_variables) + len(self._non_trainable_variables) - 1), 1.0)
+        super().load_own_variables(entries)
         for index, state in enumerate(self._random_states()):
             if f"{_RANDOM_STATE}{index}" in store.keys():
                 state.assign(store[f"{_RANDOM_STATE}{index}"])
