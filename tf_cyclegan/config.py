@@ -144,7 +144,8 @@ class TrainConfig:
     lambda_gradient_penalty: _derived(float, "10", "FLOAT") = None
     """Weight of the gradient penalty of --gan-mode=wgangp."""
     pool_size: _derived(int, "50 for cyclegan, else 0", "INT") = None
-    """Generated images in each discriminator's history; 0 for none."""
+    """Generated images in each discriminator's history; 0 for none, as with --resize-mode=none and scale_width, which
+    leave images of differing sizes."""
     augment: _derived(str, "none; all for cyclegan on emoji", "NAMES") = None
     """How real and generated images are altered before discriminators judge them: names from color, translation and
     cutout with commas in between. For data sets of a few hundred images."""
@@ -226,6 +227,8 @@ class TrainConfig:
             values["filters"] = 32  # of the enhancer; the global generator inside has twice as many
         if self._has_own_length():
             values.pop("minutes", None)
+        if not self.fixed_size:
+            values["pool_size"] = 0
         if "lambda_identity" in values and channels != channels_b:
             values["lambda_identity"] = 0.0
         chosen = {name: value for name, value in values.items() if getattr(self, name) is None}
@@ -264,6 +267,11 @@ class TrainConfig:
             raise ValueError(
                 "`stage_epochs` must leave epochs of `epochs` and `decay_epochs` in which both parts are trained. "
                 f"Received: stage_epochs={self.stage_epochs} of {self.epochs + self.decay_epochs}"
+            )
+        if self.pool_size and not self.fixed_size:
+            raise ValueError(
+                f"`pool_size` must be 0 or left out with `resize_mode` {self.resize_mode}, which leaves images of "
+                f"differing sizes: a pool holds those of one. Received: pool_size={self.pool_size}"
             )
         if self.schedule == "step" and self.decay_epochs < 1:
             raise ValueError("`decay_epochs` must be at least 1 with `schedule` step. Received: decay_epochs=0")

@@ -120,6 +120,8 @@ def _prepared(config, workers, report, stack):
             begin_with(model, initial)
         data = open_data(config, model.size_multiple)
         report(data.describe())
+        if not config.fixed_size:
+            data.check_sides(model.smallest_training_side)
         data.load()
         for file, reason in data.skipped:
             report(f"skipped {file}: {with_flags(reason, TrainConfig)}")
@@ -140,6 +142,8 @@ def _prepared(config, workers, report, stack):
 def _settings_checked(config):
     # What has no flag of its own: that data must be pairs follows from the model.
     others = {"name": "--dataset", "image_shape": "--image-size", "paired": f"--model={config.model}"}
+    if not config.fixed_size:  # --image-size says nothing of the size
+        others["image_shape"] = f"the images (--resize-mode={config.resize_mode})"
     if config.initial_model:
         others |= dict.fromkeys(("path", "files", "state", "network"), "--initial-model")
     return speaking_of_flags(TrainConfig, **others)

@@ -154,6 +154,19 @@ class TranslationDataset:
             f"{count:,} image{verb} enlarged more than {ENLARGED} times, most of all {name} of {height}x{width} pixels"
         ]
 
+    def check_sides(self, least: int) -> None:
+        """Raises `ValueError` if an image comes to fewer pixels, in height or width, than `least`."""
+        for domain in self._domains:
+            sizes = {index: self._sizing.output(domain.targets[index]) for index in domain.usable}
+            index = min(sizes, key=lambda index: min(sizes[index]))
+            if min(sizes[index]) < least:
+                height, width = sizes[index]
+                raise ValueError(
+                    f"Images must come to sides of at least {least} pixels, or the networks leave nothing of them. "
+                    f"Received: {domain.images.names[index]}, which comes to {height}x{width} (height x width) with "
+                    f"`resize_mode` {self._sizing.mode}. Leave out small images, or take another `resize_mode`"
+                )
+
     def load(self) -> "TranslationDataset":
         """Fills the cache; a second call does nothing.
 

@@ -10,9 +10,12 @@ from tf_cyclegan.distribution.overrides import ReplicatedTraining, check_compile
 from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
 from tf_cyclegan.image_pool import ImagePool
 from tf_cyclegan.models.augmentation import augmented, draw_augmentation
+from tf_cyclegan.models.parts import leaves_a_score
 from tf_cyclegan.optimizers import Adam
 
 _RANDOM_STATE = "random_state_"
+# Up to which the smallest side is looked for.
+_LARGEST_LEAST = 512
 
 
 class TranslationModel(ReplicatedTraining, keras.Model):
@@ -106,6 +109,13 @@ class TranslationModel(ReplicatedTraining, keras.Model):
     def smallest_side(self):
         """Pixels that an image must have to be translated: at the smallest size a mirrored border needs two."""
         return self.size_multiple + 1
+
+    @property
+    def smallest_training_side(self):
+        """Pixels that an image must have to be trained on, for networks of any size: each convolution leaves less."""
+        sides = range(self.size_multiple, _LARGEST_LEAST + 1, self.size_multiple)
+        fitting = (side for side in sides if all(leaves_a_score(network, side) for network in self.discriminators))
+        return max(next(fitting, self.size_multiple), self.smallest_side)
 
     def _translated(self, images, network, training):
         height, width = tf.shape(images)[1], tf.shape(images)[2]

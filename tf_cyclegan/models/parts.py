@@ -88,8 +88,13 @@ def checked_downsamplings(generator_type, downsamplings, image_shape):
         return downsamplings
     sides = [side for side in image_shape[:2] if side is not None]
     most, least = _UNET_DOWNSAMPLINGS
+    if downsamplings is None and not sides:
+        raise ValueError(
+            "`downsamplings` must be given for a U-Net where the sizes of `image_shape` are not known; or take "
+            f"`generator_type='resnet'`. Received: image_shape={image_shape}"
+        )
     if downsamplings is None:
-        fitting = [n for n in range(most, 1, -1) if sides and not any(side % 2**n for side in sides)]
+        fitting = [n for n in range(most, 1, -1) if not any(side % 2**n for side in sides)]
         downsamplings = max(fitting, default=0)
         if downsamplings < least:
             raise ValueError(
@@ -109,6 +114,17 @@ def checked_downsamplings(generator_type, downsamplings, image_shape):
 def smallest_side(generator_type, size_multiple):
     """Pixels that an image must have, to be mirrored once to the multiple: for a ResNet's border two are left."""
     return size_multiple // 2 if generator_type == "unet" else size_multiple + 1
+
+
+def leaves_a_score(network, side):
+    """Whether a discriminator has an answer to images of this height and width, as far as it can be told."""
+    if not hasattr(network, "operations"):
+        return True
+    try:
+        network.compute_output_shape((1, side, side, network.input_shape[-1]))
+    except ValueError:  # a convolution is left without a pixel
+        return False
+    return True
 
 
 def new_discriminator(model, image_shape, name):
