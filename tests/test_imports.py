@@ -14,6 +14,7 @@ LAYERS = [
     ["training", "translating", "export", "converting"],
     ["evaluating", "precision"],
     ["recipe", "serving", "initial", "resuming", "run_folder"],
+    ["known_ranges"],
     ["trained", "run_data"],
     ["importing", "weights"],
     ["models", "data", "callbacks", "devices"],
@@ -21,7 +22,7 @@ LAYERS = [
     ["pytorch", "addons"],
     ["networks", "image_pool", "schedules", "optimizers"],
     ["distribution", "layers", "convolution", "losses", "images", "config", "commands"],
-    ["image_files"],
+    ["image_files", "value_ranges"],
     ["user_cache"],
     ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags", "user_errors"],
 ]

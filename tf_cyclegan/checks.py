@@ -1,5 +1,6 @@
 """Checks of settings, one wording for all."""
 
+import math
 import numbers
 
 
@@ -29,6 +30,12 @@ def check_weight(name, value, pair=False):
     if not all(isinstance(v, (int, float)) and v >= 0 for v in values):
         expected = "a number of at least 0" + (" or a pair (forward, backward) of them" if pair else "")
         raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")
+
+
+def check_range(name, value):
+    """Raises `ValueError` unless `value` is None or `(low, high)` with low < high."""
+    if value is not None and not (len(value) == 2 and -math.inf < value[0] < value[1] < math.inf):
+        raise ValueError(f"`{name}` must be (low, high) with low < high. Received: {name}={value}")
 
 
 def one_line(error):

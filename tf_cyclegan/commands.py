@@ -28,6 +28,10 @@ class ExportConfig:
     """Name of the served models, before _ab and _ba."""
     direction: Literal["ab", "ba", "both"] = "both"
     """What to export."""
+    value_range: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
+    """Values of domain A in .npy and 16-bit files that are black and white, where the model cannot know them."""
+    value_range_b: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
+    """Those of domain B; where it is not known, that of A."""
     formats: str = "saved_model"
     """Formats with commas between: saved_model, tflite, tflite_float16, tflite_int8, onnx."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -107,6 +111,10 @@ class TranslateConfig:
         tyro.conf.arg(help_behavior_hint="(default: those shaped as the files of the run)", metavar="{True,False}"),
     ] = None
     """Images are pairs, A left and B right, of which the half of the direction's domain is translated."""
+    value_range: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
+    """Values of domain A in .npy and 16-bit files that are black and white, where the model cannot know them."""
+    value_range_b: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
+    """Those of domain B; where it is not known, that of A."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
     tile: bool = False
@@ -143,6 +151,10 @@ class EvaluateConfig:
     """Where downloads are kept."""
     image_size: Annotated[str | None, _of_run("PIXELS")] = None
     """Size of the images: one side or HEIGHTxWIDTH."""
+    value_range: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
+    """Values of domain A in .npy and 16-bit files that are black and white, where the model cannot know them."""
+    value_range_b: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
+    """Those of domain B; where it is not known, that of A."""
     split: Literal["test", "train"] = "test"
     """Images that the model has not seen, or those that it was trained on."""
     paired: bool = False

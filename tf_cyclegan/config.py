@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args, get_origin
 
 import tyro
 
-from tf_cyclegan.checks import check_integer, check_share
+from tf_cyclegan.checks import check_integer, check_range, check_share
 from tf_cyclegan.defaults import DATASETS, recipe, unused_settings
 
 
@@ -54,6 +54,8 @@ class TrainConfig:
     """Channels of domain B."""
     value_range: _derived(tuple[float, float], "that of the integer type", "LOW HIGH") = None
     """Lowest and highest value in .npy and 16-bit files; floats need it."""
+    value_range_b: _derived(tuple[float, float], "--value-range", "LOW HIGH") = None
+    """Those of domain B."""
     skip_unreadable: bool = False
     """Go on without the files that cannot be read, and list them."""
     cache: Literal["memory", "disk", "none"] = "memory"
@@ -223,6 +225,7 @@ class TrainConfig:
         channels = self.channels or (1 + self.instance_maps if self.label_classes else 3)
         channels_b = self.channels_b or (3 if self.label_classes else channels)
         values |= {"output_dir": Path("runs", self._run_name()), "channels": channels, "channels_b": channels_b}
+        values["value_range_b"] = self.value_range
         if self.enhancers and not self.is_emoji:
             values["filters"] = 32  # of the enhancer; the global generator inside has twice as many
         if self._has_own_length():
@@ -275,6 +278,8 @@ class TrainConfig:
             )
         if self.schedule == "step" and self.decay_epochs < 1:
             raise ValueError("`decay_epochs` must be at least 1 with `schedule` step. Received: decay_epochs=0")
+        check_range("value_range", self.value_range)
+        check_range("value_range_b", self.value_range_b)
         if self.steps is not None:
             check_integer("steps", self.steps, 1)
         if self.minutes is not None:

@@ -7,6 +7,7 @@ from tf_cyclegan.files import check_writable, replacing
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.importing.parts import TensorFlowPart, is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
+from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.models import UNIT, PretrainedGenerator
 from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
@@ -85,6 +86,8 @@ def _to_pytorch(config, report):
     for path, name in targets.items():
         write_checkpoint(path, states[name].get("", states[name]))
         report(f"Wrote {path}.")
+    if flags := known_ranges(config.files[0]).flags():
+        report(f"Such files hold no range of values: who translates with them adds {flags}.")
     written = [network for parts in networks.values() for part in parts.values() for network in part]
     return _judged({network.name: largest_difference(network, to_state_dict(network)) for network in written}, report)
 
@@ -104,6 +107,7 @@ def _to_pretrained(config, report):
         command=command_of(settings),
         scores=scores_of(path, int(model.step)),
         value_range=settings.get("value_range"),
+        value_range_b=settings.get("value_range_b"),
     )
     size = (config.output / WEIGHTS).stat().st_size / 1e6
     report(f"Wrote {config.output}: {size:.2f} MB, the generators in half precision, for from_pretrained.")

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 from tf_cyclegan import npy
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream, unreadable
+from tf_cyclegan.value_ranges import range_of, to_levels
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
@@ -73,7 +74,7 @@ def read_image(file, channels=3, value_range=None, name=None):
     try:
         with open_stream(file) as stream:
             if npy.is_npy(stream):
-                return _scale(_npy_channels(npy.read(stream), channels), value_range)
+                return to_levels(_npy_channels(npy.read(stream), channels), value_range)
             with open_image(stream) as image:
                 step = 1 if value_range is None else _level_step(image)
                 image.load()
@@ -126,13 +127,24 @@ def _is_page(image, page):
     return page == 0 or not image.tag_v2.get(_SUBFILE_TYPE, 0) & (_REDUCED | _MASK)
 
 
-def is_float_array(file):
-    """Whether a file is a `.npy` of floating-point numbers, which have no range of their own."""
+def stored_type(file):
+    """Reads which type of number a file holds, without decoding it.
+
+    Args:
+        file: path, or the `bytes` of an encoded file.
+
+    Returns:
+        NumPy's data type: of a `.npy` its own; of image files uint8, uint16, int32 or float32. None for what cannot be
+        read, of which reading says why.
+    """
     try:
         with open_stream(file) as stream:
-            return npy.is_npy(stream) and npy.read_header(stream)[1].kind == "f"
-    except UNREADABLE:  # reading it says why
-        return False
+            if npy.is_npy(stream):
+                return npy.read_header(stream)[1]
+            with open_image(stream) as image:
+                return _stored_type(image)
+    except UNREADABLE:
+        return None
 
 
 def read_ids(file, name=None, channels=1):
@@ -298,7 +310,7 @@ def _npy_shape(stream, channels):
 
 def _npy_header(stream, channels, value_range):
     shape, dtype = _npy_shape(stream, channels)
-    _check_range(dtype, value_range)
+    range_of(dtype, value_range)
     return shape[0], shape[1], "uint8" if dtype == np.uint8 and value_range is None else "float32"
 
 
@@ -338,6 +350,12 @@ def _ids(array):
     return array.astype(np.float32)
 
 
+def _stored_type(image):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return np.dtype("uint16")
+    return np.dtype({"I": "int32", "F": "float32"}.get(image.mode, "uint8"))
+
+
 def _is_deep(image):
     return image.mode == "F" or image.mode.startswith("I")
 
@@ -350,7 +368,7 @@ def _pixels(image, channels, value_range):
         gray = np.asarray(image)[..., None]
         if gray.dtype.itemsize != 2 and value_range is None:
             raise ValueError(f"pixels of kind {gray.dtype} need `value_range`")
-        return np.repeat(_scale(gray, value_range), channels, axis=2)
+        return np.repeat(to_levels(gray, value_range), channels, axis=2)
     pixels = np.empty((image.height, image.width, channels), np.uint8)
     rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):
@@ -374,28 +392,3 @@ def _npy_channels(array, channels):
     if array.ndim != 3 or array.shape[2] != channels or 0 in array.shape:
         raise ValueError(f"an array of shape {array.shape}, expected (height, width, {channels}) from `channels`")
     return array
-
-
-def _check_range(dtype, value_range):
-    """The values that become 0 and 255: `value_range`, or else the range of the data type."""
-    if dtype.kind not in "buif":
-        raise ValueError(f"an array of kind {dtype}, expected numbers")
-    if value_range is not None:
-        low, high = value_range
-        if not low < high:
-            raise ValueError(f"`value_range` must be (low, high) with low < high. Received: value_range={value_range}")
-        return float(low), float(high)
-    if dtype.kind == "f":
-        raise ValueError(f"an array of {dtype} needs `value_range`, the values that become black and white")
-    return (0.0, 1.0) if dtype.kind == "b" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
-
-
-def _scale(array, value_range):
-    """Maps `value_range`, or the range of the data type, to [0, 255] in float32; uint8 stays as it is."""
-    low, high = _check_range(array.dtype, value_range)
-    if array.dtype == np.uint8 and value_range is None:
-        return array
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError("an array with values that are not finite")
-    return np.clip((array - low) * (255.0 / (high - low)), 0, 255).astype(np.float32)

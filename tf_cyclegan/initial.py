@@ -6,6 +6,7 @@ from pathlib import Path
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing.assembly import OF_CYCLEGAN, generator_type
+from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch.inspection import architecture_of
 from tf_cyclegan.run_data import run_settings
@@ -40,8 +41,10 @@ _OF_NETWORKS = (
     "discriminator_layers",
     "scales",
 )
+# What the networks were shown.
+_OF_DATA = ("value_range", "value_range_b")
 # Those in which another value gives networks that take the same weights.
-_FREE = ("ignore_label", "dropout", "dropout_placement", "inference_statistics", "padding", "direction")
+_FREE = ("ignore_label", "dropout", "dropout_placement", "inference_statistics", "padding", "direction", *_OF_DATA)
 _GENERATORS = {
     "cyclegan": OF_CYCLEGAN,
     "pix2pix": ("unet_generator", "resnet_generator"),
@@ -72,12 +75,18 @@ def open_initial(config, report=lambda line: None):
         return None, _with_missing(config, begun)
     model = load_trained(config.initial_model, report, name="initial_model")
     _check_model(model, config.model)
-    found = {name: value for name, value in _settings(model, config).items() if value is not None}
+    found = _settings(model, config) | _ranges(config)
+    found = {name: value for name, value in found.items() if value is not None}
     for name, value in found.items():
         given = getattr(config, name)
         if given not in (None, value) and name not in _FREE:
             raise ValueError(f"`{name}` must be {value}, that of `initial_model`, or left out. Received: {given}")
     return model, _with_missing(config, found)
+
+
+def _ranges(config):
+    known = known_ranges(config.initial_model, config)
+    return {"value_range": known.a, "value_range_b": known.b}
 
 
 def _begun(config):
@@ -86,7 +95,7 @@ def _begun(config):
     if not config.resume or newest_checkpoint(folder / "checkpoints") is None:
         return None
     kept = run_settings(folder)
-    return None if kept is None else {name: kept.get(name) for name in _OF_NETWORKS}
+    return None if kept is None else {name: kept.get(name) for name in (*_OF_NETWORKS, *_OF_DATA)}
 
 
 def _with_missing(config, found):

@@ -50,6 +50,7 @@ def open_data(config, multiple, split="train", augment=True, cache=None, paired=
         ignore_label=config.ignore_label,
         instance_maps=config.instance_maps,
         value_range=config.value_range,
+        value_range_b=config.value_range_b,
         resize_mode=config.resize_mode,
         flip=config.flip and augment,
         skip_unreadable=config.skip_unreadable,

@@ -45,7 +45,7 @@ def from_pretrained(name, dtype=None):
         TensorShape([1, 64, 64, 3])
     """
     bundled = weights.bundled_folder(name) if isinstance(name, str) else None
-    folder = bundled or _weights_folder(name, "name")
+    folder = bundled or weights_folder(name, "name")
     if folder is not None:
         return read_model(lambda _: weights.read_pretrained(folder, dtype), name, "name")
     if dtype is not None:
@@ -73,7 +73,7 @@ def load_trained(path, report=lambda line: None, name="model"):
     Example:
         >>> generator = load_trained("runs/horse2zebra").generator("ab")  # doctest: +SKIP
     """
-    if (folder := _weights_folder(path, name)) is not None:
+    if (folder := weights_folder(path, name)) is not None:
         return read_model(weights.read_pretrained, folder, name)
     path = Path(path)
     if (path / "checkpoints").is_dir():
@@ -124,8 +124,8 @@ def weights_named(path):
     return None if (Path(path) / "checkpoints").is_dir() else weights.bundled_folder(path)
 
 
-def _weights_folder(path, name):
-    """The same, or the folder of an address, once it is downloaded."""
+def weights_folder(path, name="model"):
+    """The same, or the folder of an address, once it is downloaded; `name` is what errors call it."""
     if (address := weights.address_of(path)) is None:
         return weights_named(path)
     with renamed(name=name):

@@ -140,17 +140,17 @@ class Halves(Images):
 
 
 def halves(
-    names: Sequence[str], contents: Sequence[Content], channels: tuple[int, int], value_range: Range
+    names: Sequence[str], contents: Sequence[Content], channels: tuple[int, int], value_ranges: tuple[Range, Range]
 ) -> tuple[Halves, Halves]:
     """Both domains of files that hold A on the left and B on the right.
 
     Args:
         names, contents: as of `Images`.
-        channels: channels to read of A and of B.
-        value_range: as of `Images`.
+        channels, value_ranges: those of `Images`, of A and of B.
     """
-    whole = WholeFiles(Images(names, contents, channels[0], value_range)) if channels[0] == channels[1] else None
-    return tuple(Halves(names, contents, channels[side], value_range, side, whole) for side in (0, 1))
+    read_a, read_b = zip(channels, value_ranges, strict=True)
+    whole = WholeFiles(Images(names, contents, *read_a)) if read_a == read_b else None
+    return Halves(names, contents, *read_a, 0, whole), Halves(names, contents, *read_b, 1, whole)
 
 
 def states(contents: Sequence[Content]) -> list:

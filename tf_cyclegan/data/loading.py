@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.checks import check_choice, check_integer, check_range
 from tf_cyclegan.data.cache import CACHES
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source, find_source
@@ -31,6 +31,7 @@ def open_dataset(
     test_share: float = 0.1,
     channels: int | tuple[int, int] = 3,
     value_range: tuple[float, float] | None = None,
+    value_range_b: tuple[float, float] | None = None,
     resize_mode: str = "resize_and_crop",
     flip: bool = True,
     multiple: int = MULTIPLE,
@@ -52,6 +53,8 @@ def open_dataset(
     check_choice("split", split, ("train", "test"))
     check_choice("cache", cache, CACHES)
     check_choice("resize_mode", resize_mode, RESIZE_MODES)
+    check_range("value_range", value_range)
+    check_range("value_range_b", value_range_b)
     check_integer("batch_size", batch_size, 1)
     check_integer("multiple", multiple, 1)
     check_integer("label_classes", label_classes, 0)
@@ -66,7 +69,7 @@ def open_dataset(
         data_b=data_b,
         test_share=test_share,
         channels=_as_channels(channels, label_classes, instance_maps),
-        value_range=value_range,
+        value_ranges=(value_range, value_range_b or value_range),
         paired=paired,
         label_classes=label_classes,
         ignore_label=ignore_label,
@@ -104,6 +107,7 @@ def load_dataset(
     test_share: float = 0.1,
     channels: int | tuple[int, int] = 3,
     value_range: tuple[float, float] | None = None,
+    value_range_b: tuple[float, float] | None = None,
     resize_mode: str = "resize_and_crop",
     flip: bool = True,
     multiple: int = MULTIPLE,
@@ -137,6 +141,7 @@ def load_dataset(
             alone where A holds label maps, which have 1 channel, with instance maps 2. Defaults to 3.
         value_range: `(low, high)`, the values of 16-bit and `.npy` files that become -1 and 1. Defaults to the range
             of the data type; floating-point data need it.
+        value_range_b: those of domain B. Defaults to `value_range`.
         resize_mode: `"resize_and_crop"`, `"crop"`, `"scale_width"`, `"scale_width_and_crop"` or `"none"`, as
             `preprocess` of the PyTorch implementation. Defaults to `"resize_and_crop"`.
         flip: whether training images are flipped left to right at random. Defaults to `True`.

@@ -40,7 +40,7 @@ def find_source(
     data_b: str | os.PathLike | None = None,
     test_share: float = 0.1,
     channels: tuple[int, int] = (3, 3),
-    value_range: Range = None,
+    value_ranges: tuple[Range, Range] = (None, None),
     paired: bool | None = None,
     label_classes: int = 0,
     ignore_label: int | None = None,
@@ -54,7 +54,7 @@ def find_source(
         ValueError: if the data set is unknown, or a domain of it has no images.
     """
     as_labels = functools.partial(LabelMaps, classes=label_classes, ignore_label=ignore_label)
-    make = functools.partial(_folder_source, paired, channels, value_range, label_classes, instance_maps, as_labels)
+    make = functools.partial(_folder_source, paired, channels, value_ranges, label_classes, instance_maps, as_labels)
     if data_a is not None or data_b is not None:
         _check_two_folders(name, data_a, data_b)
         found = folders.hold_out(data_a, data_b, split, test_share, bool(paired))
@@ -66,7 +66,10 @@ def find_source(
         raise ValueError(_unknown(name))
     if label_classes:
         raise ValueError(f"`label_classes` is not possible with {name!r}, which has no label maps. Give a folder.")
-    as_a, as_b = (functools.partial(Images, channels=count, value_range=value_range) for count in channels)
+    as_a, as_b = (
+        functools.partial(Images, channels=count, value_range=value_range)
+        for count, value_range in zip(channels, value_ranges, strict=True)
+    )
     if name in bundled.STYLES:
         return _bundled_source(name, split, paired, as_a, as_b)
     if paired:
@@ -78,7 +81,7 @@ def find_source(
     return Source(name, as_a(*found[0]), as_b(*found[1]))
 
 
-def _folder_source(paired, channels, value_range, label_classes, instance_maps, as_labels, name, split, found):
+def _folder_source(paired, channels, value_ranges, label_classes, instance_maps, as_labels, name, split, found):
     """The `Source` of what was found in folders."""
     _check_labels(name, found, label_classes, instance_maps)
     by_nature = found.layout != "folders"
@@ -87,9 +90,12 @@ def _folder_source(paired, channels, value_range, label_classes, instance_maps, 
         notes.append(left_out(others))
     if found.layout == "halves":
         notes.append("A and B side by side in each file")
-        domains = halves(found.a.names, found.a.paths, channels, value_range)
+        domains = halves(found.a.names, found.a.paths, channels, value_ranges)
     else:
-        domains = [Images(x.names, x.paths, n, value_range) for x, n in zip((found.a, found.b), channels, strict=True)]
+        domains = [
+            Images(domain.names, domain.paths, *read)
+            for domain, *read in zip((found.a, found.b), channels, value_ranges, strict=True)
+        ]
     if label_classes:
         notes.append(f"A has labels of {label_classes} classes" + " and instances" * instance_maps)
         maps = found.instances if instance_maps else None

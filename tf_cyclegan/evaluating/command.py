@@ -29,6 +29,7 @@ from tf_cyclegan.evaluating.tables import (
     text_table,
 )
 from tf_cyclegan.files import check_writable, write_whole
+from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import open_data, read_config
 from tf_cyclegan.trained import load_trained
@@ -36,6 +37,8 @@ from tf_cyclegan.user_errors import with_flags
 from tf_cyclegan.weights import is_weights_folder
 
 BEST = "best"
+# Settings of the data that the command line can say otherwise than the run.
+_OF_DATA = ("dataset", "data_a", "data_b", "data_dir", "image_size", "value_range", "value_range_b")
 
 
 def run_evaluate(config, report):
@@ -124,7 +127,7 @@ def _load(config, report):
 
 def _settings(config, model):
     """The settings of the data: those of the run, with what the command line says otherwise."""
-    given = {name: getattr(config, name) for name in ("dataset", "data_a", "data_b", "data_dir", "image_size")}
+    given = {name: getattr(config, name) for name in _OF_DATA}
     given = {name: value for name, value in given.items() if value is not None}
     settings = read_config(config.model)
     if settings is None and not {"dataset", "data_a"} & given.keys():
@@ -133,7 +136,8 @@ def _settings(config, model):
             f"Received: model={str(config.model)!r} without"
         )
     if settings is None:
-        return _settings_without_run(given, model)
+        ranges = known_ranges(config.model, config)
+        return _settings_without_run(given | {"value_range": ranges.a, "value_range_b": ranges.b}, model)
     if {"dataset", "data_a"} & given.keys():
         given = {"dataset": "", "data_a": None, "data_b": None} | given
     return dataclasses.replace(settings, **given)

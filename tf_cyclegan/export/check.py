@@ -15,7 +15,7 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 0.25}
 _HALF_LEVEL = 0.5 / 127.5
 
 
-def check_saved_model(path, network, functions, size_multiple, tolerance):
+def check_saved_model(path, network, functions, size_multiple, tolerance, value_ranges=(None, None)):
     """Runs every signature of a SavedModel as TensorFlow Serving would, its warmup first.
 
     Args:
@@ -24,6 +24,7 @@ def check_saved_model(path, network, functions, size_multiple, tolerance):
         functions: dict, names of signatures to `tf.function`s with an input signature.
         size_multiple: int, the multiple that height and width must be of for `network`.
         tolerance: float, largest difference of a pixel in [-1, 1] that is right.
+        value_ranges: as of `build_signatures`. Defaults to none.
 
     Returns:
         float, the largest difference found. Half a level that 8 bits take off is not counted.
@@ -32,7 +33,7 @@ def check_saved_model(path, network, functions, size_multiple, tolerance):
         ValueError: if the model cannot be loaded or run, or a difference is larger.
     """
     try:
-        differences = dict(_differences(path, network, functions, size_multiple))
+        differences = dict(_differences(path, network, functions, size_multiple, value_ranges))
     except (ServingError, RuntimeError, tf.errors.OpError) as error:
         raise ValueError(f"the exported model does not run and was not published: {error}") from error
     name = list(differences)[np.argmax(list(differences.values()))]  # NaN counts as the largest
@@ -66,7 +67,7 @@ def expected_translation(network, pixels, size_multiple):
 
     Args:
         network: `keras.Model`.
-        pixels: uint8 array `(batch, height, width, channels)`.
+        pixels: array `(batch, height, width, channels)` in [0, 255].
         size_multiple: int, the multiple that height and width must be of for `network`.
 
     Returns:
@@ -78,7 +79,7 @@ def expected_translation(network, pixels, size_multiple):
     return np.asarray(network(padded, training=False), np.float32)[:, :height, :width]
 
 
-def _differences(path, network, functions, size_multiple):
+def _differences(path, network, functions, size_multiple, value_ranges):
     """Names of signatures and their largest differences."""
     engine = Engine(path)
     try:
@@ -91,6 +92,11 @@ def _differences(path, network, functions, size_multiple):
             expected = expected_translation(network, pixels, size_multiple)
             inputs = {spec.name: _encoded(pixels, spec.dtype)}
             yield name, _difference(engine.run(name, inputs), expected)
+            if spec.dtype == tf.string:
+                file, read = _deep_file(pixels, value_ranges[0])
+                expected = expected_translation(network, read, size_multiple)
+                answer = engine.run(name, {spec.name: np.array([file], object)})
+                yield f"{name} on an image of 16 bits", _difference(answer, expected)
             if spec.dtype == tf.float32 and c_api.is_available():
                 yield f"{name} by the C API", _difference(c_api.run_by_c_api(path, name, inputs), expected)
     finally:
@@ -109,6 +115,15 @@ def _encoded(pixels, dtype):
     if dtype == tf.string:
         return np.array([tf.io.encode_png(image).numpy() for image in pixels], object)
     return images.to_float(pixels) if dtype == tf.float32 else pixels.astype(dtype.as_numpy_dtype)
+
+
+def _deep_file(pixels, value_range):
+    """A PNG of 16 bits, gray, from below the range to above it; and what training reads in it."""
+    low, high = value_range or (0, 65535)
+    margin = (high - low) / 10
+    values = low - margin + pixels[0, ..., :1] / 255.0 * (high - low + 2 * margin)
+    file = tf.io.encode_png(np.clip(np.rint(values), 0, 65535).astype(np.uint16)).numpy()
+    return file, images.read_image(file, pixels.shape[-1], value_range)[None]
 
 
 def _difference(outputs, expected):

@@ -9,6 +9,7 @@ from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.export.formats import FORMATS, FormatRefused, check_packages, export_format
 from tf_cyclegan.export.saved_model import export_saved_model
 from tf_cyclegan.files import check_writable
+from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.trained import load_trained
 
 _SAVED_MODEL = "saved_model"
@@ -39,6 +40,7 @@ def run_export(config, report):
     check_writable(config.output, "output")
     stems = {direction: config.output / f"{name}_{direction}" for direction in _directions(model, config.direction)}
     refused = 0
+    ranges = known_ranges(config.model, config)
     os.makedirs(config.output, exist_ok=True)
     for direction, stem in stems.items():
         generator = model.generator(direction)
@@ -53,6 +55,7 @@ def run_export(config, report):
                 report,
                 notes=model.notes,
                 takes_ids=model.takes_ids and direction == "ab",
+                value_ranges=ranges.along(direction),
             )
         for file_format in (name for name in formats if name != _SAVED_MODEL):
             refused += not _export_format(generator, stem, file_format, model.size_multiple, report)

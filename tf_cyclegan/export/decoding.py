@@ -14,13 +14,14 @@ _DEPTH, _COLOR_TYPE = 24, 25  # where they are
 _GRAY, _PALETTE = 0, 3  # color types
 
 
-def decode_image(data, channels, min_side):
+def decode_image(data, channels, min_side, value_range=None):
     """Decodes a PNG or JPEG; transparency is laid on white.
 
     Args:
         data: scalar string tensor, the file.
         channels: int, 1 (luma gray) or 3 (color).
         min_side: int, pixels that height and width must have at least.
+        value_range: optional `(low, high)`, the values of 16-bit gray that become 0 and 255. Defaults to (0, 65535).
 
     Returns:
         float32 tensor `(height, width, channels)` in [0, 255].
@@ -34,7 +35,11 @@ def decode_image(data, channels, min_side):
         size = tf.cond(is_png, lambda: png_size(header), lambda: tf.io.extract_jpeg_shape(data, tf.int64)[:2])
     with tf.control_dependencies([check_size(size[0], size[1], min_side)]):
         data = tf.identity(data)
-    pixels = tf.cond(is_png, lambda: _decode_png(data, header, channels), lambda: _decode_jpeg(data, channels))
+    pixels = tf.cond(
+        is_png,
+        lambda: _decode_png(data, header, channels, value_range or (0, 65535)),
+        lambda: _decode_jpeg(data, channels),
+    )
     return tf.ensure_shape(pixels, [None, None, channels])
 
 
@@ -80,15 +85,21 @@ def png_size(header):
     return tf.reverse(tf.reduce_sum(sides * [2**24, 2**16, 2**8, 1], axis=1), [0])
 
 
-def _decode_png(data, header, channels):
+def _decode_png(data, header, channels, value_range):
     """Gray of 16 bits keeps them all; color of 16 bits is cut to 8, as PIL does."""
     deep = (header[_DEPTH] == 16) & (header[_COLOR_TYPE] == _GRAY)
-    return tf.cond(deep, lambda: _decode_deep_gray(data, channels), lambda: _decode_8_bit_png(data, header, channels))
+    return tf.cond(
+        deep,
+        lambda: _decode_deep_gray(data, channels, value_range),
+        lambda: _decode_8_bit_png(data, header, channels),
+    )
 
 
-def _decode_deep_gray(data, channels):
+def _decode_deep_gray(data, channels, value_range):
+    low, high = value_range
     gray = tf.cast(tf.io.decode_png(data, channels=1, dtype=tf.uint16), tf.float32)
-    return tf.repeat(gray * (255.0 / 65535.0), channels, axis=2)
+    gray = tf.clip_by_value((gray - low) * (255.0 / (high - low)), 0.0, 255.0)
+    return tf.repeat(gray, channels, axis=2)
 
 
 def _decode_8_bit_png(data, header, channels):

@@ -12,6 +12,7 @@ from tf_cyclegan.export.publish import publish_version
 from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.export.warmup import write_warmup
 from tf_cyclegan.files import write_whole
+from tf_cyclegan.known_ranges import RANGES_FILE, Ranges, exported_text, notes_of
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.trained import TAKES_IDS_FILE
 
@@ -30,6 +31,7 @@ def export_saved_model(
     report=None,
     notes=(),
     takes_ids=False,
+    value_ranges=(None, None),
 ):
     """Exports a generator as the next version of a served model, `directory/VERSION`.
 
@@ -51,6 +53,8 @@ def export_saved_model(
             beside the model as `assets.extra/notes.txt`. Defaults to none.
         takes_ids: bool, whether images are label maps, as `TranslationModel.takes_ids`; `tf-cyclegan translate` reads
             their files accordingly. Defaults to False.
+        value_ranges: pair of optional `(low, high)`, the values of 16-bit images and of their translations that are
+            black and white, as the training had them; they lie beside the model. Defaults to all that 16 bits hold.
 
     Returns:
         str, the path of the new version.
@@ -70,10 +74,12 @@ def export_saved_model(
     size_multiple = stride_product(generator) if size_multiple is None else size_multiple
     check_integer("size_multiple", size_multiple, 1)
     _check_static_sizes(static_sizes, smallest_side(size_multiple))
+    ranges = Ranges(*value_ranges)
+    notes = (*notes, *notes_of(ranges))
     report = report or (lambda line: None)
     reference = with_precision(generator, "float32")
     network = reference if precision == "float32" else with_precision(generator, precision)
-    signatures = build_signatures(network, size_multiple, static_sizes)
+    signatures = build_signatures(network, size_multiple, static_sizes, ranges)
     name = os.path.basename(os.path.abspath(directory))
     differences = []
 
@@ -81,11 +87,12 @@ def export_saved_model(
         _write(path, network, signatures)
         _write_beside(path, _NOTES_FILE, notes)
         _write_beside(path, TAKES_IDS_FILE, ["images are label maps"] if takes_ids else ())
+        _write_beside(path, RANGES_FILE, [exported_text(ranges)] if any(ranges) else ())
         level = 128 if label_encoding(network) is None else 0
         if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple), level):
             report('No warmup requests were written: they need pip install "tf_cyclegan[export]".')
         tolerance = TOLERANCES[precision]
-        differences.append(check_saved_model(path, reference, signatures.functions, size_multiple, tolerance))
+        differences.append(check_saved_model(path, reference, signatures.functions, size_multiple, tolerance, ranges))
 
     path = publish_version(directory, write, keep)
     for line in (f"differs from the Keras model by at most {differences[0]:.2g} in [-1, 1].", *notes):

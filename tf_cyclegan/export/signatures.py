@@ -28,7 +28,7 @@ class Signatures:
     accelerated: object
 
 
-def build_signatures(network, size_multiple, static_sizes=()):
+def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None, None)):
     """Makes the signatures of a generator.
 
     All but the static ones take images of any height and width of at least `smallest_side(size_multiple)`, which are
@@ -49,6 +49,8 @@ def build_signatures(network, size_multiple, static_sizes=()):
         network: `keras.Model`, images of any size to images of the same size.
         size_multiple: int, the multiple that height and width must be of for `network`.
         static_sizes: pairs `(height, width)`. Defaults to none.
+        value_ranges: pair of optional `(low, high)`, the values of 16-bit images and of their translations that are
+            black and white. Defaults to all that 16 bits hold.
 
     Returns:
         `Signatures`.
@@ -62,7 +64,9 @@ def build_signatures(network, size_multiple, static_sizes=()):
     min_side = smallest_side(size_multiple)
     encoding = label_encoding(network)
     checked = functools.partial(_checked, min_side=min_side, encoding=encoding)
-    decode = functools.partial(_decoded, channels=channels[0], min_side=min_side, encoding=encoding)
+    decode = functools.partial(
+        _decoded, channels=channels[0], min_side=min_side, encoding=encoding, value_range=value_ranges[0]
+    )
     tensor = _tensor_signature(translate, channels[0], checked)
     encodable = set(channels) <= {1, 3}
     functions = {
@@ -106,10 +110,10 @@ def _translated(network, size_multiple, images):
     return tf.cast(network(padded, training=False)[:, :height, :width], tf.float32)
 
 
-def _decoded(data, channels, min_side, encoding):
+def _decoded(data, channels, min_side, encoding, value_range):
     """The image in a file, float32 `(1, height, width, channels)` in [-1, 1]."""
     if encoding is None:
-        return _to_float(decode_image(data, channels, min_side))[tf.newaxis]
+        return _to_float(decode_image(data, channels, min_side, value_range))[tf.newaxis]
     return checked_ids(_to_float(decode_ids(data, min_side))[tf.newaxis], encoding)
 
 

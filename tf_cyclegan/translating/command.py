@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tf_cyclegan.commands import TranslateConfig
-from tf_cyclegan.images import is_float_array, read_image, to_float
+from tf_cyclegan.images import read_image, stored_type, to_float
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.files import ARRAY, plan, save
 from tf_cyclegan.translating.inputs import Inputs
@@ -40,7 +40,7 @@ def run_translate(config, report):
     config = _with_model(config, report)
     check_use(config)
     pairs = plan(config.input, config.output, config.overwrite, report)
-    with open_translator(config.model, config.direction, report) as translator:
+    with open_translator(config.model, config.direction, report, config) as translator:
         _check_formats(translator, pairs)
         _check_instances(translator, config)
         if config.tile:
@@ -126,12 +126,10 @@ def _reader(translator, pairs, config):
 
 
 def _read(translator, path):
-    return read_image(path, translator.channels, translator.value_range or _own_range(path))
-
-
-def _own_range(path):
-    """Floating-point arrays hold what translations hold; the types of all other files have a range of their own."""
-    return (-1, 1) if is_float_array(path) else None
+    dtype = stored_type(path)
+    # Floating-point arrays hold what translations hold; the types of other files have a range of their own.
+    own = (-1, 1) if path.suffix.lower() == ARRAY and dtype is not None and dtype.kind == "f" else None
+    return read_image(path, translator.channels, translator.ranges.a or own)
 
 
 def _check_size(height, width, smallest):

@@ -2,7 +2,9 @@
 
 import collections
 
-from tf_cyclegan.images import count_pages
+import numpy as np
+
+from tf_cyclegan.images import count_pages, stored_type
 from tf_cyclegan.translating.extras import Extras, half, read_extras
 
 # Files are cut to whole pixels: ratios differ a little from those of the run.
@@ -21,7 +23,7 @@ class Inputs:
 
     def __init__(self, read, translator, side_by_side=None):
         self._translator, self._side_by_side, self._read_file = translator, side_by_side, read
-        self._halved, self._lost = 0, collections.Counter()
+        self._halved, self._unknown, self._lost = 0, 0, collections.Counter()
 
     def read(self, source, target):
         """The image of a file, and what its translation keeps of the rest: `(array, Extras)`.
@@ -39,6 +41,7 @@ class Inputs:
             )
         image = self._read_file(source)
         extras = Extras() if self._translator.takes_ids else read_extras(source)
+        self._unknown += self._has_unknown_range(source)
         if self._holds_two(source, *image.shape[:2]):
             side = "ab".index(self._translator.domain)
             image, extras = half(image, side), extras.half(side)
@@ -55,9 +58,18 @@ class Inputs:
                 f"Took the {side} of {_images(self._halved)} with A and B side by side, as in the files of the "
                 "training; --side-by-side=False takes images whole."
             )
+        if self._unknown:
+            yield (
+                f"{_images(self._unknown)} of 16 bits, of which the model knows no range: 0 taken for black, 65535 for "
+                "white. --value-range LOW HIGH tells another, for domain B --value-range-b."
+            )
         if self._lost:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
             yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
+
+    def _has_unknown_range(self, source):
+        known = self._translator.takes_ids or self._translator.ranges.a is not None
+        return not known and stored_type(source) == np.uint16
 
     def _holds_two(self, source, height, width):
         known = self._translator.side_by_side

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.checks import check_choice, one_line
+from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges, read_exported
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.trained import TAKEN, TAKES_IDS_FILE, is_model, load_trained, read_model, weights_named
-from tf_cyclegan.weights import read_document
+from tf_cyclegan.trained import TAKEN, TAKES_IDS_FILE, is_model, load_trained, read_model
 
 SMALLEST_SIDE = 16
 
@@ -27,8 +27,8 @@ class Translator:
         function: callable, a float32 batch `(1, height, width, channels)` in [-1, 1] to its translation.
         channels: int, channels of the images it takes.
         output_channels: int, channels of the images it gives.
-        value_range: optional `(low, high)` that the training read as -1 and 1, see `images.read_image`. Defaults to
-            None.
+        ranges: `Ranges`, the values of images and of translations that the training read as -1 and 1, see
+            `images.read_image`. Defaults to unknown ones.
         takes_ids: bool, whether files hold the numbers of classes. Defaults to False.
         domain: str, `"a"` or `"b"`, of the images it takes. Defaults to `"a"`.
         side_by_side: optional `(least, largest)` width by height of the files that the training took A and B from.
@@ -44,7 +44,7 @@ class Translator:
     function: Callable
     channels: int
     output_channels: int
-    value_range: tuple | None = None
+    ranges: Ranges = Ranges()
     takes_ids: bool = False
     smallest_side: int = SMALLEST_SIDE
     network: object = None
@@ -73,7 +73,7 @@ def computing():
 
 
 @contextlib.contextmanager
-def open_translator(path, direction=None, report=lambda line: None):
+def open_translator(path, direction=None, report=lambda line: None, config=None):
     """Loads a trained model for the time of a `with` block.
 
     Args:
@@ -82,6 +82,7 @@ def open_translator(path, direction=None, report=lambda line: None):
             folder of weights or its http address, or the name of bundled weights.
         direction: `"ab"` or `"ba"`. Defaults to the only one of an exported model, else the model's first.
         report: callable that gets a line of text for each damaged checkpoint passed over. Defaults to nothing.
+        config: optional `TranslateConfig`, whose ranges of values come before the model's own.
 
     Yields:
         A `Translator`.
@@ -97,13 +98,14 @@ def open_translator(path, direction=None, report=lambda line: None):
     if version := _exported_version(path):
         _check_exported_direction(version, direction)
         with contextlib.closing(read_model(Engine, version)) as engine:
-            translator = _from_engine(engine, path, (version / TAKES_IDS_FILE).is_file())
+            translator = _from_engine(engine, path, version, config)
             yield dataclasses.replace(translator, domain=_direction_of(version)[:1] or "a")
     else:
-        model, value_range = _load(path, report)
+        model = _load(path, report)
         direction = direction or model.directions[0]
         check_choice("direction", direction, model.directions)
-        yield dataclasses.replace(_from_model(model, direction, value_range), side_by_side=_side_by_side(path))
+        translator = _from_model(model, direction, known_ranges(path, config))
+        yield dataclasses.replace(translator, side_by_side=_side_by_side(path))
 
 
 # ---- exported models ----
@@ -140,7 +142,7 @@ def _name_of(version):
     return folder.parent.name if folder.name.isdecimal() else folder.name
 
 
-def _from_engine(engine, path, takes_ids):
+def _from_engine(engine, path, version, config):
     try:
         signature = engine.signatures["tensor"]
         shapes = signature.inputs["image"].shape, signature.outputs["translated"].shape
@@ -154,14 +156,15 @@ def _from_engine(engine, path, takes_ids):
         lambda images: engine.run("tensor", {"image": images})["translated"],
         channels,
         output_channels,
-        takes_ids=takes_ids,
+        given_ranges(read_exported(version), config, _direction_of(version) or "ab"),
+        (version / TAKES_IDS_FILE).is_file(),
     )
 
 
 # ---- trained models ----
 
 
-def _from_model(model, direction, value_range):
+def _from_model(model, direction, ranges):
     generator = model.generator(direction)
     channels = generator.input_shape[-1]
     # One trace for all sizes: retracing for each would cost seconds and memory every time.
@@ -173,7 +176,7 @@ def _from_model(model, direction, value_range):
         function,
         channels,
         generator.output_shape[-1],
-        value_range,
+        ranges.along(direction),
         takes_ids,
         smallest_side,
         generator,
@@ -184,25 +187,13 @@ def _from_model(model, direction, value_range):
 
 
 def _load(path, report):
-    """The model of a run folder or a file, and the range of values that it was trained with."""
     if not (path.is_dir() or is_model(path)):
         missing = "" if path.exists() else ", there is no such file or folder"
         raise ValueError(
             f"`model` must be {TAKEN}; or an exported model (the folder with its versions, or one of them). "
             f"Received: model={str(path)!r}{missing}"
         )
-    return load_trained(path, report), _value_range(path)
-
-
-def _value_range(path):
-    """The run's own, as far as its settings are there: a model may have been saved without."""
-    try:
-        folder = weights_named(path)
-        settings = run_settings(path) if folder is None else read_document(folder)
-        low, high = map(float, (settings or {})["value_range"])
-    except (ValueError, TypeError, KeyError):  # none, or not what a run writes
-        return None
-    return low, high
+    return load_trained(path, report)
 
 
 def _side_by_side(path):

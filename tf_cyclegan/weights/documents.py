@@ -49,7 +49,8 @@ def read_document(folder):
 
     Returns:
         dict with `format`, `model` (a key of `MODELS`), `settings` (of the model), `weights` (`file`, `sha256`,
-        `bytes`, `dtype`), and where they are known `license`, `command`, `versions`, `scores`, `value_range`.
+        `bytes`, `dtype`), and where they are known `license`, `command`, `versions`, `scores`, `value_range`,
+        `value_range_b`.
 
     Raises:
         ValueError: if it is not such a document, or of a later version.

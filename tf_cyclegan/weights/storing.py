@@ -23,7 +23,7 @@ from tf_cyclegan.weights.documents import DOCUMENT, FORMAT, WEIGHTS, read_docume
 _OF_OBJECTS = ("name", "dtype")
 
 
-def save_pretrained(model, path, license=None, command=None, scores=None, value_range=None):
+def save_pretrained(model, path, license=None, command=None, scores=None, value_range=None, value_range_b=None):
     """Writes what a trained model translates with, in half the bytes: a folder that `from_pretrained` takes.
 
     `model.json` says what the model is, and where it is from. `weights.safetensors` has the weights of its generators
@@ -36,7 +36,8 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
         license: optional str, the terms of the weights, and of the images that they were learned from.
         command: optional str, the command line that made them.
         scores: optional dict, what they were measured by, as JSON knows it.
-        value_range: optional pair `(low, high)` that the training read as -1 and 1, see `images.read_image`.
+        value_range, value_range_b: optional pairs `(low, high)` that the training read as -1 and 1 in domain A and in
+            domain B, see `images.read_image`.
 
     Raises:
         ValueError: if the model has generators of its own, or is of another kind.
@@ -51,7 +52,8 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
     arrays = {name: _halved(variable.numpy()) for name, variable in _variables(model).items()}
     document = {"format": FORMAT, "model": names[type(model)], "settings": _settings(model)}
     _check_rebuilt(document, arrays)
-    known = {"license": license, "command": command, "scores": scores, "value_range": value_range}
+    known = {"license": license, "command": command, "scores": scores}
+    known |= {"value_range": value_range, "value_range_b": value_range_b}
     document |= {name: value for name, value in known.items() if value is not None}
     document["versions"] = {"tf_cyclegan": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
     _write(Path(path), document, arrays)

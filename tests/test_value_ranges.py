@@ -1,0 +1,182 @@
+"""Units: the range of values that a run was trained with goes wherever its weights go, one for each domain."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from conftest import SMALL, random_images
+from PIL import Image
+
+from tf_cyclegan import CycleGAN, images, load_dataset
+from tf_cyclegan.cli import main
+from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
+from tf_cyclegan.serving.engine import Engine
+from tf_cyclegan.weights import read_document
+
+# Domain A has 12 bits in files of 16, domain B Hounsfield units.
+RANGES = {"value_range": [0, 4095], "value_range_b": [-1000, 2000]}
+DEEP = (np.arange(24 * 20, dtype=np.uint16).reshape(24, 20) * 8 + 100).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    model = CycleGAN(**{**SMALL, "image_shape": (32, 32, 1)}, residual_blocks=1)
+    for weight in model.generator("ab").weights + model.generator("ba").weights:
+        weight.assign(keras.random.normal(weight.shape, stddev=0.2))
+    return model
+
+
+@pytest.fixture(scope="module")
+def run(model, tmp_path_factory):
+    """A run folder as training on both domains leaves it."""
+    folder = tmp_path_factory.mktemp("runs") / "ct"
+    (folder / "checkpoints").mkdir(parents=True)
+    model.save(folder / "checkpoints" / "step_00000001.keras")
+    (folder / "config.json").write_text(json.dumps(RANGES))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    assert main(["export", str(run), str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def deep(tmp_path):
+    Image.fromarray(DEEP).save(tmp_path / "deep.png")
+    return tmp_path / "deep.png"
+
+
+def write_checkpoint_of(model, path):
+    write_checkpoint(path, to_state_dict(model.generator("ab")))
+    return path
+
+
+def expected(model, low=0, high=4095, direction="ab"):
+    """The network's own answer, in [-1, 1]."""
+    unit = np.clip((DEEP.astype(np.float64) - low) / (high - low), 0, 1) * 2 - 1
+    return np.asarray(model.translate(unit.astype("float32")[None, ..., None], direction)[0, ..., 0])
+
+
+def translated(path, source, tmp_path, *flags):
+    """A translation in [-1, 1], from a `.npy` in the units of its domain."""
+    assert main(["translate", str(path), str(source), f"--output={tmp_path / 'out.npy'}", "--overwrite", *flags]) == 0
+    return np.load(tmp_path / "out.npy")[..., 0]
+
+
+def levels(unit, low=0, high=255):
+    return (np.clip(unit, -1, 1) + 1) / 2 * (high - low) + low
+
+
+# ---- where the weights go ----
+
+
+@pytest.mark.parametrize("direction", ["ab", "ba"])
+def test_an_exported_model_reads_16_bits_as_its_run(direction, model, run, exported, deep, tmp_path):
+    low, high = RANGES["value_range" if direction == "ab" else "value_range_b"]
+    unit = expected(model, low, high, direction)
+    engine = Engine(exported / f"ct_{direction}" / "1")
+    (answer,) = engine.run("serving_default", {"image_bytes": np.array([deep.read_bytes()], object)}).values()
+    engine.close()
+    found = images.read_image(answer[0], 1)[..., 0]
+    np.testing.assert_allclose(found, levels(unit), atol=0.51)
+    for path in (run, exported / f"ct_{direction}"):
+        main(["translate", str(path), str(deep), f"--output={tmp_path / path.name}.png", f"--direction={direction}"])
+        np.testing.assert_allclose(images.read_image(f"{tmp_path / path.name}.png", 1)[..., 0], levels(unit), atol=0.51)
+
+
+def test_an_exported_model_says_its_ranges(exported):
+    text = (exported / "ct_ab" / "1" / "assets.extra" / "notes.txt").read_text()
+    assert "0 to 4095" in text and "-1000 to 2000" in text
+
+
+def test_an_export_that_reads_16_bits_otherwise_is_not_published(run, tmp_path, monkeypatch, capsys):
+    from tf_cyclegan.export import signatures
+
+    decode = signatures.decode_image
+    monkeypatch.setattr(signatures, "decode_image", lambda data, channels, side, _: decode(data, channels, side))
+    assert main(["export", str(run), str(tmp_path), "--direction=ab"]) == 2
+    assert "16 bits" in capsys.readouterr().err and not (tmp_path / "ct_ab").exists()
+
+
+def test_weights_that_cannot_know_a_range_are_told(model, deep, tmp_path, capsys):
+    path = write_checkpoint_of(model, tmp_path / "net.pth")
+    np.testing.assert_allclose(translated(path, deep, tmp_path), expected(model, 0, 65535), atol=1e-3)
+    assert "--value-range" in capsys.readouterr().out  # 0 to 65535 was a guess
+    found = translated(path, deep, tmp_path, "--value-range", "0", "4095", "--value-range-b", "-1", "1")
+    np.testing.assert_allclose(found, expected(model), atol=1e-3)
+    assert "--value-range" not in capsys.readouterr().out
+    assert main(["export", str(path), str(tmp_path / "x"), "--name=x", "--value-range", "0", "4095"]) == 0
+    assert "0 to 4095" in (tmp_path / "x" / "x_ab" / "1" / "assets.extra" / "notes.txt").read_text()
+
+
+def test_a_folder_of_weights_keeps_both_ranges(run, model, deep, tmp_path, capsys):
+    assert main(["convert", str(run), f"--output={tmp_path / 'w'}", "--format=pretrained"]) == 0
+    assert {name: read_document(tmp_path / "w")[name] for name in RANGES} == RANGES
+    found = translated(tmp_path / "w", deep, tmp_path)
+    np.testing.assert_allclose(found, expected(model), atol=0.02)  # of half precision
+    capsys.readouterr()
+    assert main(["convert", str(run), f"--output={tmp_path / 'pth'}"]) == 0
+    assert "--value-range 0 4095 --value-range-b -1000 2000" in capsys.readouterr().out  # which .pth cannot hold
+
+
+# ---- two domains ----
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """CT in -1000..2000, MR in 0..1."""
+    folder = tmp_path_factory.mktemp("scans")
+    for index, name in enumerate(("trainA", "trainB", "testA", "testB")):
+        (folder / name).mkdir()
+        for i, image in enumerate(random_images(2, channels=1, seed=index)):
+            low, high = (-1000, 2000) if name.endswith("A") else (0, 1)
+            np.save(folder / name / f"{i}.npy", levels(image, low, high).astype("float32"))
+    return folder
+
+
+def test_each_domain_has_its_own_range(scans):
+    data = load_dataset(scans, image_size=32, channels=1, value_range=(-1000, 2000), value_range_b=(0, 1), split="test")
+    for domain, seed in zip(next(iter(data)), (2, 3), strict=True):
+        np.testing.assert_allclose(domain, random_images(1, channels=1, seed=seed), atol=1e-5)
+    with pytest.raises(ValueError, match=r"`value_range_b` must be .*low < high"):
+        load_dataset(scans, image_size=32, channels=1, value_range=(-1000, 2000), value_range_b=(1, 0))
+
+
+SMALL_RUN = ["--image-size=32", "--channels=1", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1"]
+
+
+@pytest.mark.eager
+def test_a_run_keeps_its_ranges(scans, tmp_path, capsys):
+    flags = ["train", f"--dataset={scans}", *SMALL_RUN, "--pool-size=0", "--value-range", "-1000", "2000"]
+    own = ["--value-range-b", "0", "1"]
+    assert main([*flags, *own, "--steps=1", f"--output-dir={tmp_path / 'run'}"]) == 0
+    assert main([*flags, "--steps=2", f"--output-dir={tmp_path / 'run'}"]) == 2
+    assert "another --value-range-b: expected [-1000.0, 2000.0], found [0.0, 1.0]" in capsys.readouterr().err
+    # A run that begins with its networks takes its ranges too.
+    begun = ["train", f"--dataset={scans}", "--image-size=32", f"--initial-model={tmp_path / 'run'}", "--pool-size=0"]
+    for steps in ("--steps=1", "--steps=2"):
+        assert main([*begun, steps, f"--output-dir={tmp_path / 'next'}"]) == 0
+    settings = json.loads((tmp_path / "next" / "config.json").read_text())
+    assert (settings["value_range"], settings["value_range_b"]) == ([-1000, 2000], [0, 1])
+
+
+def test_evaluate_reads_images_as_the_training_did(scans, run, tmp_path):
+    ranges = ["--value-range", "-1000", "2000", "--value-range-b", "0", "1"]
+    evaluate = [f"--dataset={scans}", "--metrics=l1", "--paired", f"--output={tmp_path / 'e'}"]
+    shutil.copy(run / "checkpoints" / "step_00000001.keras", tmp_path / "net.keras")
+    assert main(["evaluate", str(tmp_path / "net.keras"), *evaluate]) == 2
+    assert main(["evaluate", str(tmp_path / "net.keras"), *evaluate, *ranges]) == 0
+    alone = json.loads((tmp_path / "e" / "evaluation.json").read_text())["directions"]
+    assert main(["convert", str(run), f"--output={tmp_path / 'w'}", "--format=pretrained"]) == 0
+    document = json.loads((tmp_path / "w" / "model.json").read_text())
+    document |= {"value_range": [-1000, 2000], "value_range_b": [0, 1]}
+    (tmp_path / "w" / "model.json").write_text(json.dumps(document))
+    assert main(["evaluate", str(tmp_path / "w"), *evaluate]) == 0
+    known = json.loads((tmp_path / "e" / "evaluation.json").read_text())["directions"]
+    assert known["ab"]["scores"]["l1"]["value"] == pytest.approx(alone["ab"]["scores"]["l1"]["value"], rel=0.01)

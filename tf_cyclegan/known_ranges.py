@@ -1,0 +1,99 @@
+"""The ranges of values that a trained model's domains have, as far as its files tell them."""
+
+import json
+from typing import NamedTuple
+
+from tf_cyclegan.checks import check_range
+from tf_cyclegan.run_data import run_settings
+from tf_cyclegan.trained import weights_folder
+from tf_cyclegan.value_ranges import as_text
+from tf_cyclegan.weights import read_document
+
+# Lies beside an exported model.
+RANGES_FILE = "assets.extra/value_ranges.json"
+
+
+class Ranges(NamedTuple):
+    """What the domains hold: `(low, high)` of each, or None where it is not known.
+
+    Args:
+        a, b: of the domains; of an exported model, of its images and of their translations.
+    """
+
+    a: tuple | None = None
+    b: tuple | None = None
+
+    def along(self, direction):
+        """Those of the images and of their translations, in a direction."""
+        return self if direction == "ab" else Ranges(self.b, self.a)
+
+    def flags(self):
+        """How a command line says them."""
+        given = {"--value-range": self.a, "--value-range-b": self.b}
+        return " ".join(f"{name} {value[0]:.10g} {value[1]:.10g}" for name, value in given.items() if value)
+
+
+def known_ranges(path, config=None):
+    """The ranges that a model was trained with.
+
+    Args:
+        path: whatever `load_trained` takes.
+        config: optional settings of a command, whose `value_range` and `value_range_b` come first.
+
+    Returns:
+        `Ranges`.
+
+    Raises:
+        ValueError: if `config` has a range that is none.
+    """
+    try:
+        folder = weights_folder(path)
+        settings = (run_settings(path) if folder is None else read_document(folder)) or {}
+    except ValueError:  # loading it says why
+        settings = {}
+    return given_ranges(ranges_in(settings), config)
+
+
+def given_ranges(known, config=None, direction="ab"):
+    """`Ranges` along a direction, in which those that a command is given come first."""
+    range_a, range_b = (getattr(config, name, None) for name in ("value_range", "value_range_b"))
+    check_range("value_range", range_a)
+    check_range("value_range_b", range_b)
+    known = known.along(direction)
+    return Ranges(range_a or known.a, range_b or known.b or range_a).along(direction)
+
+
+def ranges_in(settings):
+    """The `Ranges` in the settings of a run, or in the document of a folder of weights."""
+    range_a, range_b = (_range(settings.get(name)) for name in ("value_range", "value_range_b"))
+    return Ranges(range_a, range_b or range_a)
+
+
+def read_exported(version):
+    """The `Ranges` beside an exported model: of its images, of their translations."""
+    try:
+        found = json.loads((version / RANGES_FILE).read_bytes())
+        return Ranges(_range(found["images"]), _range(found["translations"]))
+    except (OSError, ValueError, TypeError, KeyError):  # of an earlier version, or not what `export` writes
+        return Ranges()
+
+
+def exported_text(ranges):
+    """What `read_exported` reads."""
+    return json.dumps({"images": ranges.a, "translations": ranges.b})
+
+
+def notes_of(ranges):
+    """What who serves an exported model should know of its ranges: lines."""
+    lines = [] if ranges.a is None else [f"Images of 16 bits: {as_text(ranges.a)} is black to white."]
+    return lines if ranges.b is None else [*lines, f"Translations: black to white is {as_text(ranges.b)}."]
+
+
+def _range(value):
+    """A range in JSON; None for none, or for what is not one."""
+    try:
+        low, high = map(float, value)
+        check_range("value_range", (low, high))
+    except (ValueError, TypeError):
+        return None
+    return low, high
