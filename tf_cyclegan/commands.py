@@ -115,6 +115,15 @@ class TranslateConfig:
     """Values of domain A in .npy and 16-bit files that are black and white, where the model cannot know them."""
     value_range_b: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
     """Those of domain B; where it is not known, that of A."""
+    format: Annotated[
+        Literal["png", "png16", "tif", "tif16", "tif32", "jpg", "webp", "bmp", "npy"] | None,
+        tyro.conf.arg(
+            help_behavior_hint="(default: that of the image, as deep)",
+            metavar="{png,png16,tif,tif16,tif32,jpg,webp,bmp,npy}",
+        ),
+    ] = None
+    """Format of translations: png16 and tif16 have 16 bits, tif32 and npy are float32, the others have 8 bits. More
+    than 8 bits are in the units of the domain, those of --value-range."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
     tile: bool = False

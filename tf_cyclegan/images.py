@@ -140,7 +140,7 @@ def stored_type(file):
     try:
         with open_stream(file) as stream:
             if npy.is_npy(stream):
-                return npy.read_header(stream)[1]
+                return npy.read_header(stream)[1].newbyteorder("=")
             with open_image(stream) as image:
                 return _stored_type(image)
     except UNREADABLE:
@@ -351,7 +351,7 @@ def _ids(array):
 
 
 def _stored_type(image):
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return np.dtype("uint16")
     return np.dtype({"I": "int32", "F": "float32"}.get(image.mode, "uint8"))
 

@@ -3,10 +3,12 @@
 import json
 from typing import NamedTuple
 
+import numpy as np
+
 from tf_cyclegan.checks import check_range
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.trained import weights_folder
-from tf_cyclegan.value_ranges import as_text
+from tf_cyclegan.value_ranges import as_text, range_in
 from tf_cyclegan.weights import read_document
 
 # Lies beside an exported model.
@@ -86,7 +88,11 @@ def exported_text(ranges):
 def notes_of(ranges):
     """What who serves an exported model should know of its ranges: lines."""
     lines = [] if ranges.a is None else [f"Images of 16 bits: {as_text(ranges.a)} is black to white."]
-    return lines if ranges.b is None else [*lines, f"Translations: black to white is {as_text(ranges.b)}."]
+    if ranges.b is None:
+        return lines
+    stored = range_in(np.uint16, ranges.b)
+    meaning = "" if stored == ranges.b else f", which stands for {as_text(ranges.b)}"
+    return [*lines, f"Their translations, if gray, have 16 bits too: {as_text(stored)} is black to white{meaning}."]
 
 
 def _range(value):

@@ -50,6 +50,39 @@ def to_levels(array, value_range=None):
     return np.clip((array - low) * (255.0 / (high - low)), 0, 255).astype(np.float32)
 
 
+def from_unit(images, value_range, dtype):
+    """Maps [-1, 1] to a range of values.
+
+    Args:
+        images: array of floats in [-1, 1].
+        value_range: `(low, high)`.
+        dtype: NumPy's data type of the values: floats, or integers, which are rounded to the nearest and clipped to
+            the range.
+
+    Returns:
+        Array of the same shape.
+    """
+    low, high = value_range
+    values = low + (np.asarray(images, np.float64) + 1) * ((high - low) / 2)
+    if np.dtype(dtype).kind in "ui":
+        values = np.clip(np.rint(values), low, high)
+    return values.astype(dtype)
+
+
+def holds(dtype, value_range):
+    """Whether numbers of a type hold a range, at least as finely as 8 bits do; None for that of the type."""
+    dtype = np.dtype(dtype)
+    if value_range is None or dtype.kind == "f":
+        return True
+    low, high = value_range
+    return np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max and high - low >= 255
+
+
+def range_in(dtype, value_range=None):
+    """The values that stand for a range in integers of a type: the same, or all that there are."""
+    return value_range if value_range is not None and holds(dtype, value_range) else range_of(np.dtype(dtype))
+
+
 def as_text(value_range):
     """A range for people: `-1000 to 2000`."""
     return " to ".join(f"{value:.10g}" for value in value_range)

@@ -9,6 +9,7 @@ from tf_cyclegan.export.signatures import smallest_side
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.value_ranges import range_in
 
 # Largest difference of a pixel, in [-1, 1]. Trained networks are off by 1e-6 in float32, by up to 0.08 in bfloat16.
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.25}
@@ -96,7 +97,8 @@ def _differences(path, network, functions, size_multiple, value_ranges):
                 file, read = _deep_file(pixels, value_ranges[0])
                 expected = expected_translation(network, read, size_multiple)
                 answer = engine.run(name, {spec.name: np.array([file], object)})
-                yield f"{name} on an image of 16 bits", _difference(answer, expected)
+                of_answer = range_in(np.uint16, value_ranges[1])
+                yield f"{name} on an image of 16 bits", _difference(answer, expected, of_answer)
             if spec.dtype == tf.float32 and c_api.is_available():
                 yield f"{name} by the C API", _difference(c_api.run_by_c_api(path, name, inputs), expected)
     finally:
@@ -126,13 +128,14 @@ def _deep_file(pixels, value_range):
     return file, images.read_image(file, pixels.shape[-1], value_range)[None]
 
 
-def _difference(outputs, expected):
+def _difference(outputs, expected, value_range=None):
     (answer,) = outputs.values()
-    if answer.dtype == object:
-        answer = np.stack([images.read_image(file, channels=expected.shape[-1]) for file in answer])
+    levels = answer.dtype == object
+    if levels:
+        answer = np.stack([images.read_image(file, expected.shape[-1], value_range) for file in answer])
     if answer.shape != expected.shape:
         return np.inf
-    if answer.dtype == np.uint8:
+    if levels or answer.dtype == np.uint8:
         difference = np.abs(images.to_float(answer) - np.clip(expected, -1, 1))
         return float(np.maximum(difference - _HALF_LEVEL, 0).max())
     return float(np.abs(answer - expected).max())

@@ -44,7 +44,7 @@ def decode_image(data, channels, min_side, value_range=None):
 
 
 def encode_png(pixels):
-    """The PNG file, a scalar string tensor, of uint8 pixels `(height, width, channels)`."""
+    """The PNG file, a scalar string tensor, of uint8 or uint16 pixels `(height, width, channels)`."""
     return tf.io.encode_png(pixels)
 
 
@@ -58,6 +58,16 @@ def png_header(data):
 def is_jpeg(header):
     """Whether the first bytes of a file are those of a JPEG."""
     return _starts_with(header, _JPEG)
+
+
+def is_deep(data):
+    """Whether a file is a PNG of 16-bit gray, which alone is decoded in more than 8 bits: a scalar bool tensor."""
+    header, is_png = png_header(data)
+    return is_png & _has_deep_gray(header)
+
+
+def _has_deep_gray(header):
+    return (header[_DEPTH] == 16) & (header[_COLOR_TYPE] == _GRAY)
 
 
 def _starts_with(header, magic):
@@ -87,9 +97,8 @@ def png_size(header):
 
 def _decode_png(data, header, channels, value_range):
     """Gray of 16 bits keeps them all; color of 16 bits is cut to 8, as PIL does."""
-    deep = (header[_DEPTH] == 16) & (header[_COLOR_TYPE] == _GRAY)
     return tf.cond(
-        deep,
+        _has_deep_gray(header),
         lambda: _decode_deep_gray(data, channels, value_range),
         lambda: _decode_8_bit_png(data, header, channels),
     )

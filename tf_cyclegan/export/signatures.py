@@ -7,9 +7,10 @@ import math
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.export.decoding import decode_image, encode_png
+from tf_cyclegan.export.decoding import decode_image, encode_png, is_deep
 from tf_cyclegan.export.ids import checked_ids, decode_ids
 from tf_cyclegan.networks.instance_maps import label_encoding
+from tf_cyclegan.value_ranges import range_in
 
 # The networks' mirrored borders need some pixels to mirror.
 _MIN_SIDE = 16
@@ -35,7 +36,8 @@ def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None
     mirrored to a multiple of `size_multiple` and cropped back.
 
     - `serving_default`: `image_bytes`, strings `(batch,)`, PNG or JPEG files of any sizes, to `translated_bytes`, PNG
-      files. Only for 1 or 3 channels; otherwise `serving_default` is `tensor`.
+      files, in gray of 16 bits where the image was one. Only for 1 or 3 channels; otherwise `serving_default` is
+      `tensor`.
     - `tensor`: `image`, float32 `(batch, height, width, channels)` in [-1, 1], to `translated`, the same.
     - `uint8`: `image`, uint8 `(batch, height, width, channels)`, to `translated`, the same.
     - `static_HEIGHTxWIDTH`: `image`, float32 `(1, height, width, channels)` in [-1, 1], to `translated`, the same.
@@ -67,10 +69,13 @@ def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None
     decode = functools.partial(
         _decoded, channels=channels[0], min_side=min_side, encoding=encoding, value_range=value_ranges[0]
     )
+    # Ids say nothing of the depth of pictures.
+    keeps_depth = encoding is None and channels[1] == 1
+    encode = functools.partial(_encoded, keeps_depth=keeps_depth, value_range=value_ranges[1])
     tensor = _tensor_signature(translate, channels[0], checked)
     encodable = set(channels) <= {1, 3}
     functions = {
-        "serving_default": _bytes_signature(translate, decode) if encodable else tensor,
+        "serving_default": _bytes_signature(translate, decode, encode) if encodable else tensor,
         "tensor": tensor,
         "uint8": _uint8_signature(translate, channels[0], checked),
     }
@@ -117,9 +122,21 @@ def _decoded(data, channels, min_side, encoding, value_range):
     return checked_ids(_to_float(decode_ids(data, min_side))[tf.newaxis], encoding)
 
 
-def _bytes_signature(translate, decode):
+def _encoded(translated, data, keeps_depth, value_range):
+    """The PNG file of a translation, with `keeps_depth` of 16 bits where the file of its image has them."""
+
+    def encode_8_bits():
+        return encode_png(_to_uint8(translated))
+
+    def encode_16_bits():
+        return encode_png(_to_uint16(translated, value_range))
+
+    return tf.cond(is_deep(data), encode_16_bits, encode_8_bits) if keeps_depth else encode_8_bits()
+
+
+def _bytes_signature(translate, decode, encode):
     def translate_file(data):
-        return encode_png(_to_uint8(translate(decode(data)))[0])
+        return encode(translate(decode(data))[0], data)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def serve_bytes(image_bytes):
@@ -184,3 +201,9 @@ def _to_float(images):
 def _to_uint8(images):
     """`images.to_uint8` in the graph."""
     return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
+
+
+def _to_uint16(images, value_range):
+    """`value_ranges.from_unit` in the graph."""
+    low, high = range_in(tf.uint16.as_numpy_dtype, value_range)
+    return tf.cast(tf.clip_by_value(tf.round(low + (images + 1.0) * ((high - low) / 2)), low, high), tf.uint16)

@@ -9,7 +9,8 @@ from tqdm import tqdm
 from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.images import read_image, stored_type, to_float
 from tf_cyclegan.trained import is_model_path
-from tf_cyclegan.translating.files import ARRAY, plan, save
+from tf_cyclegan.translating.depth import ARRAY
+from tf_cyclegan.translating.files import plan, save
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.maps import MapReader
 from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
@@ -21,10 +22,11 @@ from tf_cyclegan.weights import DEFAULT, bundled_folder
 def run_translate(config, report):
     """Translates an image, the images of a folder tree, or those that a pattern matches.
 
-    Translations have the size, the name, the folder and the format of their images, upright as the EXIF orientation
-    has it and 8 bits deep; transparency, color profile and resolution are kept where the format can. Files of several
-    pages or frames are refused. `.npy` files hold float32 in [-1, 1]. Floating-point `.npy` inputs are in [-1, 1] too,
-    unless the run was trained with another `value_range`.
+    Translations have the size, the name, the folder, the format and the depth of their images, upright as the EXIF
+    orientation has it; transparency, color profile and resolution are kept where the format can. Files of several pages
+    or frames are refused. 16-bit and floating-point translations, and `.npy`, are in the units of the domain, the
+    `value_range` of the training. Where that is not known, floating-point `.npy` are in [-1, 1] on both sides, as are
+    translations of 8 bits to `.npy`.
 
     Args:
         config: `TranslateConfig`.
@@ -39,13 +41,13 @@ def run_translate(config, report):
     """
     config = _with_model(config, report)
     check_use(config)
-    pairs = plan(config.input, config.output, config.overwrite, report)
+    pairs = plan(config.input, config.output, config.overwrite, config.format, report)
     with open_translator(config.model, config.direction, report, config) as translator:
         _check_formats(translator, pairs)
         _check_instances(translator, config)
         if config.tile:
             check_pieces(config, translator)
-        inputs = Inputs(_reader(translator, pairs, config), translator, config.side_by_side)
+        inputs = Inputs(_reader(translator, pairs, config), translator, config)
         failures = _translate_all(translator, inputs, pairs, config, report)
     done = len(pairs) - len(failures)
     for line in inputs.lines():
@@ -100,8 +102,7 @@ def _translate_all(translator, inputs, pairs, config, report):
     alone = config.tile and len(pairs) == 1  # with a bar of its own, that one image
     for source, target in tqdm(pairs, unit="image", disable=alone or None):  # None: a bar on terminals alone
         try:
-            image, extras = inputs.read(source, target)
-            _translate(translator, image, extras, source, target, config, report)
+            _translate(translator, *inputs.read(source, target), source, target, config, report)
         except ValueError as error:
             if not is_ours(error):
                 raise
@@ -109,13 +110,13 @@ def _translate_all(translator, inputs, pairs, config, report):
     return failures
 
 
-def _translate(translator, image, extras, source, target, config, report):
+def _translate(translator, image, numbers, extras, source, target, config, report):
     with restated(lambda message: f"Cannot translate the image {source}: {message}"):
         _check_size(*image.shape[:2], translator.smallest_side)
         if config.tile:
-            translate_in_pieces(translator, image, target, config, report, extras)
+            translate_in_pieces(translator, image, target, numbers, extras, config, report)
         else:
-            save(target, translator(to_float(image)), extras)
+            save(target, translator(to_float(image)), numbers, extras)
 
 
 def _reader(translator, pairs, config):

@@ -39,15 +39,15 @@ class Extras:
             return self
         return dataclasses.replace(self, alpha=half(self.alpha, side))
 
-    def fitting(self, suffix, channels):
-        """Those that a file of another format and number of channels can have.
+    def fitting(self, suffix, channels, eight_bits=True):
+        """Those that a file of another format, number of channels and depth can have.
 
         Returns:
             `(Extras, names of those left out)`.
         """
         space = _SPACES.get(self.profile[_SPACE]) if self.profile else None
         kept = {
-            "transparency": ("alpha", True),
+            "transparency": ("alpha", eight_bits),
             "color profile": ("profile", space == channels),
             "resolution": ("dpi", True),
         }

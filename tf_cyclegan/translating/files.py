@@ -14,10 +14,10 @@ from PIL import Image
 from tf_cyclegan.data.folders import list_files
 from tf_cyclegan.files import replacing, write_whole
 from tf_cyclegan.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
-from tf_cyclegan.images import EXTENSIONS, to_uint8
+from tf_cyclegan.images import EXTENSIONS
+from tf_cyclegan.translating.depth import ARRAY, FORMATS, numbers_of
 from tf_cyclegan.translating.extras import Extras
 
-ARRAY = ".npy"
 NONE = Extras()
 _SHOWN = 5
 _JPEG, _TIFF, _PNM = {"format": "JPEG", "quality": 95}, {"format": "TIFF"}, {"format": "PPM"}
@@ -41,7 +41,7 @@ _MODES = {".pgm": "L", ".ppm": "RGB"}
 _LONGEST = {".webp": 16383, **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), 65500)}
 
 
-def plan(source, output, overwrite=False, report=lambda line: None):
+def plan(source, output, overwrite=False, kind=None, report=lambda line: None):
     """Pairs every image with the file its translation goes to, and changes nothing.
 
     A folder, or the part of a pattern before its first wildcard, is laid out again below `output`: same folders, same
@@ -53,6 +53,7 @@ def plan(source, output, overwrite=False, report=lambda line: None):
         output: path. For one image a file, whose suffix decides the format, or a folder: one that exists, or a path
             without a suffix. Otherwise a folder.
         overwrite: whether files that exist may be replaced; inputs never are. Defaults to False.
+        kind: optional name in `FORMATS`, the format of translations. Defaults to that of the images.
         report: callable that gets a line on files that are no images. Defaults to nothing.
 
     Returns:
@@ -67,6 +68,7 @@ def plan(source, output, overwrite=False, report=lambda line: None):
     """
     output = Path(output)
     pairs = _pair_one(Path(source), output) if os.path.isfile(source) else _pair_many(source, output, report)
+    pairs = pairs if kind is None else _in_format(pairs, kind, output)
     _check_suffixes(pairs)
     _check_distinct(pairs)
     if not overwrite:
@@ -74,35 +76,37 @@ def plan(source, output, overwrite=False, report=lambda line: None):
     return pairs
 
 
-def save(path, image, extras=NONE):
+def save(path, image, numbers=None, extras=NONE):
     """Writes a translation in the format of its suffix, whole or not at all; missing folders are made.
 
     Args:
         path: where to write, with one of the suffixes of `tf_cyclegan.images.EXTENSIONS`. JPEG has quality 95, WebP is
-            lossless, `.npy` holds the float32 values.
+            lossless.
         image: float32 array `(height, width, channels)` in [-1, 1], for image files with 1 or 3 channels.
+        numbers: optional `Numbers` to write. Defaults to 8 bits, to float32 in [-1, 1] for `.npy`.
         extras: `Extras` that the format can have. Defaults to nothing.
 
     Raises:
         ValueError: if the format cannot hold the image.
         OSError: if it cannot be written.
     """
-    data = _encode(image, path.suffix.lower(), extras)
+    numbers = numbers or numbers_of(path.suffix)
+    data = _encoded(numbers(image), path.suffix.lower(), extras)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, data)
 
 
 @contextlib.contextmanager
-def writing(path, shape, extras=NONE):
+def writing(path, shape, numbers=None, extras=NONE):
     """Writes a translation that comes piece by piece, as `save` does: whole or not at all.
 
     Args:
-        path, extras: as in `save`.
+        path, numbers, extras: as in `save`.
         shape: `(height, width, channels)`, of 1 or 3 channels for image files.
 
     Yields:
         Callable that takes the number of a row, and float rows `(rows, width, channels)` in [-1, 1] from it on, from
-        the top down. What is to become an image file is kept in 8 bits, `.npy` is written as it comes.
+        the top down. What is to become an image file is kept as it is written, `.npy` is written as it comes.
 
     Raises:
         ValueError: if the format cannot hold the image.
@@ -115,42 +119,42 @@ def writing(path, shape, extras=NONE):
             f"image of {shape[1]}x{shape[0]} pixels for {str(path)!r}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _array_rows(path, shape) if suffix == ARRAY else _image_rows(path, shape, extras) as write:
+    numbers = numbers or numbers_of(suffix)
+    rows = _array_rows(path, shape, numbers) if suffix == ARRAY else _image_rows(path, shape, numbers, extras)
+    with rows as write:
         yield write
 
 
 @contextlib.contextmanager
-def _array_rows(path, shape):
-    header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
+def _array_rows(path, shape, numbers):
+    dtype = numbers.dtype.newbyteorder("<")
+    header = {"descr": dtype.str, "fortran_order": False, "shape": tuple(shape)}
     with replacing(path) as aside:
         with open(aside, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            yield lambda first, rows: file.write(np.ascontiguousarray(rows, "<f4").data)
+            yield lambda first, rows: file.write(np.ascontiguousarray(numbers(rows), dtype).data)
 
 
 @contextlib.contextmanager
-def _image_rows(path, shape, extras):
-    pixels = np.empty(shape, np.uint8)
+def _image_rows(path, shape, numbers, extras):
+    pixels = np.empty(shape, numbers.dtype)
 
     def write(first, rows):
-        pixels[first : first + len(rows)] = to_uint8(rows)
+        pixels[first : first + len(rows)] = numbers(rows)
 
     yield write
     write_whole(path, _encoded(pixels, path.suffix.lower(), extras))
 
 
-def _encode(image, suffix, extras):
-    if suffix != ARRAY:
-        return _encoded(to_uint8(image), suffix, extras)
-    stream = io.BytesIO()
-    np.save(stream, image)
-    return stream.getvalue()
-
-
 def _encoded(pixels, suffix, extras):
     stream = io.BytesIO()
+    if suffix == ARRAY:
+        np.save(stream, pixels)
+        return stream.getvalue()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image, options = extras.applied(image.convert(_MODES.get(suffix, image.mode)))
+    if pixels.dtype == np.uint8:
+        image = image.convert(_MODES.get(suffix, image.mode))
+    image, options = extras.applied(image)
     image.save(stream, **_ENCODINGS[suffix], **options)
     return stream.getvalue()
 
@@ -163,6 +167,17 @@ def _pair_one(image, output):
         raise ValueError(f"`input` must be {KINDS}. Received: {str(image)!r}, {SCANS[kind]}: {FROM_SCAN}")
     is_folder = output.is_dir() or not output.suffix
     return [(image, output / image.name if is_folder else output)]
+
+
+def _in_format(pairs, kind, output):
+    """The pairs with the suffix of a format where theirs is of another."""
+    suffixes, _ = FORMATS[kind]
+    if len(pairs) == 1 and pairs[0][1] == output and output.suffix.lower() not in suffixes:
+        raise ValueError(f"`output` must end in {suffixes[0]} with `format` {kind}. Received: {str(output)!r}")
+    return [
+        (image, target if target.suffix.lower() in suffixes else target.with_suffix(suffixes[0]))
+        for image, target in pairs
+    ]
 
 
 def _pair_many(source, output, report):

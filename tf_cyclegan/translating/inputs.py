@@ -5,10 +5,15 @@ import collections
 import numpy as np
 
 from tf_cyclegan.images import count_pages, stored_type
+from tf_cyclegan.translating.depth import FORMATS, numbers_of
 from tf_cyclegan.translating.extras import Extras, half, read_extras
 
 # Files are cut to whole pixels: ratios differ a little from those of the run.
 _TOLERANCE = 0.02
+_UNKNOWN = (
+    "of 16 bits, of which the model knows no range: 0 taken for black, 65535 for white. --value-range LOW HIGH tells "
+    "another, for domain B --value-range-b"
+)
 
 
 class Inputs:
@@ -17,16 +22,17 @@ class Inputs:
     Args:
         read: callable, a path to the array in its file, `(height, width, channels)`.
         translator: `Translator`.
-        side_by_side: optional bool, whether files hold A on the left and B on the right. Defaults to None: those that
-            are shaped as the run's files, if those did.
+        config: `TranslateConfig`, whose `side_by_side` says whether files hold A on the left and B on the right, None
+            for those that are shaped as the run's files, if those did; and `format`, in what translations are written.
     """
 
-    def __init__(self, read, translator, side_by_side=None):
-        self._translator, self._side_by_side, self._read_file = translator, side_by_side, read
-        self._halved, self._unknown, self._lost = 0, 0, collections.Counter()
+    def __init__(self, read, translator, config):
+        self._translator, self._side_by_side, self._read_file = translator, config.side_by_side, read
+        self._depth = FORMATS[config.format][1] if config.format else None
+        self._halved, self._notes, self._lost = 0, collections.Counter(), collections.Counter()
 
     def read(self, source, target):
-        """The image of a file, and what its translation keeps of the rest: `(array, Extras)`.
+        """The image of a file, and how its translation is written: `(array, Numbers, Extras)`.
 
         Args:
             source, target: paths of the image and of its translation.
@@ -41,14 +47,16 @@ class Inputs:
             )
         image = self._read_file(source)
         extras = Extras() if self._translator.takes_ids else read_extras(source)
-        self._unknown += self._has_unknown_range(source)
         if self._holds_two(source, *image.shape[:2]):
             side = "ab".index(self._translator.domain)
             image, extras = half(image, side), extras.half(side)
             self._halved += 1
-        extras, lost = extras.fitting(target.suffix.lower(), self._translator.output_channels)
+        numbers = self._numbers(source, target)
+        extras, lost = extras.fitting(
+            target.suffix.lower(), self._translator.output_channels, numbers.dtype == np.uint8
+        )
         self._lost.update(lost)
-        return image, extras
+        return image, numbers, extras
 
     def lines(self):
         """What is to be said of all of them."""
@@ -58,18 +66,20 @@ class Inputs:
                 f"Took the {side} of {_images(self._halved)} with A and B side by side, as in the files of the "
                 "training; --side-by-side=False takes images whole."
             )
-        if self._unknown:
-            yield (
-                f"{_images(self._unknown)} of 16 bits, of which the model knows no range: 0 taken for black, 65535 for "
-                "white. --value-range LOW HIGH tells another, for domain B --value-range-b."
-            )
+        for note, count in self._notes.items():
+            yield f"{_images(count)} {note}."
         if self._lost:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
             yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
 
-    def _has_unknown_range(self, source):
-        known = self._translator.takes_ids or self._translator.ranges.a is not None
-        return not known and stored_type(source) == np.uint16
+    def _numbers(self, source, target):
+        # Ids say nothing of the depth of pictures.
+        stored = None if self._translator.takes_ids else stored_type(source)
+        ranges, channels = self._translator.ranges, self._translator.output_channels
+        numbers = numbers_of(target.suffix, channels, stored, ranges.b, self._depth)
+        unknown = ranges.a is None and stored == np.uint16
+        self._notes.update(note for note in (_UNKNOWN if unknown else None, numbers.note) if note)
+        return numbers
 
     def _holds_two(self, source, height, width):
         known = self._translator.side_by_side

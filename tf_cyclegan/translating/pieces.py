@@ -65,16 +65,17 @@ def check_pieces(config, translator):
         flattened(translator.network)  # once before the first image, not once for each of a thousand
 
 
-def translate_in_pieces(translator, image, target, config, report, extras):
+def translate_in_pieces(translator, image, target, numbers, extras, config, report):
     """Translates an image and writes it, never holding more of it as floats than a strip or a row of tiles.
 
     Args:
         translator: `Translator`.
         image: array `(height, width, channels)` in [0, 255].
         target: path of the translation.
+        numbers: the `Numbers` that it is written in.
+        extras: its `Extras`.
         config: `TranslateConfig`.
         report: callable, takes a line of text: what it will take.
-        extras: `Extras` of the translation.
 
     Raises:
         ValueError: if the network cannot be computed in strips, or the memory, the scratch folder or the format of
@@ -84,7 +85,7 @@ def translate_in_pieces(translator, image, target, config, report, extras):
     find = _strips if config.tile_statistics == "image" else _tiles
     height, width = image.shape[:2]
     with (
-        writing(target, (height, width, translator.output_channels), extras) as write,
+        writing(target, (height, width, translator.output_channels), numbers, extras) as write,
         tqdm(bar_format=_BAR, leave=False, disable=None) as bar,
     ):
         # Closed also when a row cannot be written: scratch files would stay as long as the error is looked at.
