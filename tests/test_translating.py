@@ -376,7 +376,7 @@ def test_two_translations_are_not_one_file(photos, tmp_path):
         ("photos", "photos/1.png", ["`output` must be a folder", "1.png"]),
         ("photos", "out.png", ["`output` must be a folder", "out.png"]),
         ("photos/1.png", "out.gif", ["`output`", "out.gif", ".webp"]),
-        ("photos/notes.txt", "out", ["`output`", "notes.txt"]),
+        ("photos/notes.txt", "out", ["`input`", "notes.txt"]),
     ],
 )
 def test_inputs_and_outputs_that_make_no_sense(source, output, words, photos, tmp_path, monkeypatch):

@@ -67,6 +67,30 @@ def _prepare_streams():
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
+def parsed(settings, flags, command):
+    """The settings that flags ask for: a shell leaves the `~` of `--output-dir=~/x` as it is.
+
+    Args:
+        settings: dataclass.
+        flags: list of str.
+        command: str, its name.
+
+    Returns:
+        `settings`.
+    """
+    config = tyro.cli(settings, args=flags, prog=f"tf-cyclegan {command}")
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return dataclasses.replace(config, **{name: _from_home(value) for name, value in values.items()})
+
+
+def _from_home(value):
+    if isinstance(value, tuple):
+        return tuple(map(_from_home, value))
+    if isinstance(value, str | os.PathLike) and os.fspath(value).startswith("~"):
+        return type(value)(os.path.expanduser(value))
+    return value
+
+
 def _train(flags, debug):
     foreign = [flag.split("=")[0] for flag in flags if flag.split("=")[0] in PYTORCH_FLAGS]
     if foreign:
@@ -75,7 +99,7 @@ def _train(flags, debug):
             "\n".join(["flags of the PyTorch implementation:", *answers, "tf-cyclegan train --help lists all"])
         )
     flags = [_native(flag) for flag in flags]
-    config = tyro.cli(TrainConfig, args=flags, prog="tf-cyclegan train")
+    config = parsed(TrainConfig, flags, "train")
     with _quiet_import():
         from tf_cyclegan import training
         from tf_cyclegan.callbacks import TrainingDiverged
@@ -98,7 +122,7 @@ def _runner(command, settings, module, function):
     """A command whose settings are a dataclass and whose work is `function(settings, report)` of a module."""
 
     def run(flags, debug):
-        config = tyro.cli(settings, args=flags, prog=f"tf-cyclegan {command}")
+        config = parsed(settings, flags, command)
         with _quiet_import():
             work = getattr(importlib.import_module(module), function)
             _look_at_devices(debug)

@@ -1,6 +1,7 @@
 """Images in folders: the layouts of the data sets, or any two folders with a share held out for testing."""
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import os
@@ -16,6 +17,7 @@ from tf_cyclegan.images import EXTENSIONS
 TWO_FOLDERS = ("{split}{domain}", "{split}/{domain}", "{split}_{domain}")
 # pix2pixHD's: label maps, photographs, and instance maps beside them.
 LABELS, PHOTOS, INSTANCES = "{split}_label", "{split}_img", "{split}_inst"
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 # Some data sets have no folder for "test".
 FALLBACK = {"test": "val"}
 
@@ -130,6 +132,20 @@ def list_files(folder: str | os.PathLike) -> tuple[list[pathlib.Path], list[path
     return _sorted(found, folder), others
 
 
+def why_no_folder(path: str | os.PathLike) -> str:
+    """What a path is that is no folder, in words."""
+    path = pathlib.Path(path)
+    if path.exists():
+        archive = path.suffix.lower() in ARCHIVES
+        return "which is an archive: unpack it and give the folder" if archive else "which is a file, not a folder"
+    parent = next(folder for folder in path.absolute().parents if folder.is_dir())
+    if parent != path.absolute().parent:
+        return f"there is no such folder, not even {path.parent}"
+    names = [entry.name for entry in parent.iterdir() if entry.is_dir()]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return "there is no such folder" + (f". Did you mean {str(path.with_name(close[0]))!r}?" if close else "")
+
+
 def _find_folders(folder, split, paired):
     for layout in TWO_FOLDERS:
         domains = [_files(folder / layout.format(split=split, domain=domain), folder) for domain in "AB"]
@@ -182,7 +198,9 @@ def _natural(text):
 
 def _whole_folder(folder, label):
     if not os.path.isdir(folder):
-        raise ValueError(f"`{label}` must be a folder of images. Received: {label}={os.fspath(folder)!r}, not a folder")
+        raise ValueError(
+            f"`{label}` must be a folder of images. Received: {label}={os.fspath(folder)!r}, {why_no_folder(folder)}"
+        )
     files = _files(pathlib.Path(folder), folder)
     if not files:
         raise ValueError(

@@ -11,6 +11,9 @@ from tf_cyclegan.data.domains import Images, Range, halves
 from tf_cyclegan.data.labels import LabelMaps
 from tf_cyclegan.image_files import left_out
 
+# How much alike a word and the name of a data set are, from 0 to 1, for the name to be offered.
+_ALIKE = 0.75
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -53,6 +56,7 @@ def find_source(
     Raises:
         ValueError: if the data set is unknown, or a domain of it has no images.
     """
+    name, data_a, data_b = (path and os.path.expanduser(path) for path in (name, data_a, data_b))
     as_labels = functools.partial(LabelMaps, classes=label_classes, ignore_label=ignore_label)
     make = functools.partial(_folder_source, paired, channels, value_ranges, label_classes, instance_maps, as_labels)
     if data_a is not None or data_b is not None:
@@ -137,13 +141,25 @@ def _check_two_folders(name, data_a, data_b):
 
 
 def _unknown(name):
-    known = [*bundled.STYLES, *tfds.NAMES]
     text = str(name)
-    close = difflib.get_close_matches(text, known, n=1) or difflib.get_close_matches("cycle_gan/" + text, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    if _is_path(text):
+        return (
+            f"`name` must be a data set or a folder of images. Received: name={text!r}, {folders.why_no_folder(text)}"
+        )
+    names = {key.rpartition("/")[2] if "/" not in text else key: key for key in (*bundled.STYLES, *tfds.NAMES)}
+    close = difflib.get_close_matches(text, names, n=1, cutoff=_ALIKE)
+    hint = f" Did you mean {names[close[0]]!r}?" if close else ""
     return (
         f"`name` must be {', '.join(map(repr, bundled.STYLES))}, 'cycle_gan/NAME' with NAME one of "
         f"{', '.join(n.partition('/')[2] for n in tfds.NAMES)}, or an existing folder (with trainA, trainB, testA and "
         "testB, with train and test for pairs side by side, or with train_label and train_img). "
-        f"Received: name={text!r}, which is none of these.{hint}"
+        f"Received: name={text!r}, which is none of these; there is no folder of that name.{hint}"
     )
+
+
+def _is_path(text):
+    """Whether a text is meant as a path: of something that exists, or no name of a data set by its looks."""
+    family = text.partition("/")[0] if text.count("/") == 1 else ""
+    of_known = family in {known.partition("/")[0] for known in (*bundled.STYLES, *tfds.NAMES)}
+    looks = os.sep in text or text.startswith((".", "~")) or os.path.splitext(text)[1]
+    return os.path.exists(text) or (bool(looks) and not of_known)

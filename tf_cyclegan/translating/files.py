@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tf_cyclegan.data.folders import list_files
+from tf_cyclegan.data.folders import ARCHIVES, list_files
 from tf_cyclegan.files import replacing, write_whole
 from tf_cyclegan.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
 from tf_cyclegan.images import EXTENSIONS
@@ -166,6 +166,13 @@ def _pair_one(image, output):
     if (kind := kind_of(image.name)) in SCANS:
         raise ValueError(f"`input` must be {KINDS}. Received: {str(image)!r}, {SCANS[kind]}: {FROM_SCAN}")
     is_folder = output.is_dir() or not output.suffix
+    if is_folder and image.suffix.lower() not in EXTENSIONS:
+        kind = (
+            "an archive: unpack it and give the folder"
+            if image.suffix.lower() in ARCHIVES
+            else "a file of another kind"
+        )
+        raise ValueError(f"`input` must be {KINDS}, a folder or a pattern. Received: input={str(image)!r}, {kind}")
     return [(image, output / image.name if is_folder else output)]
 
 

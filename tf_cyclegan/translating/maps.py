@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tf_cyclegan import npy
-from tf_cyclegan.data.folders import list_images
+from tf_cyclegan.data.folders import list_images, why_no_folder
 from tf_cyclegan.data.labels import LabelMaps, check_ids
 from tf_cyclegan.data.pairing import Files
 from tf_cyclegan.image_files import UNREADABLE, open_stream
@@ -85,6 +85,10 @@ def _folders(path, folder):
     """The folder that the name of a label map is relative to, and the one of its instance map."""
     labels = next((parent for parent in path.parents if parent.name.endswith(_LABELS)), None)
     if folder is not None:
+        if not os.path.isdir(folder):
+            raise ValueError(
+                f"`instances` must be a folder. Received: instances={str(folder)!r}, {why_no_folder(folder)}"
+            )
         return labels or path.parent, Path(folder)
     beside = labels and labels.with_name(labels.name.removesuffix(_LABELS) + _INSTANCES)
     if beside is None or not os.path.isdir(beside):

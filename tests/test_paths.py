@@ -1,0 +1,119 @@
+"""Paths as people give them: with ~, mistyped, a file or an archive where a folder is meant."""
+
+import dataclasses
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_cyclegan import cli, load_dataset
+from tf_cyclegan.cli import main
+from tf_cyclegan.commands import ConvertConfig, EvaluateConfig, ExportConfig, ServeConfig, TranslateConfig
+from tf_cyclegan.config import TrainConfig
+
+# What a command cannot do without.
+NEEDED = {
+    TrainConfig: [],
+    TranslateConfig: ["~/model", "~/input", "-o", "~/output"],
+    EvaluateConfig: ["~/model"],
+    ExportConfig: ["~/model", "~/output"],
+    ConvertConfig: ["~/a.pth", "~/b.pth", "-o", "~/output"],
+    ServeConfig: ["~/models"],
+}
+FOLDERS = ("FOLDER", "FILE", "MODEL")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The user's home, with a data set in two folders."""
+    home = tmp_path / "home"
+    for name in ("trainA/1.png", "trainB/1.png"):
+        path = home / "horse2zebra" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(path)
+    monkeypatch.setenv("HOME", str(home))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return home
+
+
+def path_flags(settings):
+    """The flags that take a path, by the metavar in their help."""
+    for field in dataclasses.fields(settings):
+        metavars = [getattr(note, "metavar", None) or "" for note in getattr(field.type, "__metadata__", ())]
+        if any(word in metavar for metavar in metavars for word in FOLDERS) and not any("[" in m for m in metavars):
+            yield field.name
+
+
+@pytest.mark.parametrize("settings", NEEDED)
+def test_every_path_expands_the_home_folder(settings, home, monkeypatch):
+    names = [name for name in path_flags(settings) if name not in ("model", "files", "output", "directory")]
+    flags = [*NEEDED[settings], *(f"--{name.replace('_', '-')}=~/{name}" for name in names)]
+    config = cli.parsed(settings, flags, "command")
+    for field in dataclasses.fields(config):
+        values = getattr(config, field.name)
+        for value in values if isinstance(values, tuple) else [values]:
+            assert not str(value).startswith("~"), field.name
+    for name in names:
+        assert str(getattr(config, name)) == f"{home}/{name}"
+    if settings is TrainConfig:
+        assert {"dataset", "data_a", "data_b", "data_dir", "initial_model", "output_dir"} <= set(names)
+
+
+def test_a_dry_run_and_python_find_the_home_folder(home, capsys):
+    flags = [
+        "--image-size=32",
+        "--filters=4",
+        "--residual-blocks=1",
+        "--discriminator-filters=4",
+        "--precision=float32",
+    ]
+    assert main(["train", "--dataset=~/horse2zebra", "--output-dir=~/run", "--dry-run", *flags]) == 0
+    assert f'"{home}/horse2zebra"' in capsys.readouterr().out
+    assert load_dataset("~/horse2zebra", image_size=16).cardinality() == 1
+    assert load_dataset(data_a="~/horse2zebra/trainA", data_b="~/horse2zebra/trainB", image_size=16, test_share=0)
+    assert not list((home.parent / "here").iterdir())
+
+
+def archive(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("trainA/1.png", b"")
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("~/horse2zebr", ["no such folder", "horse2zebra'"]),
+        ("./facades", ["there is no such folder"]),
+        ("data/facades", ["there is no such folder", "not even"]),
+        ("photos", ["no folder of that name"]),
+        ("facades.zip", ["an archive", "unpack"]),
+        ("facades.tar", ["an archive", "unpack"]),
+        ("facades.png", ["a file"]),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--dataset", "--data-a"])
+def test_what_is_no_folder_is_answered_as_such(flag, name, words, home, capsys):
+    archive("facades.zip")
+    for path in ("facades.tar", "facades.png"):
+        open(path, "wb").close()
+    flags = [f"{flag}={name}", *(["--data-b=~/horse2zebra/trainB"] if flag == "--data-a" else [])]
+    assert main(["train", *flags, "--image-size=32", "--filters=4", "--residual-blocks=1", "--precision=float32"]) == 2
+    error = capsys.readouterr().err
+    assert "cycle_gan/facades" not in error and "cycle_gan/horse2zebra" not in error
+    words = ["there is no such folder"] if flag == "--data-a" and name == "photos" else words
+    assert all(word in error for word in words), error
+
+
+@pytest.mark.parametrize("name", ["horse2zebr", "cycle_gan/horse2zebr", "facade"])
+def test_names_of_data_sets_are_still_guessed(name, home):
+    with pytest.raises(ValueError, match="Did you mean 'cycle_gan/(horse2zebra|facades)'?"):
+        load_dataset(name)
+
+
+def test_an_archive_of_photos_is_no_input(home, capsys):
+    archive("photos.zip")
+    assert main(["translate", "emoji", "photos.zip", "-o", "out"]) == 2
+    error = capsys.readouterr().err
+    assert "INPUT must be" in error and "photos.zip" in error and "unpack" in error
