@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from tf_cyclegan import npy
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream, unreadable
-from tf_cyclegan.value_ranges import range_of, to_levels
+from tf_cyclegan.value_ranges import range_of, to_levels, use_of
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
@@ -51,7 +51,7 @@ def to_uint8(images):
     return np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
-def read_image(file, channels=3, value_range=None, name=None):
+def read_image(file, channels=3, value_range=None, name=None, seen=None):
     """Reads one image: PNG, JPEG, WebP, BMP, TIFF, PGM, PPM or `.npy`.
 
     Transparency is laid on white, palettes are resolved, CMYK is converted and the EXIF orientation is applied.
@@ -64,6 +64,7 @@ def read_image(file, channels=3, value_range=None, name=None):
             floating-point data, otherwise the range of the data type. 8-bit image files do not use it. Defaults to
             `None`.
         name: what errors call the image. Defaults to the path.
+        seen: optional callable that gets the `value_ranges.Use` of the range by the image. Defaults to None.
 
     Returns:
         Array `(height, width, channels)`: uint8 for 8-bit files, otherwise float32 in [0, 255].
@@ -74,14 +75,14 @@ def read_image(file, channels=3, value_range=None, name=None):
     try:
         with open_stream(file) as stream:
             if npy.is_npy(stream):
-                return to_levels(_npy_channels(npy.read(stream), channels), value_range)
+                return to_levels(_npy_channels(npy.read(stream), channels), value_range, seen)
             with open_image(stream) as image:
                 step = 1 if value_range is None else _level_step(image)
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
                 if image.mode == "I" and image.format in ("PNG", "PPM"):  # 16-bit gray; PNG in older versions of PIL
                     image = Image.fromarray(_undone(np.asarray(image), step).astype(np.uint16))
-                return _pixels(image, channels, value_range)
+                return _pixels(image, channels, value_range, seen)
     except UNREADABLE as error:
         raise unreadable(file, name, error) from error
 
@@ -360,7 +361,7 @@ def _is_deep(image):
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def _pixels(image, channels, value_range):
+def _pixels(image, channels, value_range, seen=None):
     """The pixels of a decoded PIL image: `(height, width, channels)`."""
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3 for image files (other numbers need .npy). Received: {channels}")
@@ -368,13 +369,15 @@ def _pixels(image, channels, value_range):
         gray = np.asarray(image)[..., None]
         if gray.dtype.itemsize != 2 and value_range is None:
             raise ValueError(f"pixels of kind {gray.dtype} need `value_range`")
-        return np.repeat(to_levels(gray, value_range), channels, axis=2)
+        return np.repeat(to_levels(gray, value_range, seen), channels, axis=2)
     pixels = np.empty((image.height, image.width, channels), np.uint8)
     rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
         pixels[top:bottom] = _colors(strip, channels).reshape(bottom - top, image.width, channels)
+    if seen:
+        seen(use_of(pixels, (0, 255), fixed=True))
     return pixels
 
 

@@ -125,6 +125,8 @@ def _prepared(config, workers, report, stack):
         data.load()
         for file, reason in data.skipped:
             report(f"skipped {file}: {with_flags(reason, TrainConfig)}")
+        for note in data.range_notes():
+            report(with_flags(note, TrainConfig))
         settings = _run_settings(config, policy, data)
         if workers.is_chief:
             stack.enter_context(held(config.output_dir, config.resume, report))

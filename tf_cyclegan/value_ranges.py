@@ -1,8 +1,34 @@
 """Ranges of values: which numbers of a file networks see as black and white, and the way back."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tf_cyclegan.checks import check_range
+
+# Shares from which on it is said: of a range that is used, of values that are clipped.
+LEAST_USED, MOST_CLIPPED = 0.1, 0.25
+
+
+class Use(NamedTuple):
+    """How images use the range that they are read by.
+
+    Args:
+        low, high: the range.
+        integers: whether the values are whole numbers.
+        fixed: whether another range cannot be given, as for image files of 8 bits.
+        lowest, highest: of the values.
+        clipped, count: how many values are beyond the range, and how many there are.
+    """
+
+    low: float
+    high: float
+    integers: bool
+    fixed: bool
+    lowest: float
+    highest: float
+    clipped: int
+    count: int
 
 
 def range_of(dtype, value_range=None):
@@ -28,12 +54,13 @@ def range_of(dtype, value_range=None):
     return (0.0, 1.0) if dtype.kind == "b" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
 
 
-def to_levels(array, value_range=None):
+def to_levels(array, value_range=None, seen=None):
     """Maps a range of values to [0, 255].
 
     Args:
         array: array of numbers.
         value_range: as of `range_of`.
+        seen: optional callable that gets the `Use` of the range. Defaults to None.
 
     Returns:
         Array of the same shape, float32 in [0, 255]; uint8 without `value_range` stays as it is.
@@ -42,6 +69,8 @@ def to_levels(array, value_range=None):
         ValueError: as `range_of`, and for values that are not finite.
     """
     low, high = range_of(array.dtype, value_range)
+    if seen:
+        seen(use_of(array, (low, high)))
     if array.dtype == np.uint8 and value_range is None:
         return array
     array = array.astype(np.float64)
@@ -86,3 +115,57 @@ def range_in(dtype, value_range=None):
 def as_text(value_range):
     """A range for people: `-1000 to 2000`."""
     return " to ".join(f"{value:.10g}" for value in value_range)
+
+
+def use_of(array, value_range, fixed=False):
+    """The `Use` of a range by an array of values; `fixed` as there."""
+    low, high = value_range
+    lowest, highest = float(array.min()), float(array.max())
+    clipped = 0 if low <= lowest and highest <= high else int(np.count_nonzero((array < low) | (array > high)))
+    return Use(low, high, array.dtype.kind in "bui", fixed, lowest, highest, clipped, array.size)
+
+
+def joined_use(uses):
+    """The `Use` of several images together: of those that are read by the same range, the most; None for none."""
+    groups = {}
+    for use in uses:
+        groups.setdefault(use[:4], []).append(use)
+    if not groups:
+        return None
+    key, uses = max(groups.items(), key=lambda item: len(item[1]))
+    *_, lowest, highest, clipped, count = zip(*uses, strict=True)
+    return Use(*key, min(lowest), max(highest), sum(clipped), sum(count))
+
+
+def note_on(use, name="value_range"):
+    """What is to be said of a `Use` that looks like a mistake.
+
+    Args:
+        use: `Use`, or None.
+        name: str, the argument that gives the range.
+
+    Returns:
+        str, or None.
+    """
+    if use is None:
+        return None
+    used = max(0, min(use.highest, use.high) - max(use.lowest, use.low)) / (use.high - use.low)
+    clipped = use.clipped / use.count
+    if used >= LEAST_USED and clipped <= MOST_CLIPPED:
+        return None
+    what = f"{clipped:.0%} are clipped" if clipped > MOST_CLIPPED else f"{used:.0%} is used"
+    what = what.replace("%", " %")
+    found = f"values from {use.lowest:.6g} to {use.highest:.6g}, read as {use.low:.6g} to {use.high:.6g}: {what}"
+    return f"{found}. {_remedy(use, name)}"
+
+
+def _remedy(use, name):
+    low, high = use.lowest, use.highest
+    if use.integers and low >= 0:  # of so many bits
+        low, high = 0, 2 ** int(high).bit_length() - 1
+    if use.fixed:
+        return (
+            "Image files of 8 bits have no other range: brighten them, or save them as .npy; label maps take "
+            "`label_classes`"
+        )
+    return f"`{name}` {low:.6g} {high:.6g} takes them all" if high > low else "They are all the same"

@@ -16,6 +16,7 @@ import numpy as np
 from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.transforms import Sizing
 from tf_cyclegan.user_errors import is_ours
+from tf_cyclegan.value_ranges import Use, joined_use
 
 CACHES = ("memory", "disk", "none")
 _HINT = ". Remove the file, or leave it out with `skip_unreadable`"
@@ -60,6 +61,7 @@ class DecodedImages:
         self._offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self._flat = None
         self._loaded = False
+        self._use = None
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -73,6 +75,11 @@ class DecodedImages:
     def skipped(self) -> list[tuple[str, str]]:
         """`(name, reason)` of the files left out."""
         return [(self.images.names[index], reason) for index, reason in sorted(self._unreadable.items())]
+
+    @property
+    def use(self) -> Use | None:
+        """How the images use their range, as far as they were read."""
+        return self._use or joined_use(list(self.images.uses.values()))
 
     def name(self, index: int) -> str:
         """What an image is called."""
@@ -156,7 +163,7 @@ class DecodedImages:
                 flat.flush()
                 os.replace(aside, whole)
                 unfinished.append(whole)
-                aside.write_text(json.dumps({"unreadable": self._unreadable}))
+                aside.write_text(json.dumps({"unreadable": self._unreadable, "use": self.use}))
                 os.replace(aside, path.with_suffix(".json"))
                 unfinished.clear()
         finally:
@@ -185,12 +192,14 @@ class DecodedImages:
     def _reuse(self, path):
         """Whether the files of an earlier run are there and whole."""
         try:
-            unreadable = json.loads(path.with_suffix(".json").read_text())["unreadable"]
+            found = json.loads(path.with_suffix(".json").read_text())
+            unreadable, use = found["unreadable"], found.get("use")  # which earlier versions did not write
             whole = os.path.getsize(path.with_suffix(".bin")) == self.nbytes
         except (OSError, ValueError, KeyError):
             return False
         if not whole or (unreadable and not self.skip_unreadable):
             return False
+        self._use = use and Use(*use)
         self._unreadable.update({int(index): reason for index, reason in unreadable.items()})
         self.usable = [index for index in self.usable if index not in self._unreadable]
         self._flat = np.memmap(path.with_suffix(".bin"), self.dtype, "r")

@@ -1,6 +1,7 @@
 """The images of one domain before they are kept anywhere: whole files, or halves of files that hold a pair."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tf_cyclegan import images
+from tf_cyclegan import images, value_ranges
 
 # Part of every fingerprint: raise it when reading or resizing gives other pixels, so that old caches are not used.
 CACHE_VERSION = 2
@@ -32,6 +33,7 @@ class Images:
         contents: for each a path, the bytes of an encoded file, or a uint8 array `(height, width, channels)`.
         channels: channels to read. Defaults to 3.
         value_range: `(low, high)` of 16-bit files and `.npy`, see `tf_cyclegan.images.read_image`. Defaults to `None`.
+        uses: how each image that was read uses its range, by index; it fills itself.
     """
 
     names: Sequence[str]
@@ -40,6 +42,8 @@ class Images:
     value_range: Range = None
     # Whether each is a half of a file.
     halved: ClassVar[bool] = False
+    # Filled by several threads, each image by one.
+    uses: dict[int, value_ranges.Use] = dataclasses.field(default_factory=dict, compare=False, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -62,7 +66,8 @@ class Images:
         content = self.contents[index]
         if isinstance(content, np.ndarray):
             return images.convert_channels(content, self.channels)
-        return images.read_image(content, self.channels, self.value_range, self.names[index])
+        seen = None if index in self.uses else functools.partial(self.uses.__setitem__, index)
+        return images.read_image(content, self.channels, self.value_range, self.names[index], seen)
 
     def resize(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """An image that was read, in another `(height, width)`."""
@@ -149,8 +154,10 @@ def halves(
         channels, value_ranges: those of `Images`, of A and of B.
     """
     read_a, read_b = zip(channels, value_ranges, strict=True)
-    whole = WholeFiles(Images(names, contents, *read_a)) if read_a == read_b else None
-    return Halves(names, contents, *read_a, 0, whole), Halves(names, contents, *read_b, 1, whole)
+    if read_a != read_b:
+        return Halves(names, contents, *read_a, 0), Halves(names, contents, *read_b, 1)
+    whole = WholeFiles(Images(names, contents, *read_a))
+    return tuple(Halves(names, contents, *read_a, side, whole, uses=whole.images.uses) for side in (0, 1))
 
 
 def states(contents: Sequence[Content]) -> list:

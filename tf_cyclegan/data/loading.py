@@ -1,6 +1,7 @@
 """`load_dataset` and `open_dataset`: a data set from its name and plain settings."""
 
 import os
+import warnings
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -186,7 +187,10 @@ def load_dataset(
     >>> images_a.shape
     TensorShape([4, 64, 64, 3])
     """
-    return open_dataset(**locals()).epoch()
+    data = open_dataset(**locals()).load()
+    for note in data.range_notes():
+        warnings.warn(note, stacklevel=2)
+    return data.epoch()
 
 
 def _sizings(source: Source, mode, image_size, load_size, multiple) -> Callable[[bool], Sizing]:

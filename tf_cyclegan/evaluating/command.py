@@ -64,6 +64,8 @@ def run_evaluate(config, report):
     settings = _settings(config, model)
     instruments = _instruments(config, metrics)
     data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
+    for note in data.range_notes():
+        report(with_flags(note, EvaluateConfig))
     evaluator = Evaluator(model, data, instruments, _directions(config, model), config.count, config.seed)
     report(f"Evaluating {'; '.join([described({'data': evaluator.describe()}), *data.notes])}.")
     gallery = Gallery(model, evaluator.counts(), seed=config.seed)

@@ -47,15 +47,20 @@ def run_translate(config, report):
         _check_instances(translator, config)
         if config.tile:
             check_pieces(config, translator)
-        inputs = Inputs(_reader(translator, pairs, config), translator, config)
+        uses = []
+        inputs = Inputs(_reader(translator, pairs, config, uses.append), translator, uses, config)
         failures = _translate_all(translator, inputs, pairs, config, report)
     done = len(pairs) - len(failures)
     for line in inputs.lines():
-        report(line)
+        report(with_flags(line, TranslateConfig, label_classes="--label-classes of train"))
     report(f"Translated {done:,} image{'s' * (done != 1)} to {config.output}.")
     if failures:
         report("\n  ".join([f"{len(failures):,} of {len(pairs):,} images could not be translated:", *failures]))
     return 1 if failures else 0
+
+
+def _in_flags(note):
+    return with_flags(note, TranslateConfig, label_classes="--label-classes of train")
 
 
 def _with_model(config, report):
@@ -119,18 +124,18 @@ def _translate(translator, image, numbers, extras, source, target, config, repor
             save(target, translator(to_float(image)), numbers, extras)
 
 
-def _reader(translator, pairs, config):
+def _reader(translator, pairs, config, seen):
     """What reads the file of a path."""
     if translator.takes_ids:
         return MapReader([path for path, _ in pairs], translator.channels, translator.encoding, config.instances)
-    return functools.partial(_read, translator)
+    return functools.partial(_read, translator, seen)
 
 
-def _read(translator, path):
+def _read(translator, seen, path):
     dtype = stored_type(path)
     # Floating-point arrays hold what translations hold; the types of other files have a range of their own.
     own = (-1, 1) if path.suffix.lower() == ARRAY and dtype is not None and dtype.kind == "f" else None
-    return read_image(path, translator.channels, translator.ranges.a or own)
+    return read_image(path, translator.channels, translator.ranges.a or own, seen=seen)
 
 
 def _check_size(height, width, smallest):

@@ -7,13 +7,11 @@ import numpy as np
 from tf_cyclegan.images import count_pages, stored_type
 from tf_cyclegan.translating.depth import FORMATS, numbers_of
 from tf_cyclegan.translating.extras import Extras, half, read_extras
+from tf_cyclegan.value_ranges import joined_use, note_on
 
 # Files are cut to whole pixels: ratios differ a little from those of the run.
 _TOLERANCE = 0.02
-_UNKNOWN = (
-    "of 16 bits, of which the model knows no range: 0 taken for black, 65535 for white. --value-range LOW HIGH tells "
-    "another, for domain B --value-range-b"
-)
+_UNKNOWN = "of 16 bits, of unknown range: 0 taken for black, 65535 for white. `{}` LOW HIGH tells another"
 
 
 class Inputs:
@@ -22,12 +20,13 @@ class Inputs:
     Args:
         read: callable, a path to the array in its file, `(height, width, channels)`.
         translator: `Translator`.
+        uses: list, to which `read` appends how each image uses its range of values.
         config: `TranslateConfig`, whose `side_by_side` says whether files hold A on the left and B on the right, None
             for those that are shaped as the run's files, if those did; and `format`, in what translations are written.
     """
 
-    def __init__(self, read, translator, config):
-        self._translator, self._side_by_side, self._read_file = translator, config.side_by_side, read
+    def __init__(self, read, translator, uses, config):
+        self._uses, self._translator, self._side_by_side, self._read_file = uses, translator, config.side_by_side, read
         self._depth = FORMATS[config.format][1] if config.format else None
         self._halved, self._notes, self._lost = 0, collections.Counter(), collections.Counter()
 
@@ -68,6 +67,8 @@ class Inputs:
             )
         for note, count in self._notes.items():
             yield f"{_images(count)} {note}."
+        if note := note_on(joined_use(self._uses), self._translator.range_name):
+            yield f"The images have {note}."
         if self._lost:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
             yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
@@ -78,7 +79,9 @@ class Inputs:
         ranges, channels = self._translator.ranges, self._translator.output_channels
         numbers = numbers_of(target.suffix, channels, stored, ranges.b, self._depth)
         unknown = ranges.a is None and stored == np.uint16
-        self._notes.update(note for note in (_UNKNOWN if unknown else None, numbers.note) if note)
+        self._notes.update(
+            note for note in (unknown and _UNKNOWN.format(self._translator.range_name), numbers.note) if note
+        )
         return numbers
 
     def _holds_two(self, source, height, width):

@@ -53,6 +53,11 @@ class Translator:
     domain: str = "a"
     side_by_side: tuple | None = None
 
+    @property
+    def range_name(self):
+        """The setting that gives the range of images."""
+        return {"a": "value_range", "b": "value_range_b"}[self.domain]
+
     def __call__(self, image):
         """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size.
 
@@ -152,6 +157,7 @@ def _from_engine(engine, path, version, config):
             f"Received: model={str(path)!r} with the signatures {', '.join(engine.signatures)}"
         ) from error
     channels, output_channels = (shape[-1] for shape in shapes)
+    direction = "ba" if _exported_name(version).endswith("_ba") else "ab"
     return Translator(
         lambda images: engine.run("tensor", {"image": images})["translated"],
         channels,
