@@ -269,6 +269,23 @@ def test_an_interruption_leaves_no_half_file(run, photos, tmp_path, monkeypatch)
         assert images.read_image(tmp_path / "out" / name).shape == (24, 20, 3)
 
 
+def test_an_interrupted_folder_goes_on_with_what_is_missing(run, model, photos, tmp_path):
+    translate(run, photos / "deep", tmp_path / "out" / "deep")
+    first = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="`output` has 3 of 5 .*`skip_existing`"):
+        translate(run, photos, tmp_path / "out")
+    code, text = translate(run, photos, tmp_path / "out", skip_existing=True)
+    assert code == 0 and "3 of 5 translations are there already" in text and "Translated 2 images" in text
+    assert len(tree(tmp_path / "out")) == 5 and {path: path.stat().st_mtime_ns for path in first} == first
+    assert_same_pixels(tmp_path / "out" / "2.png", expected(model, noise(seed=1)))
+    code, text = translate(tmp_path / "gone", photos, tmp_path / "out", skip_existing=True)
+    assert code == 0 and text == "5 of 5 translations are there already."  # no model is needed
+    code, text = translate(run, photos / "1.png", tmp_path / "npy", skip_existing=True, format="npy")
+    assert "0 of 1" in text and tree(tmp_path / "npy") == ["1.npy"]
+    with pytest.raises(ValueError, match="`skip_existing` has no use with `overwrite`"):
+        translate(run, photos, tmp_path / "out", skip_existing=True, overwrite=True)
+
+
 def test_the_bar_is_for_terminals(run, photos, tmp_path, capsys, monkeypatch):
     translate(run, photos, tmp_path / "out")
     assert capsys.readouterr().err == ""

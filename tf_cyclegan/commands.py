@@ -126,6 +126,8 @@ class TranslateConfig:
     than 8 bits are in the units of the domain, those of --value-range."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
+    skip_existing: bool = False
+    """Leave files that are there and translate what is missing: a folder that was interrupted goes on."""
     tile: bool = False
     """Translate images beyond memory in pieces, in bounded memory."""
     tile_statistics: Literal["image", "tile"] = "image"

@@ -10,7 +10,7 @@ from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.images import read_image, stored_type, to_float
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.depth import ARRAY
-from tf_cyclegan.translating.files import plan, save
+from tf_cyclegan.translating.files import missing, plan, save
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.maps import MapReader
 from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
@@ -41,7 +41,9 @@ def run_translate(config, report):
     """
     config = _with_model(config, report)
     check_use(config)
-    pairs = plan(config.input, config.output, config.overwrite, config.format, report)
+    pairs = _plan(config, report)
+    if not pairs:
+        return 0
     with open_translator(config.model, config.direction, report, config) as translator:
         _check_formats(translator, pairs)
         _check_instances(translator, config)
@@ -61,6 +63,18 @@ def run_translate(config, report):
 
 def _in_flags(note):
     return with_flags(note, TranslateConfig, label_classes="--label-classes of train")
+
+
+def _plan(config, report):
+    """Pairs of images and translations: those that are to be made."""
+    if config.skip_existing and config.overwrite:
+        raise ValueError("`skip_existing` has no use with `overwrite`, which translates all images again")
+    pairs = plan(config.input, config.output, config.overwrite or config.skip_existing, config.format, report)
+    if not config.skip_existing:
+        return pairs
+    left = missing(pairs)
+    report(f"{len(pairs) - len(left):,} of {len(pairs):,} translations are there already.")
+    return left
 
 
 def _with_model(config, report):

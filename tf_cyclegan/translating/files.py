@@ -76,6 +76,11 @@ def plan(source, output, overwrite=False, kind=None, report=lambda line: None):
     return pairs
 
 
+def missing(pairs):
+    """The pairs of `plan` whose translation is not there: those that are were written whole."""
+    return [(image, target) for image, target in pairs if not target.is_file()]
+
+
 def save(path, image, numbers=None, extras=NONE):
     """Writes a translation in the format of its suffix, whole or not at all; missing folders are made.
 
@@ -253,6 +258,6 @@ def _check_absent(pairs):
     if present:
         more = f" and {len(present) - _SHOWN:,} more" if len(present) > _SHOWN else ""
         raise ValueError(
-            f"`output` has {len(present):,} of {len(pairs):,} translations already, and `overwrite` is not set: "
-            f"{', '.join(present[:_SHOWN])}{more}"
+            f"`output` has {len(present):,} of {len(pairs):,} translations already. `skip_existing` goes on with the "
+            f"others, `overwrite` replaces them: {', '.join(present[:_SHOWN])}{more}"
         )

@@ -157,7 +157,6 @@ def _from_engine(engine, path, version, config):
             f"Received: model={str(path)!r} with the signatures {', '.join(engine.signatures)}"
         ) from error
     channels, output_channels = (shape[-1] for shape in shapes)
-    direction = "ba" if _exported_name(version).endswith("_ba") else "ab"
     return Translator(
         lambda images: engine.run("tensor", {"image": images})["translated"],
         channels,
