@@ -279,7 +279,7 @@ def test_an_interrupted_folder_goes_on_with_what_is_missing(run, model, photos, 
     assert len(tree(tmp_path / "out")) == 5 and {path: path.stat().st_mtime_ns for path in first} == first
     assert_same_pixels(tmp_path / "out" / "2.png", expected(model, noise(seed=1)))
     code, text = translate(tmp_path / "gone", photos, tmp_path / "out", skip_existing=True)
-    assert code == 0 and text == "5 of 5 translations are there already."  # no model is needed
+    assert code == 0 and text.splitlines()[-1] == "5 of 5 translations are there already."  # no model is needed
     code, text = translate(run, photos / "1.png", tmp_path / "npy", skip_existing=True, format="npy")
     assert "0 of 1" in text and tree(tmp_path / "npy") == ["1.npy"]
     with pytest.raises(ValueError, match="`skip_existing` has no use with `overwrite`"):

@@ -80,7 +80,7 @@ def test_what_strips_cannot_do_does_not_end_the_run(model, tmp_path):
     photo(tmp_path / "in" / "wide.png", 16, 4000)
     code, text = translate(model[1], tmp_path / "in", tmp_path / "out", tile_memory=2e-3)
     assert code == 1 and "Translated 1 image " in text
-    assert "in/wide.png: `tile_memory` must leave" in text
+    assert "in/wide.png: --tile-memory must leave" in text
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.png"]
 
 
