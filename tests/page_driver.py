@@ -8,6 +8,8 @@ import serving_models
 import tensorflow as tf
 from PIL import Image
 
+from tf_cyclegan.export.ids import decode_ids
+
 PREDICT = "**/v1/models/*:predict"
 
 
@@ -26,6 +28,18 @@ def swapped():
 
     specification = serving_models.tensor("string", "image_bytes")
     return tf.Module(), {"serving_default": serving_models.signature(many, specification)}
+
+
+def of_label_maps():
+    """A gray PNG of ids, and nothing else, to its negative; as an exported model it takes ids as integers, too."""
+
+    def many(image_bytes):
+        negatives = tf.map_fn(lambda data: tf.io.encode_png(tf.cast(255 - decode_ids(data, 16), tf.uint8)), image_bytes)
+        return {"translated_bytes": negatives}
+
+    specification = serving_models.tensor("string", "image_bytes")
+    of_ids = serving_models.signature(lambda image: {"translated": image}, serving_models.tensor("int32", "image"))
+    return tf.Module(), {"serving_default": serving_models.signature(many, specification), "ids": of_ids}
 
 
 def wait(page, state):

@@ -20,6 +20,7 @@ from page_driver import (
     encode,
     halves,
     hold,
+    of_label_maps,
     paste,
     pixels,
     swapped,
@@ -108,6 +109,17 @@ def test_a_picture_is_translated_exactly(page, bring):
     np.testing.assert_array_equal(pixels(page, "original"), halves())
     np.testing.assert_array_equal(pixels(page, "translated"), 255 - halves())
     assert page.inner_text("#status").startswith("64 × 40 pixels in ")
+
+
+def test_label_maps_are_sent_as_they_are(visit, tmp_path):
+    serving_models.write(tmp_path / "maps_ab" / "1", of_label_maps())
+    labels = np.arange(20 * 300).reshape(20, 300) % 200
+    with Server(tmp_path) as server:
+        page = visit(server.url)
+        page.select_option("#side", "128")
+        choose(page, encode(labels.astype(np.uint8)))
+        wait(page, "done")
+        np.testing.assert_array_equal(pixels(page, "translated")[..., 0], 255 - labels)
 
 
 def test_the_button_opens_the_file_dialog(page):

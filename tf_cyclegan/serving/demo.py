@@ -57,7 +57,13 @@ async def _send(path, content, request):
 def _models(newest):
     served = {version.name: version for version in newest}
     return [
-        {"name": name, "pair": _pair(name, served), "version": version.number, "bytes": _takes_bytes(version)}
+        {
+            "name": name,
+            "pair": _pair(name, served),
+            "version": version.number,
+            "bytes": _takes_bytes(version),
+            "ids": _takes_ids(version),
+        }
         for name, version in served.items()
     ]
 
@@ -78,3 +84,8 @@ def _takes_bytes(version):
         return False
     (taken,), ((name, given),) = signature.inputs.values(), signature.outputs.items()
     return taken.dtype == given.dtype == "string" and name.endswith("_bytes")
+
+
+def _takes_ids(version):
+    """Whether the images that a model takes are label maps, which the page must send as they are."""
+    return bool(version.engine) and "ids" in version.engine.signatures

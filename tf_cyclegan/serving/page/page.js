@@ -143,14 +143,17 @@ async function run() {
 
 async function translateSource(signal) {
   const model = modelName();
-  const limits = { side: Number($("side").value), maxPixels: config.max_pixels, maxBytes: config.max_body_bytes };
+  // Numbers of classes must come as they are: what is resized or painted has others.
+  const whole = config.models.find(({ name }) => name === model)?.ids;
+  const side = whole ? Infinity : Number($("side").value);
+  const limits = { side, maxPixels: config.max_pixels, maxBytes: config.max_body_bytes };
   const picture = await prepare(source.file, limits);
   signal.throwIfAborted();
   await display("original", picture.blob);
   frame(picture);
   show("working", "Translating…");
   const began = performance.now();
-  const result = await translate(picture.blob, model, { server: config.server, signal });
+  const result = await translate(whole ? source.file : picture.blob, model, { server: config.server, signal });
   const seconds = (performance.now() - began) / 1000;
   await display("translated", result);
   signal.throwIfAborted();
