@@ -244,3 +244,23 @@ def test_what_lies_beside_the_colors_is_turned_and_halved_with_them(model, tmp_p
     with Image.open(tmp_path / "out.png") as out:
         np.testing.assert_array_equal(np.asarray(out)[..., 3], np.rot90(alpha[..., 0], -1)[:, :24])
         assert [round(float(dots)) for dots in out.info["dpi"]] == [100, 300]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif", ".ppm", ".pgm"])
+def test_a_value_range_leaves_files_of_8_bits_as_they_are(suffix, tmp_path):
+    path = save(tmp_path / f"x{suffix}", NOISE[..., 0] if suffix == ".pgm" else NOISE)
+    np.testing.assert_array_equal(images.read_image(path, value_range=(0, 9)), images.read_image(path))
+
+
+def test_black_and_white_of_a_plain_file():
+    data = b"P1\n2 2\n0 1\n1 1\n"
+    assert images.read_image(data, 1, value_range=(0, 9)).ravel().tolist() == [255, 0, 0, 0]
+    assert images.read_ids(data).ravel().tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_ids_of_a_tiff_in_which_white_is_0(mode, tmp_path):
+    ids = np.array([[0, 1], [1, 1]] if mode == "1" else [[0, 7], [34, 200]])
+    levels = ids == 0 if mode == "1" else 255 - ids
+    Image.fromarray(levels.astype(bool if mode == "1" else np.uint8)).save(tmp_path / "x.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(images.read_ids(tmp_path / "x.tif")[..., 0], ids)

@@ -125,7 +125,8 @@ def count_pages(file):
 
 def _is_page(image, page):
     image.seek(page)
-    return page == 0 or not image.tag_v2.get(_SUBFILE_TYPE, 0) & (_REDUCED | _MASK)
+    kind = image.tag_v2.get(_SUBFILE_TYPE)
+    return page == 0 or not (isinstance(kind, int) and kind & (_REDUCED | _MASK))
 
 
 def stored_type(file):
@@ -169,9 +170,12 @@ def read_ids(file, name=None, channels=1):
                 return _ids(_npy_channels(npy.read(stream), channels))
             with open_image(stream) as image:
                 _check_ids_image(image, channels)
-                levels = _level_step(image)
+                step, inverted = _level_step(image), _raw_mode(image).endswith("I")
                 image.load()
-                return _ids(_undone(np.asarray(ImageOps.exif_transpose(image))[..., None], levels))
+                levels = np.asarray(ImageOps.exif_transpose(image))[..., None]
+                if inverted:  # 0 is white in the file, and black here
+                    levels = ~levels
+                return _ids(_undone(levels, step))
     except UNREADABLE as error:
         raise unreadable(file, name, error, "label map") from error
 
@@ -329,11 +333,17 @@ def _check_ids_image(image, channels=1):
 
 def _level_step(image):
     """What PIL multiplies the numbers in a gray file by, where they do not take the whole range of a byte or word."""
-    codec, _, _, arguments = image.tile[0]
-    mode, white = (arguments, None) if isinstance(arguments, str) else arguments[:2]
-    if codec.startswith("ppm"):
+    if image.tile and image.tile[0][0].startswith("ppm") and isinstance(image.tile[0][3], tuple):
+        _, white = image.tile[0][3]
         return (65535 if image.mode == "I" else 255) / white
-    return {"L;2": 85, "L;4": 17}.get(mode, 1)
+    return {"L;2": 85, "L;4": 17}.get(_raw_mode(image).removesuffix("I"), 1)
+
+
+def _raw_mode(image):
+    """How the numbers stand in a file that is not decoded yet, in PIL's words; WebP has none."""
+    arguments = image.tile[0][3] if image.tile else ""
+    mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return mode if isinstance(mode, str) and ";" in mode else ""
 
 
 def _undone(levels, step):
