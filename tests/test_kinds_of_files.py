@@ -1,7 +1,7 @@
 """What kinds of files are read, and that what is left out or taken in part is said."""
 
+import contextlib
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -11,17 +11,23 @@ from PIL import Image
 from tf_cyclegan import CycleGAN, images
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import open_dataset
-from tf_cyclegan.translating import files
+from tf_cyclegan.translating import command, files
+from tf_cyclegan.translating.inputs import Inputs
+from tf_cyclegan.translating.translators import Translator
 
 NOISE = np.random.RandomState(0).randint(0, 256, (24, 20, 3)).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A CycleGAN of colors, as a file."""
-    path = tmp_path_factory.mktemp("models") / "colors.keras"
-    CycleGAN(**SMALL, residual_blocks=0).save(path)
-    return path
+@pytest.fixture
+def model(monkeypatch):
+    """In the place of a model: what takes and gives colors, and changes none. (Models have other tests.)"""
+
+    @contextlib.contextmanager
+    def opened(path, direction=None, report=None):
+        yield Translator(lambda images: images, 3, 3)
+
+    monkeypatch.setattr(command, "open_translator", opened)
+    return "model.keras"
 
 
 def save(path, pixels=NOISE, kind=None, **options):
@@ -154,11 +160,11 @@ def test_a_data_set_says_of_which_files_it_takes_a_page(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def side_by_side(model, tmp_path_factory):
+def side_by_side(tmp_path_factory):
     """A run that was trained on files of 40x24 pixels that hold A and B, and those files."""
     folder = tmp_path_factory.mktemp("side by side")
     (folder / "run" / "checkpoints").mkdir(parents=True)
-    shutil.copy(model, folder / "run" / "checkpoints" / "step_00000001.keras")
+    CycleGAN(**SMALL, residual_blocks=0).save(folder / "run" / "checkpoints" / "step_00000001.keras")
     (folder / "run" / "config.json").write_text(json.dumps({"side_by_side": [40 / 24, 40 / 24]}))
     for index in range(2):
         save(folder / "pairs" / f"{index}.png", np.concatenate([NOISE + index, 255 - NOISE + index], 1))
@@ -178,9 +184,9 @@ def test_a_run_of_pairs_side_by_side_translates_its_half(direction, side, side_b
 
 
 def test_the_flag_has_the_last_word(side_by_side, model, tmp_path, capsys):
-    run, folder = side_by_side
-    translate(capsys, run, folder / "1.png", "-o", tmp_path / "whole.png", "--side-by-side=False")
-    assert images.read_image(tmp_path / "whole.png").shape == (24, 40, 3)
+    _, folder = side_by_side
+    inputs = Inputs(images.read_image, Translator(None, 3, 3, side_by_side=(40 / 24, 40 / 24)), side_by_side=False)
+    assert inputs.read(folder / "1.png", tmp_path / "out.png")[0].shape == (24, 40, 3)
     translate(capsys, model, folder / "1.png", "-o", tmp_path / "left.png", "--side-by-side=True")
     assert images.read_image(tmp_path / "left.png").shape == (24, 20, 3)
     save(tmp_path / "odd.png", NOISE[:, :19])
@@ -200,7 +206,8 @@ def profile(channels=3):
 @pytest.mark.parametrize(
     "suffix, kept, flags",
     [
-        (".png", {"transparency", "icc_profile", "dpi"}, ["--tile"]),
+        (".png", {"transparency", "icc_profile", "dpi"}, []),
+        (".png", {"transparency", "icc_profile", "dpi"}, ["--tile", "--tile-statistics=tile"]),
         (".tif", {"transparency", "icc_profile", "dpi"}, []),
         (".webp", {"transparency", "icc_profile"}, []),
         (".jpg", {"icc_profile", "dpi"}, []),

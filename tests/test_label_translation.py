@@ -15,6 +15,7 @@ from tf_cyclegan import Pix2PixHD, images
 from tf_cyclegan.cli import main
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.export.deployment import write_deployment
+from tf_cyclegan.export.saved_model import write_saved_model
 from tf_cyclegan.serving.codec import read_inputs, signature_name
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
@@ -235,7 +236,7 @@ def test_the_request_in_the_readme_works(channels, of_instances, tmp_path):
     else:
         folder, array = tmp_path / "exported", np.zeros((20, 18, 12), np.float32)
         network = new_model(image_shape=(16, 16, 12), label_classes=0, ignore_label=None).generator("ab")
-        export_saved_model(network, folder / "many_ab")
+        write_saved_model(network, folder / "many_ab" / "1", 2)
     write_deployment(folder)
     (name, command) = next(iter(requests_in(open(f"{folder}/README.md").read()).items()))
     np.save(tmp_path / "in.npy", array)

@@ -61,16 +61,7 @@ def test_every_path_expands_the_home_folder(settings, home, monkeypatch):
         assert {"dataset", "data_a", "data_b", "data_dir", "initial_model", "output_dir"} <= set(names)
 
 
-def test_a_dry_run_and_python_find_the_home_folder(home, capsys):
-    flags = [
-        "--image-size=32",
-        "--filters=4",
-        "--residual-blocks=1",
-        "--discriminator-filters=4",
-        "--precision=float32",
-    ]
-    assert main(["train", "--dataset=~/horse2zebra", "--output-dir=~/run", "--dry-run", *flags]) == 0
-    assert f'"{home}/horse2zebra"' in capsys.readouterr().out
+def test_python_finds_the_home_folder(home):
     assert load_dataset("~/horse2zebra", image_size=16).cardinality() == 1
     assert load_dataset(data_a="~/horse2zebra/trainA", data_b="~/horse2zebra/trainB", image_size=16, test_share=0)
     assert not list((home.parent / "here").iterdir())
@@ -93,16 +84,17 @@ def archive(path):
         ("facades.png", ["a file"]),
     ],
 )
-@pytest.mark.parametrize("flag", ["--dataset", "--data-a"])
-def test_what_is_no_folder_is_answered_as_such(flag, name, words, home, capsys):
+@pytest.mark.parametrize("argument", ["name", "data_a"])
+def test_what_is_no_folder_is_answered_as_such(argument, name, words, home):
     archive("facades.zip")
     for path in ("facades.tar", "facades.png"):
         open(path, "wb").close()
-    flags = [f"{flag}={name}", *(["--data-b=~/horse2zebra/trainB"] if flag == "--data-a" else [])]
-    assert main(["train", *flags, "--image-size=32", "--filters=4", "--residual-blocks=1", "--precision=float32"]) == 2
-    error = capsys.readouterr().err
+    with pytest.raises(ValueError) as caught:
+        load_dataset(**{argument: name, **({"data_b": "~/horse2zebra/trainB"} if argument == "data_a" else {})})
+    error = str(caught.value)
+    assert f"`{argument}` must be" in error
     assert "cycle_gan/facades" not in error and "cycle_gan/horse2zebra" not in error
-    words = ["there is no such folder"] if flag == "--data-a" and name == "photos" else words
+    words = ["there is no such folder"] if argument == "data_a" and name == "photos" else words
     assert all(word in error for word in words), error
 
 
