@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import random_images
 from PIL import Image
 
@@ -85,6 +86,23 @@ def test_domains_are_judged_apart(tmp_path):
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("color", [True, False])
+def test_colors_of_16_bits_are_said_to_be_read_in_8(color, tmp_path):
+    pixels = np.repeat(noise(0, 65535, "uint16")[..., None], 3 if color else 1, axis=2)
+    for name in ("trainA", "trainB"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    notes = open_dataset(tmp_path, image_size=32).load().range_notes()
+    assert notes == [f"Domain {label} has 1 image of 16-bit colors, read in 8 bits." for label in "AB" if color]
+
+
+def test_values_that_are_no_numbers_are_left_out(tmp_path):
+    folder = write(tmp_path, noise(0, 1, "float32"), ".npy")
+    np.save(folder / "trainA" / "2.npy", np.full((32, 32), np.nan, "float32"))
+    data = open_dataset(folder, image_size=32, channels=1, value_range=(0, 1), skip_unreadable=True).load()
+    assert len(data.skipped) == 1 and data.range_notes() == []
+
+
 @pytest.mark.eager
 def test_training_and_translating_say_it(tmp_path, capfd):
     folder = write(tmp_path, noise(0, 4000, "uint16"), ".png")
@@ -94,4 +112,4 @@ def test_training_and_translating_say_it(tmp_path, capfd):
     assert f"Domain B has {told}. --value-range-b 0 4095" in capfd.readouterr().out
     assert main(["translate", run, str(folder / "trainB"), f"--output={tmp_path / 'out'}", "--direction=ba"]) == 0
     output = capfd.readouterr().out
-    assert f"The images have {told}. --value-range-b 0 4095" in output and "of unknown range: 0 taken" in output
+    assert f"The input has {told}. --value-range-b 0 4095" in output and "of unknown range: 0 taken" in output

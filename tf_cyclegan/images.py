@@ -78,11 +78,12 @@ def read_image(file, channels=3, value_range=None, name=None, seen=None):
                 return to_levels(_npy_channels(npy.read(stream), channels), value_range, seen)
             with open_image(stream) as image:
                 step = 1 if value_range is None else _level_step(image)
+                cut = ";16" in str(image.tile[:1]) and not _is_deep(image)  # which is not known once it is loaded
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
                 if image.mode == "I" and image.format in ("PNG", "PPM"):  # 16-bit gray; PNG in older versions of PIL
                     image = Image.fromarray(_undone(np.asarray(image), step).astype(np.uint16))
-                return _pixels(image, channels, value_range, seen)
+                return _pixels(image, channels, value_range, seen, cut)
     except UNREADABLE as error:
         raise unreadable(file, name, error) from error
 
@@ -371,7 +372,7 @@ def _is_deep(image):
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def _pixels(image, channels, value_range, seen=None):
+def _pixels(image, channels, value_range, seen=None, cut=False):
     """The pixels of a decoded PIL image: `(height, width, channels)`."""
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3 for image files (other numbers need .npy). Received: {channels}")
@@ -387,7 +388,7 @@ def _pixels(image, channels, value_range, seen=None):
         strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
         pixels[top:bottom] = _colors(strip, channels).reshape(bottom - top, image.width, channels)
     if seen:
-        seen(use_of(pixels, (0, 255), fixed=True))
+        seen(use_of(pixels, (0, 255), fixed=True, cut=cut))
     return pixels
 
 

@@ -85,9 +85,11 @@ def exported_text(ranges):
     return json.dumps({"images": ranges.a, "translations": ranges.b})
 
 
-def notes_of(ranges):
-    """What who serves an exported model should know of its ranges: lines."""
+def notes_of(ranges, channels):
+    """What who serves an exported model of so many channels should know of its ranges: lines."""
     lines = [] if ranges.a is None else [f"Images of 16 bits: {as_text(ranges.a)} is black to white."]
+    if ranges.a is None and channels == 1:
+        lines = ["Images of 16 bits: 0 to 65535 is black to white, as no range is known (--value-range gives one)."]
     if ranges.b is None:
         return lines
     stored = range_in(np.uint16, ranges.b)

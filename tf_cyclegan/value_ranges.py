@@ -19,6 +19,7 @@ class Use(NamedTuple):
         fixed: whether another range cannot be given, as for image files of 8 bits.
         lowest, highest: of the values.
         clipped, count: how many values are beyond the range, and how many there are.
+        cut: how many images have colors of 16 bits, which are read in 8.
     """
 
     low: float
@@ -29,6 +30,7 @@ class Use(NamedTuple):
     highest: float
     clipped: int
     count: int
+    cut: int = 0
 
 
 def range_of(dtype, value_range=None):
@@ -69,13 +71,13 @@ def to_levels(array, value_range=None, seen=None):
         ValueError: as `range_of`, and for values that are not finite.
     """
     low, high = range_of(array.dtype, value_range)
+    if not np.isfinite(array).all():
+        raise ValueError("an array with values that are not finite")
     if seen:
         seen(use_of(array, (low, high)))
     if array.dtype == np.uint8 and value_range is None:
         return array
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError("an array with values that are not finite")
     return np.clip((array - low) * (255.0 / (high - low)), 0, 255).astype(np.float32)
 
 
@@ -117,12 +119,12 @@ def as_text(value_range):
     return " to ".join(f"{value:.10g}" for value in value_range)
 
 
-def use_of(array, value_range, fixed=False):
-    """The `Use` of a range by an array of values; `fixed` as there."""
+def use_of(array, value_range, fixed=False, cut=False):
+    """The `Use` of a range by an array of values; `fixed` and `cut` as there."""
     low, high = value_range
     lowest, highest = float(array.min()), float(array.max())
     clipped = 0 if low <= lowest and highest <= high else int(np.count_nonzero((array < low) | (array > high)))
-    return Use(low, high, array.dtype.kind in "bui", fixed, lowest, highest, clipped, array.size)
+    return Use(low, high, array.dtype.kind in "bui", fixed, lowest, highest, clipped, array.size, int(cut))
 
 
 def joined_use(uses):
@@ -133,22 +135,27 @@ def joined_use(uses):
     if not groups:
         return None
     key, uses = max(groups.items(), key=lambda item: len(item[1]))
-    *_, lowest, highest, clipped, count = zip(*uses, strict=True)
-    return Use(*key, min(lowest), max(highest), sum(clipped), sum(count))
+    *_, lowest, highest, clipped, count, cut = zip(*uses, strict=True)
+    return Use(*key, min(lowest), max(highest), sum(clipped), sum(count), sum(cut))
 
 
-def note_on(use, name="value_range"):
-    """What is to be said of a `Use` that looks like a mistake.
+def notes_on(use, name="value_range"):
+    """What is to be said of a `Use` that looks like a mistake, or takes something away.
 
     Args:
         use: `Use`, or None.
         name: str, the argument that gives the range.
 
     Returns:
-        str, or None.
+        List of str, to be read after "has".
     """
     if use is None:
-        return None
+        return []
+    cut = [f"{use.cut:,} image{'s' * (use.cut != 1)} of 16-bit colors, read in 8 bits"] if use.cut else []
+    return [*cut, *filter(None, [_misfit(use, name)])]
+
+
+def _misfit(use, name):
     used = max(0, min(use.highest, use.high) - max(use.lowest, use.low)) / (use.high - use.low)
     clipped = use.clipped / use.count
     if used >= LEAST_USED and clipped <= MOST_CLIPPED:

@@ -13,7 +13,7 @@ from tf_cyclegan import images
 from tf_cyclegan.data.cache import DecodedImages, default_folder, load_together
 from tf_cyclegan.data.sources import Source
 from tf_cyclegan.data.transforms import Sizing, center_crop, crop_and_flip
-from tf_cyclegan.value_ranges import note_on
+from tf_cyclegan.value_ranges import notes_on
 
 # How many times an image may be enlarged before it is said.
 ENLARGED = 4
@@ -184,8 +184,7 @@ class TranslationDataset:
     def range_notes(self) -> list[str]:
         """A line for each domain whose images hardly use their range, or are clipped by it; complete after `load()`."""
         found = zip("AB", self._domains, ("value_range", "value_range_b"), strict=True)
-        notes = ((label, note_on(domain.use, name)) for label, domain, name in found)
-        return [f"Domain {label} has {note}." for label, note in notes if note]
+        return [f"Domain {label} has {note}." for label, domain, name in found for note in notes_on(domain.use, name)]
 
     def epoch(self) -> tf.data.Dataset:
         """One epoch, another with each iteration: the first is `start_epoch`.

@@ -75,7 +75,7 @@ def export_saved_model(
     check_integer("size_multiple", size_multiple, 1)
     _check_static_sizes(static_sizes, smallest_side(size_multiple))
     ranges = Ranges(*value_ranges)
-    notes = (*notes, *notes_of(ranges))
+    notes = (*notes, *notes_of(ranges, generator.input_shape[-1]))
     report = report or (lambda line: None)
     reference = with_precision(generator, "float32")
     network = reference if precision == "float32" else with_precision(generator, precision)

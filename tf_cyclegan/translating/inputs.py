@@ -7,7 +7,7 @@ import numpy as np
 from tf_cyclegan.images import count_pages, stored_type
 from tf_cyclegan.translating.depth import FORMATS, numbers_of
 from tf_cyclegan.translating.extras import Extras, half, read_extras
-from tf_cyclegan.value_ranges import joined_use, note_on
+from tf_cyclegan.value_ranges import joined_use, notes_on
 
 # Files are cut to whole pixels: ratios differ a little from those of the run.
 _TOLERANCE = 0.02
@@ -67,8 +67,8 @@ class Inputs:
             )
         for note, count in self._notes.items():
             yield f"{_images(count)} {note}."
-        if note := note_on(joined_use(self._uses), self._translator.range_name):
-            yield f"The images have {note}."
+        for note in notes_on(joined_use(self._uses), self._translator.range_name):
+            yield f"The input has {note}."
         if self._lost:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
             yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
