@@ -86,6 +86,15 @@ def test_domains_are_judged_apart(tmp_path):
     assert len(found) == 1
 
 
+def test_halves_of_a_file_are_judged_apart(tmp_path):
+    (tmp_path / "train").mkdir()
+    np.save(tmp_path / "train" / "1.npy", np.hstack([noise(-1000, 2000, "float32"), noise(0, 1, "float32")]))
+    options = {"image_size": 32, "channels": 1, "value_range": (-1000, 2000)}
+    assert open_dataset(tmp_path, **options, value_range_b=(0, 1)).load().range_notes() == []
+    (note,) = open_dataset(tmp_path, **options).load().range_notes()
+    assert note.startswith("Domain B has values from 0 to 1,") and "`value_range_b` 0 1" in note
+
+
 @pytest.mark.parametrize("color", [True, False])
 def test_colors_of_16_bits_are_said_to_be_read_in_8(color, tmp_path):
     pixels = np.repeat(noise(0, 65535, "uint16")[..., None], 3 if color else 1, axis=2)

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from tf_cyclegan import npy
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream, unreadable
-from tf_cyclegan.value_ranges import range_of, to_levels, use_of
+from tf_cyclegan.value_ranges import range_of, to_levels
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
@@ -64,7 +64,8 @@ def read_image(file, channels=3, value_range=None, name=None, seen=None):
             floating-point data, otherwise the range of the data type. 8-bit image files do not use it. Defaults to
             `None`.
         name: what errors call the image. Defaults to the path.
-        seen: optional callable that gets the `value_ranges.Use` of the range by the image. Defaults to None.
+        seen: optional callable that gets the values as they are in the file, and what else `value_ranges.use_of` takes.
+            Defaults to None.
 
     Returns:
         Array `(height, width, channels)`: uint8 for 8-bit files, otherwise float32 in [0, 255].
@@ -388,7 +389,7 @@ def _pixels(image, channels, value_range, seen=None, cut=False):
         strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
         pixels[top:bottom] = _colors(strip, channels).reshape(bottom - top, image.width, channels)
     if seen:
-        seen(use_of(pixels, (0, 255), fixed=True, cut=cut))
+        seen(pixels, (0, 255), True, cut)
     return pixels
 
 

@@ -87,14 +87,16 @@ def exported_text(ranges):
 
 def notes_of(ranges, channels):
     """What who serves an exported model of so many channels should know of its ranges: lines."""
-    lines = [] if ranges.a is None else [f"Images of 16 bits: {as_text(ranges.a)} is black to white."]
-    if ranges.a is None and channels == 1:
-        lines = ["Images of 16 bits: 0 to 65535 is black to white, as no range is known (--value-range gives one)."]
-    if ranges.b is None:
-        return lines
-    stored = range_in(np.uint16, ranges.b)
-    meaning = "" if stored == ranges.b else f", which stands for {as_text(ranges.b)}"
-    return [*lines, f"Their translations, if gray, have 16 bits too: {as_text(stored)} is black to white{meaning}."]
+    lines = []
+    if ranges.a is not None:
+        lines += [f"Images: {as_text(ranges.a)} in 16 bits is black to white, and -1 to 1 in tensors."]
+    elif channels == 1:
+        lines += ["Images: 0 to 65535 in 16 bits is black to white, as no range is known: --value-range gives one."]
+    if ranges.b is not None:
+        stored = as_text(range_in(np.uint16, ranges.b))
+        stands = "" if stored == as_text(ranges.b) else f"; where these are gray of 16 bits, {stored} stands for it"
+        lines += [f"Translations: {as_text(ranges.b)} is black to white, and -1 to 1 in tensors{stands}."]
+    return lines
 
 
 def _range(value):

@@ -62,7 +62,7 @@ def to_levels(array, value_range=None, seen=None):
     Args:
         array: array of numbers.
         value_range: as of `range_of`.
-        seen: optional callable that gets the `Use` of the range. Defaults to None.
+        seen: optional callable that gets what `use_of` takes. Defaults to None.
 
     Returns:
         Array of the same shape, float32 in [0, 255]; uint8 without `value_range` stays as it is.
@@ -74,7 +74,7 @@ def to_levels(array, value_range=None, seen=None):
     if not np.isfinite(array).all():
         raise ValueError("an array with values that are not finite")
     if seen:
-        seen(use_of(array, (low, high)))
+        seen(array, (low, high))
     if array.dtype == np.uint8 and value_range is None:
         return array
     array = array.astype(np.float64)

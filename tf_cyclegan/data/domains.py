@@ -66,8 +66,11 @@ class Images:
         content = self.contents[index]
         if isinstance(content, np.ndarray):
             return images.convert_channels(content, self.channels)
-        seen = None if index in self.uses else functools.partial(self.uses.__setitem__, index)
+        seen = None if index in self.uses else functools.partial(self._note_use, index)
         return images.read_image(content, self.channels, self.value_range, self.names[index], seen)
+
+    def _note_use(self, index, values, *how):
+        self.uses[index] = value_ranges.use_of(values, *how)
 
     def resize(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """An image that was read, in another `(height, width)`."""
@@ -87,6 +90,17 @@ class Images:
     def digest(self, index: int) -> str:
         """A digest of the name and the contents of an image, wherever its file lies and whenever it was written."""
         return f"{self.names[index]} {digest_of(self.contents[index])}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pairs(Images):
+    """Files that hold a pair side by side; `uses` are those of the left halves, `uses_b` those of the right ones."""
+
+    uses_b: dict[int, value_ranges.Use] = dataclasses.field(default_factory=dict, compare=False, kw_only=True)
+
+    def _note_use(self, index, values, *how):
+        for side, uses in enumerate((self.uses, self.uses_b)):
+            uses[index] = value_ranges.use_of(_half(values, side), *how)
 
 
 class WholeFiles:
@@ -137,11 +151,18 @@ class Halves(Images):
 
     def read(self, index):
         image = self.whole.read(index) if self.whole else super().read(index)
-        width = image.shape[1] // 2
-        return image[:, self.side * width : (self.side + 1) * width]
+        return _half(image, self.side)
+
+    def _note_use(self, index, values, *how):
+        super()._note_use(index, _half(values, self.side), *how)
 
     def fingerprint(self):
         return f"{super().fingerprint()} half {self.side}"
+
+
+def _half(image, side):
+    width = image.shape[1] // 2
+    return image[:, side * width : (side + 1) * width]
 
 
 def halves(
@@ -156,8 +177,11 @@ def halves(
     read_a, read_b = zip(channels, value_ranges, strict=True)
     if read_a != read_b:
         return Halves(names, contents, *read_a, 0), Halves(names, contents, *read_b, 1)
-    whole = WholeFiles(Images(names, contents, *read_a))
-    return tuple(Halves(names, contents, *read_a, side, whole, uses=whole.images.uses) for side in (0, 1))
+    pairs = _Pairs(names, contents, *read_a)
+    whole = WholeFiles(pairs)
+    return tuple(
+        Halves(names, contents, *read_a, side, whole, uses=uses) for side, uses in enumerate((pairs.uses, pairs.uses_b))
+    )
 
 
 def states(contents: Sequence[Content]) -> list:

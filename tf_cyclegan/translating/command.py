@@ -49,8 +49,7 @@ def run_translate(config, report):
         _check_instances(translator, config)
         if config.tile:
             check_pieces(config, translator)
-        uses = []
-        inputs = Inputs(_reader(translator, pairs, config, uses.append), translator, uses, config)
+        inputs = Inputs(_reader(translator, pairs, config), translator, config)
         failures = _translate_all(translator, inputs, pairs, config, report)
     done = len(pairs) - len(failures)
     for line in inputs.lines():
@@ -138,14 +137,15 @@ def _translate(translator, image, numbers, extras, source, target, config, repor
             save(target, translator(to_float(image)), numbers, extras)
 
 
-def _reader(translator, pairs, config, seen):
-    """What reads the file of a path."""
+def _reader(translator, pairs, config):
+    """What reads the file of a path, and tells `seen` which values it saw."""
     if translator.takes_ids:
-        return MapReader([path for path, _ in pairs], translator.channels, translator.encoding, config.instances)
-    return functools.partial(_read, translator, seen)
+        maps = MapReader([path for path, _ in pairs], translator.channels, translator.encoding, config.instances)
+        return lambda path, seen: maps(path)
+    return functools.partial(_read, translator)
 
 
-def _read(translator, seen, path):
+def _read(translator, path, seen):
     dtype = stored_type(path)
     # Floating-point arrays hold what translations hold; the types of other files have a range of their own.
     own = (-1, 1) if path.suffix.lower() == ARRAY and dtype is not None and dtype.kind == "f" else None

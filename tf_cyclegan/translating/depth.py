@@ -88,4 +88,4 @@ def _in_eight_bits(stored, value_range):
     if stored.itemsize == 1:
         return None
     low, high = value_range or ((-1, 1) if stored.kind == "f" else range_of(stored))
-    return f"of more than 8 bits, written in 8: {low:.10g} is black, {high:.10g} white. --format chooses"
+    return f"of more than 8 bits, written in 8: {low:.10g} is black, {high:.10g} white. --format=npy holds more"

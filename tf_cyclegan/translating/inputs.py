@@ -7,7 +7,7 @@ import numpy as np
 from tf_cyclegan.images import count_pages, stored_type
 from tf_cyclegan.translating.depth import FORMATS, numbers_of
 from tf_cyclegan.translating.extras import Extras, half, read_extras
-from tf_cyclegan.value_ranges import joined_use, notes_on
+from tf_cyclegan.value_ranges import joined_use, notes_on, use_of
 
 # Files are cut to whole pixels: ratios differ a little from those of the run.
 _TOLERANCE = 0.02
@@ -18,17 +18,18 @@ class Inputs:
     """Reads images to translate, and remembers what is to be said of them once.
 
     Args:
-        read: callable, a path to the array in its file, `(height, width, channels)`.
+        read: callable, a path and what `images.read_image` takes as `seen` to the array in the file, `(height, width,
+            channels)`.
         translator: `Translator`.
-        uses: list, to which `read` appends how each image uses its range of values.
         config: `TranslateConfig`, whose `side_by_side` says whether files hold A on the left and B on the right, None
             for those that are shaped as the run's files, if those did; and `format`, in what translations are written.
     """
 
-    def __init__(self, read, translator, uses, config):
-        self._uses, self._translator, self._side_by_side, self._read_file = uses, translator, config.side_by_side, read
+    def __init__(self, read, translator, config):
+        self._translator, self._side_by_side, self._read_file = translator, config.side_by_side, read
         self._depth = FORMATS[config.format][1] if config.format else None
-        self._halved, self._notes, self._lost = 0, collections.Counter(), collections.Counter()
+        self._halved, self._uses = 0, []
+        self._notes, self._lost = collections.Counter(), collections.Counter()
 
     def read(self, source, target):
         """The image of a file, and how its translation is written: `(array, Numbers, Extras)`.
@@ -44,7 +45,7 @@ class Inputs:
                 f"Cannot translate the image {source}: page 1 of {pages} alone would be translated. Save each page as "
                 "a file"
             )
-        image = self._read_file(source)
+        image = self._read_file(source, self._note_use)
         extras = Extras() if self._translator.takes_ids else read_extras(source)
         if self._holds_two(source, *image.shape[:2]):
             side = "ab".index(self._translator.domain)
@@ -72,6 +73,9 @@ class Inputs:
         if self._lost:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
             yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
+
+    def _note_use(self, *values):
+        self._uses.append(use_of(*values))
 
     def _numbers(self, source, target):
         # Ids say nothing of the depth of pictures.
