@@ -35,12 +35,6 @@ def test_an_image_too_small_for_the_networks_is_found_before_the_first_step(flag
     assert not (photos.parent / "run").exists()
 
 
-@pytest.mark.eager
-def test_images_of_differing_sizes_train_without_a_pool(photos):
-    (photos / "trainB" / "2.png").unlink()
-    assert train(photos, "--resize-mode=none", "--precision=float32", "--evaluate-every=0") == 0
-
-
 def test_a_pool_of_differing_sizes_names_the_mode(photos, capfd):
     assert train(photos, "--resize-mode=none", "--pool-size=9") == 2
     assert "--pool-size must be 0 or left out with --resize-mode none" in capfd.readouterr().err
