@@ -11,6 +11,7 @@ from PIL import Image
 from tf_cyclegan import CycleGAN, images
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import open_dataset
+from tf_cyclegan.image_files import count_pages
 from tf_cyclegan.translating import command, files
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.translators import Translator
@@ -144,7 +145,7 @@ def test_smaller_copies_and_masks_are_no_pages(tmp_path):
     for page, kind in zip(pages, (0, 1, 4, 2), strict=True):
         page.encoderinfo = {"tiffinfo": {254: kind}}
     pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:])
-    assert images.count_pages(tmp_path / "x.tif") == 2
+    assert count_pages(tmp_path / "x.tif") == 2
 
 
 def test_a_data_set_says_of_which_files_it_takes_a_page(tmp_path):

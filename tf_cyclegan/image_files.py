@@ -10,6 +10,7 @@ import struct
 
 from PIL import Image
 
+from tf_cyclegan import npy
 from tf_cyclegan.checks import one_line
 
 # What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
@@ -40,6 +41,8 @@ BEGINNINGS = {
     rb"PK\x03\x04": "a zip file; unpack it",
 }
 _BEGINNING = 352  # bytes
+# TIFF's tag of what a page is, and its bits.
+_SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4
 
 
 @contextlib.contextmanager
@@ -79,6 +82,28 @@ def open_image(stream):
     if limit and image.width * image.height > limit:
         raise ValueError(_too_large(f"{image.width}x{image.height}"))
     return image
+
+
+def count_pages(file):
+    """How many pages or frames a TIFF, PNG or WebP has, of which the first is read; 1 for other files.
+
+    Smaller copies of a page and its mask, which TIFF keeps as pages as well, are not counted.
+    """
+    try:
+        with open_stream(file) as stream:
+            if npy.is_npy(stream):
+                return 1
+            with open_image(stream) as image:
+                pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "PNG", "WEBP") else 1
+                return pages if image.format != "TIFF" else sum(_is_page(image, page) for page in range(pages))
+    except UNREADABLE:  # reading it says why
+        return 1
+
+
+def _is_page(image, page):
+    image.seek(page)
+    kind = image.tag_v2.get(_SUBFILE_TYPE)
+    return page == 0 or not (isinstance(kind, int) and kind & (_REDUCED | _MASK))
 
 
 def unreadable(file, name, error, kind="image"):

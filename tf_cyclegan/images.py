@@ -17,8 +17,6 @@ EXTENSIONS = (
 # The modes of PIL's images that hold numbers, apart from 16 bits; the largest number that survives in [-1, 1].
 ID_MODES = ("1", "L", "P", "I")
 MAX_ID = 2**20
-# TIFF's tag of what a page is, and its bits.
-_SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4
 # Pixels that are taken out of PIL at once: a large image is never there a second time on the way.
 STRIP = 2**22
 
@@ -107,28 +105,6 @@ def read_header(file, channels=3, value_range=None, name=None):
             return _npy_header(stream, channels, value_range) if npy.is_npy(stream) else _image_header(stream)
     except UNREADABLE as error:
         raise unreadable(file, name, error) from error
-
-
-def count_pages(file):
-    """How many pages or frames a TIFF, PNG or WebP has, of which `read_image` takes the first; 1 for other files.
-
-    Smaller copies of a page and its mask, which TIFF keeps as pages as well, are not counted.
-    """
-    try:
-        with open_stream(file) as stream:
-            if npy.is_npy(stream):
-                return 1
-            with open_image(stream) as image:
-                pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "PNG", "WEBP") else 1
-                return pages if image.format != "TIFF" else sum(_is_page(image, page) for page in range(pages))
-    except UNREADABLE:  # reading it says why
-        return 1
-
-
-def _is_page(image, page):
-    image.seek(page)
-    kind = image.tag_v2.get(_SUBFILE_TYPE)
-    return page == 0 or not (isinstance(kind, int) and kind & (_REDUCED | _MASK))
 
 
 def stored_type(file):

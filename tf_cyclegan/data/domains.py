@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from tf_cyclegan import images, value_ranges
+from tf_cyclegan.image_files import count_pages
 
 # Part of every fingerprint: raise it when reading or resizing gives other pixels, so that old caches are not used.
 CACHE_VERSION = 2
@@ -59,7 +60,7 @@ class Images:
         """The pages or frames of a file, of which the first is read."""
         content = self.contents[index]
         many = isinstance(content, os.PathLike) and os.fspath(content).lower().endswith(WITH_PAGES)
-        return images.count_pages(content) if many else 1
+        return count_pages(content) if many else 1
 
     def read(self, index: int) -> np.ndarray:
         """An image: `(height, width, channels)`, uint8 or float32, in [0, 255]."""

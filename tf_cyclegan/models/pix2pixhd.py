@@ -79,8 +79,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
             `"color"`, and 0 in uncovered borders. Defaults to `()`, not at all.
         augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
             the white of drawings. Defaults to 0.
-        ignore_label: optional int of at least `label_classes`, the id of pixels that are of no class, as 255 in
-            Cityscapes. Files with other ids beyond the classes are refused. Defaults to None.
+        ignore_label: optional int of at least `label_classes`, the id of pixels of no class. Defaults to None.
         name: optional name.
         dtype: dtype or policy of the networks; None for the ambient policy.
 
@@ -144,8 +143,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         self.image_shape = tuple(image_shape)
         self.channels_b = (3 if label_classes else self.image_shape[-1]) if channels_b is None else channels_b
         self.direction = direction
-        self.label_classes = label_classes
-        self.ignore_label = ignore_label
+        self.label_classes, self.ignore_label = label_classes, ignore_label
         self.instance_edges = instance_edges
         self.instance_features = instance_features
         self.feature_clusters = feature_clusters
@@ -201,13 +199,8 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
     def _make_maps(self):
         self._encoding = self._features = None
         if self.label_classes:
-            self._encoding = LabelEncoding(
-                self.label_classes,
-                self.instance_edges,
-                self.ignore_label,
-                dtype=self.dtype_policy,
-                name="label_encoding",
-            )
+            settings = (self.label_classes, self.instance_edges, self.ignore_label)
+            self._encoding = LabelEncoding(*settings, dtype=self.dtype_policy, name="label_encoding")
         if self.instance_features:
             settings = (self.label_classes, self.feature_clusters, self.instance_features)
             self._features = FeatureTable(*settings, dtype=self.dtype_policy, name="feature_table")

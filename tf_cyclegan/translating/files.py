@@ -172,11 +172,8 @@ def _pair_one(image, output):
         raise ValueError(f"`input` must be {KINDS}. Received: {str(image)!r}, {SCANS[kind]}: {FROM_SCAN}")
     is_folder = output.is_dir() or not output.suffix
     if is_folder and image.suffix.lower() not in EXTENSIONS:
-        kind = (
-            "an archive: unpack it and give the folder"
-            if image.suffix.lower() in ARCHIVES
-            else "a file of another kind"
-        )
+        is_archive = image.suffix.lower() in ARCHIVES
+        kind = "an archive: unpack it and give the folder" if is_archive else "a file of another kind"
         raise ValueError(f"`input` must be {KINDS}, a folder or a pattern. Received: input={str(image)!r}, {kind}")
     return [(image, output / image.name if is_folder else output)]
 
