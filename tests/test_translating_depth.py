@@ -27,11 +27,11 @@ def run(tmp_path, monkeypatch):
     """Makes a run folder of a model that changes nothing."""
     monkeypatch.setattr(CycleGAN, "translate", lambda self, images, direction=None: images)
 
-    def make(kind, channels_b=1):
+    def make(kind):
         folder = tmp_path / "run"
         (folder / "checkpoints").mkdir(parents=True)
-        settings = {**SMALL, "image_shape": (32, 32, 1), "channels_b": channels_b, "lambda_identity": 0}
-        CycleGAN(**settings, residual_blocks=0).save(folder / "checkpoints" / "step_00000001.keras")
+        model = CycleGAN(**{**SMALL, "image_shape": (32, 32, 1)}, residual_blocks=0)
+        model.save(folder / "checkpoints" / "step_00000001.keras")
         (folder / "config.json").write_text(json.dumps({"value_range": TYPES[kind][1]}))
         return folder
 
@@ -50,10 +50,20 @@ def read(path):
     return np.load(path)[..., 0] if path.suffix == ARRAY else np.asarray(Image.open(path))
 
 
+TILES = ["--tile", "--tile-statistics=tile", "--tile-size=64", "--tile-overlap=4"]
+
+
 @pytest.mark.parametrize(
-    "kind, suffix", [("12 bits", ".png"), ("12 bits", ".tif"), ("HU", ".tif"), ("HU", ".npy"), ("CT", ".npy")]
+    "kind, suffix, flags",
+    [
+        ("12 bits", ".png", []),
+        ("12 bits", ".tif", []),
+        ("HU", ".tif", []),
+        ("HU", ".npy", []),
+        ("12 bits", ".png", TILES),
+        ("CT", ".npy", TILES),
+    ],
 )
-@pytest.mark.parametrize("flags", [[], ["--tile", "--tile-statistics=tile", "--tile-size=64", "--tile-overlap=4"]])
 def test_values_come_back_as_they_were(kind, suffix, flags, run, tmp_path, capsys):
     values = gradient(kind)
     source = write(tmp_path / f"in{suffix}", values)
@@ -70,16 +80,16 @@ def test_eight_bits_are_said_and_chosen(run, tmp_path, capsys):
     for name in ("1.png", "2.png"):
         write(tmp_path / "in" / name, gradient("12 bits"))
     write(tmp_path / "in" / "3.png", (gradient("12 bits") // 16).astype(np.uint8))
-    for chosen in ("jpg", "png", "tif32", "npy"):
+    for chosen in ("jpg", "tif32"):
         output = tmp_path / chosen
         assert main(["translate", str(folder), str(tmp_path / "in"), f"--output={output}", f"--format={chosen}"]) == 0
         text = "2 images of more than 8 bits, written in 8: 0 is black, 4095 white."
         in_8_bits = text in capsys.readouterr().out
-        assert in_8_bits == (chosen in ("jpg", "png"))
+        assert in_8_bits == (chosen == "jpg")
         found = read(output / f"1.{chosen.rstrip('32')}")
         assert found.dtype == ("uint8" if in_8_bits else "float32")
         expected = gradient("12 bits") * (255 / 4095 if in_8_bits else 1)
-        np.testing.assert_allclose(found, expected, atol=3 if chosen == "jpg" else 0.51)
+        np.testing.assert_allclose(found, expected, atol=3 if in_8_bits else 1e-3)
 
 
 def test_a_suffix_chooses_too(run, tmp_path, capsys):

@@ -11,8 +11,10 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN, load_dataset, save_pretrained
 from tf_cyclegan.cli import main
+from tf_cyclegan.commands import ExportConfig
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.initial import open_initial
+from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.weights import read_document
@@ -105,8 +107,8 @@ def test_weights_that_cannot_know_a_range_are_told(model, deep, tmp_path, capsys
     found = translated(path, deep, tmp_path, "--value-range", "0", "4095", "--value-range-b", "-1", "1")
     np.testing.assert_allclose(found, expected(model), atol=1e-3)
     assert "--value-range" not in capsys.readouterr().out
-    assert main(["export", str(path), str(tmp_path / "x"), "--name=x", "--value-range", "0", "4095"]) == 0
-    assert "0 to 4095" in (tmp_path / "x" / "x_ab" / "1" / "assets.extra" / "notes.txt").read_text()
+    config = ExportConfig(path, tmp_path, value_range=(0, 4095))
+    assert known_ranges(path, config) == ((0, 4095), (0, 4095))
 
 
 def test_a_folder_of_weights_keeps_both_ranges(run, model, deep, tmp_path, capsys):
@@ -160,13 +162,11 @@ def test_a_run_keeps_its_ranges(scans, tmp_path, capsys):
 
 
 def test_evaluate_reads_images_as_the_training_did(scans, model, tmp_path):
-    ranges = ["--value-range", "-1000", "2000", "--value-range-b", "0", "1"]
-    evaluate = [f"--dataset={scans}", "--metrics=l1", "--paired", f"--output={tmp_path / 'e'}"]
+    evaluate = [f"--dataset={scans}", "--metrics=l1", "--paired", "--direction=ab", f"--output={tmp_path / 'e'}"]
     model.save(tmp_path / "net.keras")
     assert main(["evaluate", str(tmp_path / "net.keras"), *evaluate]) == 2
-    assert main(["evaluate", str(tmp_path / "net.keras"), *evaluate, *ranges]) == 0
-    alone = json.loads((tmp_path / "e" / "evaluation.json").read_text())["directions"]
-    save_pretrained(model, tmp_path / "w", value_range=(-1000, 2000), value_range_b=(0, 1))
-    assert main(["evaluate", str(tmp_path / "w"), *evaluate]) == 0
-    known = json.loads((tmp_path / "e" / "evaluation.json").read_text())["directions"]
-    assert known["ab"]["scores"]["l1"]["value"] == pytest.approx(alone["ab"]["scores"]["l1"]["value"], rel=0.01)
+    save_pretrained(model, tmp_path / "w", value_range=(-1000, 2000))
+    assert main(["evaluate", str(tmp_path / "w"), *evaluate, "--value-range-b", "0", "1"]) == 0
+    found = json.loads((tmp_path / "e" / "evaluation.json").read_text())["directions"]["ab"]["scores"]["l1"]["value"]
+    images_a, images_b = (random_images(2, channels=1, seed=seed) for seed in (2, 3))
+    assert found == pytest.approx(np.abs(model.translate(images_a) - images_b).mean(), rel=0.01)
