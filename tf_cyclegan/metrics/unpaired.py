@@ -33,7 +33,7 @@ def cycle_error(model, batches, direction="ab"):
     return _mean_difference(batches, lambda images: model.translate(model.translate(images, direction), back))
 
 
-def identity_distance(model, batches, direction="ab"):
+def identity_distance(model, batches, direction=None):
     """Mean absolute difference between images and their translation.
 
     Images of the domain that `direction` leads to should stay what they are: for them it is the error of the identity
@@ -42,7 +42,7 @@ def identity_distance(model, batches, direction="ab"):
     Args:
         model: `TranslationModel`.
         batches: iterable of arrays `(batch, height, width, channels)`, uint8, or float in [-1, 1].
-        direction: `"ab"` or `"ba"`. Defaults to `"ab"`.
+        direction: one of the model's directions. Defaults to the first of them.
 
     Returns:
         float in [0, 2], in the units of [-1, 1], the mean over images.

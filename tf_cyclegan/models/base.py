@@ -10,6 +10,9 @@ from tf_cyclegan.distribution.overrides import ReplicatedTraining, check_compile
 from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
 from tf_cyclegan.image_pool import ImagePool
 from tf_cyclegan.models.augmentation import augmented, draw_augmentation
+from tf_cyclegan.models.batches import CheckedBatches
+from tf_cyclegan.models.freezing import freeze, frozen_layers
+from tf_cyclegan.models.inference import Translating
 from tf_cyclegan.models.parts import leaves_a_score
 from tf_cyclegan.optimizers import Adam
 
@@ -18,7 +21,7 @@ _RANDOM_STATE = "random_state_"
 _LARGEST_LEAST = 512
 
 
-class TranslationModel(ReplicatedTraining, keras.Model):
+class TranslationModel(Translating, CheckedBatches, ReplicatedTraining, keras.Model):
     """A model that translates images between two domains, trained against discriminators.
 
     A batch is `(images_a, images_b)`, float32 in [-1, 1], `(batch, height, width, channels)`. A subclass has:
@@ -51,6 +54,8 @@ class TranslationModel(ReplicatedTraining, keras.Model):
     paired = False
     # Whether images of A are maps of numbers, see `networks.instance_maps`: files hold the numbers as they are.
     takes_ids = False
+    # What losses of discriminators are multiplied by, as those of `losses.discriminator_adversarial_loss` are not.
+    discriminator_weight = 1.0
     # How discriminators are shown images in training: as they are.
     augment = ()
     augment_fill = 0.0
@@ -77,38 +82,12 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         )
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names)]
         self.built = True
+        self._make_notes()
+        # What its maker, or the maker of a given network, has frozen already.
+        self._frozen_by_itself = frozen_layers(self)
         spread_seeds(self._random_states())
 
-    def call(self, inputs, training=False):
-        return self._translated(inputs, self.generator(self.directions[0]), training)
-
-    def translate(self, images, direction="ab"):
-        """Translates images of any size, which are mirrored to a multiple of `size_multiple` and cropped back.
-
-        Args:
-            images: float array `(batch, height, width, channels)` in [-1, 1].
-            direction: str, one of `directions`. Defaults to `"ab"`.
-
-        Returns:
-            Tensor of the same height and width in [-1, 1], float32 unless the dtype is float64.
-
-        Raises:
-            ValueError: if `direction` is not one of the model's, or the images are below `smallest_side`.
-        """
-        if direction not in self.directions:
-            raise ValueError(f"`direction` must be one of {self.directions}. Received: direction={direction!r}")
-        images = tf.cast(tf.convert_to_tensor(images), "float32")
-        if any(side is not None and side < self.smallest_side for side in images.shape[1:3]):
-            raise ValueError(
-                f"`images` must have a height and width of at least {self.smallest_side} pixels, to be mirrored to "
-                f"{self.size_multiple}. Received: images of shape {tuple(images.shape)}"
-            )
-        return self._translated(images, self.generator(direction), training=False)
-
-    @property
-    def smallest_side(self):
-        """Pixels that an image must have to be translated: at the smallest size a mirrored border needs two."""
-        return self.size_multiple + 1
+    # ---- training ----
 
     @property
     def smallest_training_side(self):
@@ -116,16 +95,6 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         sides = range(self.size_multiple, _LARGEST_LEAST + 1, self.size_multiple)
         fitting = (side for side in sides if all(leaves_a_score(network, side) for network in self.discriminators))
         return max(next(fitting, self.size_multiple), self.smallest_side)
-
-    def _translated(self, images, network, training):
-        height, width = tf.shape(images)[1], tf.shape(images)[2]
-        down, right = (-height % self.size_multiple, -width % self.size_multiple)
-        if all(side is not None and side % self.size_multiple == 0 for side in images.shape[1:3]):
-            return network(images, training=training)
-        padded = tf.pad(images, [[0, 0], [0, down], [0, right], [0, 0]], mode="SYMMETRIC")
-        return network(padded, training=training)[:, :height, :width]
-
-    # ---- training ----
 
     def new_optimizer(self, learning_rate=2e-4):
         """The paper's optimizer, an Adam with `beta_1` of 0.5.
@@ -190,6 +159,7 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         self.discriminator_optimizer = self._prepared(
             discriminator_optimizer, self.discriminator_variables, auto_scale_loss
         )
+        self._frozen_when_compiled = frozen_layers(self)
         rate = self._constant_rates()[0]
         self._followed_rate.assign(0.0 if rate is None else rate)
         self._compile_settings = {"jit_compile": jit_compile, **kwargs}
@@ -209,10 +179,17 @@ class TranslationModel(ReplicatedTraining, keras.Model):
             return None
         optimizers = {"generator_optimizer": self.optimizer, "discriminator_optimizer": self.discriminator_optimizer}
         serialized = {name: keras.saving.serialize_keras_object(value) for name, value in optimizers.items()}
-        return {**serialized, **self._compile_settings}
+        frozen = self._frozen_when_compiled
+        changed = {"frozen": frozen} if frozen != frozen_layers(self) else {}
+        return {**serialized, **self._compile_settings, **changed}
 
     def compile_from_config(self, config):
-        self.compile(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+        """Optimizers hold moments of what was trainable when they were made, which may be otherwise now."""
+        arguments = {name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
+        now = frozen_layers(self)
+        freeze(self, arguments.pop("frozen", now))
+        self.compile(**arguments)
+        freeze(self, now)
 
     @property
     def generator_optimizer(self):
@@ -275,12 +252,10 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         discriminator_losses = self.discriminator_losses(batch, outputs, training=False)
         return self._logs({"loss": self._objective(losses), **losses, **discriminator_losses})
 
-    def _unpacked(self, data):
-        """The batch of `fit`'s pair, or of the triple with an empty third that `train_on_batch(a, b)` makes."""
-        images_a, images_b, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if images_b is None:
-            raise ValueError("a batch must be a pair `(images_a, images_b)`. Received: images of one domain alone")
-        return self._wide(images_a), self._wide(images_b)
+    @property
+    def metrics(self):
+        """Each name once: Keras has a `loss` of its own, which nothing updates here."""
+        return list({metric.name: metric for metric in super().metrics}.values())
 
     def _forward(self, batch, training):
         """Own networks may answer in half precision; losses and pools are computed in full."""
@@ -366,20 +341,26 @@ class TranslationModel(ReplicatedTraining, keras.Model):
         given = self._given_networks
         left_out = {"self", "name", "dtype", *self.network_arguments} - set(given)
         names = [name for name in inspect.signature(type(self).__init__).parameters if name not in left_out]
+        frozen = frozen_layers(self)
         return {
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             **{name: _serialized(getattr(self, name)) for name in names},
+            **({"frozen": frozen} if frozen != self._frozen_by_itself else {}),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(
+        model = cls(
             **{
                 name: keras.saving.deserialize_keras_object(value, custom_objects) if _is_object(value) else value
                 for name, value in config.items()
+                if name != "frozen"
             }
         )
+        if "frozen" in config:
+            freeze(model, config["frozen"])
+        return model
 
 
 def _share(objective):

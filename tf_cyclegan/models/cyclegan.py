@@ -139,10 +139,19 @@ class CycleGAN(TwoWayModel):
         self.size_multiple = 2**self.downsamplings
 
         channels_a = self.image_shape[-1]
-        self.generator_ab = generator_ab or parts.new_generator(self, channels_a, self.channels_b, "generator_ab")
-        self.generator_ba = generator_ba or parts.new_generator(self, self.channels_b, channels_a, "generator_ba")
-        self.discriminator_a = discriminator_a or self._new_discriminator(channels_a, "discriminator_a")
-        self.discriminator_b = discriminator_b or self._new_discriminator(self.channels_b, "discriminator_b")
+        shape_a, shape_b = ((*self.image_shape[:2], channels) for channels in (channels_a, self.channels_b))
+        self.generator_ab = parts.built(generator_ab, shape_a) or parts.new_generator(
+            self, channels_a, self.channels_b, "generator_ab"
+        )
+        self.generator_ba = parts.built(generator_ba, shape_b) or parts.new_generator(
+            self, self.channels_b, channels_a, "generator_ba"
+        )
+        self.discriminator_a = parts.built(discriminator_a, shape_a) or self._new_discriminator(
+            channels_a, "discriminator_a"
+        )
+        self.discriminator_b = parts.built(discriminator_b, shape_b) or self._new_discriminator(
+            self.channels_b, "discriminator_b"
+        )
         if gan_mode == "wgangp":
             parts.check_penalized(self.discriminators)
         self.pool_a = self._new_pool(channels_a, "pool_a")

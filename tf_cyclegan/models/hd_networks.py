@@ -1,8 +1,19 @@
 """The networks that a `Pix2PixHD`'s settings ask for."""
 
-from tf_cyclegan.models.parts import OF_DISCRIMINATORS
+from tf_cyclegan.models import parts
 from tf_cyclegan.networks import coarse_and_fine, feature_encoder, global_generator, multiscale_discriminator
 from tf_cyclegan.user_errors import renamed
+
+
+def build(model, generator, discriminator, encoder):
+    """Builds those networks that were given and wait for their first images."""
+    channels = {
+        generator: model.condition_channels + model.instance_features,
+        discriminator: model.condition_channels + model.channels[model.direction[1]],
+        encoder: model.channels_b,
+    }
+    for network, count in channels.items():
+        parts.built(network, (*model.image_shape[:2], count))
 
 
 def new_generators(model, name):
@@ -27,7 +38,7 @@ def new_generators(model, name):
 def new_discriminator(model):
     """The discriminator of question and answer."""
     target = model.direction[1]
-    with renamed(**OF_DISCRIMINATORS):
+    with renamed(**parts.OF_DISCRIMINATORS):
         return multiscale_discriminator(
             (None, None, model.condition_channels + model.channels[target]),
             filters=model.discriminator_filters,

@@ -152,6 +152,21 @@ def new_discriminator(model, image_shape, name):
         )
 
 
+def built(network, image_shape):
+    """A network that was given, built for images of this shape where that was left to its first images.
+
+    Args:
+        network: `keras.Model`, or None.
+        image_shape: `(height, width, channels)` of what it takes, height and width perhaps None.
+
+    Returns:
+        The network, or None.
+    """
+    if network is not None and not network.built:
+        network(keras.KerasTensor((None, *image_shape), "float32"))
+    return network
+
+
 def at_once(network, batches, training):
     """Answers of a network to several batches of images: of one call where that changes nothing, which is faster.
 

@@ -142,10 +142,11 @@ class Pix2Pix(OneWayModel):
         self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
         self.size_multiple = 2**self.downsamplings
 
-        self.generator_network = generator_network or parts.new_generator(
+        asked_shape = (*self.image_shape[:2], self.channels[direction[0]])
+        self.generator_network = parts.built(generator_network, asked_shape) or parts.new_generator(
             self, self.channels[direction[0]], self.channels[self._target], f"generator_{direction}"
         )
-        self.discriminator_network = discriminator_network or parts.new_discriminator(
+        self.discriminator_network = parts.built(discriminator_network, self._pair_shape) or parts.new_discriminator(
             self, self._pair_shape, f"discriminator_{self._target}"
         )
         if gan_mode == "wgangp":

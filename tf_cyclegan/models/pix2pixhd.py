@@ -174,11 +174,11 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         self._stage = stage_at(0, self.stage_epochs)
 
         self._make_maps()
+        hd_networks.build(self, *given[:3])
         self._make_generators(generator_network)
         self.discriminator_network = discriminator_network or hd_networks.new_discriminator(self)
-        self.encoder_network = encoder_network
-        if instance_features and encoder_network is None:
-            self.encoder_network = hd_networks.new_encoder(self)
+        made = hd_networks.new_encoder(self) if instance_features and encoder_network is None else None
+        self.encoder_network = encoder_network or made
         # Without one it is loaded when there is training to do: what only translates or tells its cost needs none.
         self.perceptual_network = perceptual_network
         self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
@@ -243,6 +243,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
             self._tracker.unlock()
             self.perceptual_network = self._loaded_perceptual_network()
             self._tracker.lock()
+            self._frozen_by_itself = sorted({*self._frozen_by_itself, "perceptual_network"})
         super().compile(*args, **kwargs)
 
     def _loaded_perceptual_network(self):

@@ -173,10 +173,15 @@ class UNIT(TwoWayModel):
 
         channels_a = self.image_shape[-1]
         self.generator_ab, self.generator_ba = unit_networks.new_generators(self, given)
-        self.discriminator_a = discriminator_a or self._new_discriminator(channels_a, "discriminator_a")
-        self.discriminator_b = discriminator_b or self._new_discriminator(self.channels_b, "discriminator_b")
-        self.pool_a = parts.new_pool(self, (*self.image_shape[:2], channels_a), "pool_a")
-        self.pool_b = parts.new_pool(self, (*self.image_shape[:2], self.channels_b), "pool_b")
+        shape_a, shape_b = ((*self.image_shape[:2], channels) for channels in (channels_a, self.channels_b))
+        self.discriminator_a = parts.built(discriminator_a, shape_a) or self._new_discriminator(
+            channels_a, "discriminator_a"
+        )
+        self.discriminator_b = parts.built(discriminator_b, shape_b) or self._new_discriminator(
+            self.channels_b, "discriminator_b"
+        )
+        self.pool_a = parts.new_pool(self, shape_a, "pool_a")
+        self.pool_b = parts.new_pool(self, shape_b, "pool_b")
         self._noise_seed = keras.random.SeedGenerator(seed)
         self.build()
 
@@ -307,16 +312,19 @@ class UNIT(TwoWayModel):
                     terms[f"{term}_{domain}"] = weight * divergence(outputs[latent])
         return terms
 
+    @property
+    def discriminator_weight(self):
+        """Both references leave out the half that CycleGAN's losses have."""
+        return 2.0 if self.gan_mode in ("lsgan", "vanilla") else 1.0
+
     def discriminator_losses(self, batch, outputs, training=True):
-        # Both references leave out the half that CycleGAN's losses have.
-        whole = 2.0 if self.gan_mode in ("lsgan", "vanilla") else 1.0
         terms = {}
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
             real, fake = self._shown(real, training), self._shown(outputs[f"fake_{domain}"], training)
             real_scores, fake_scores = parts.at_once(discriminator, [real, fake], training)
             loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
-            terms[f"discriminator_{domain}"] = whole * loss
+            terms[f"discriminator_{domain}"] = self.discriminator_weight * loss
         return terms
 
 

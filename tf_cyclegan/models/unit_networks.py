@@ -2,6 +2,7 @@
 
 import keras
 
+from tf_cyclegan.models import parts
 from tf_cyclegan.networks import (
     shared_latent_block,
     shared_latent_decoder,
@@ -42,8 +43,11 @@ def _separate_parts(model, given):
     networks = {}
     for domain, channels in (("a", model.image_shape[-1]), ("b", model.channels_b)):
         encoder, decoder = f"encoder_{domain}", f"decoder_{domain}"
-        networks[encoder] = given[encoder] or unit_encoder((None, None, channels), **settings, name=encoder)
-        networks[decoder] = given[decoder] or unit_decoder(channels, **settings, name=decoder)
+        own = parts.built(given[encoder], (*model.image_shape[:2], channels))
+        networks[encoder] = own or unit_encoder((None, None, channels), **settings, name=encoder)
+        code = getattr(networks[encoder], "output_shape", None)
+        own = parts.built(given[decoder], code[1:]) if isinstance(code, tuple) else given[decoder]
+        networks[decoder] = own or unit_decoder(channels, **settings, name=decoder)
     _check_together(networks)
     return networks
 

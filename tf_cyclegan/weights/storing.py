@@ -20,7 +20,7 @@ from tf_cyclegan.user_cache import digest_of
 from tf_cyclegan.weights.documents import DOCUMENT, FORMAT, WEIGHTS, read_document
 
 # What of a model's configuration is of one object, not of what it computes.
-_OF_OBJECTS = ("name", "dtype")
+_OF_OBJECTS = ("name", "dtype", "frozen")
 
 
 def save_pretrained(model, path, license=None, command=None, scores=None, value_range=None, value_range_b=None):

@@ -1,0 +1,71 @@
+"""How a model translates: images of any size, in one of its directions; and its export by Keras."""
+
+import keras
+import tensorflow as tf
+
+from tf_cyclegan.models.batches import check_images, warn_of_range
+
+
+class Translating:
+    """Calls the networks that `generator(direction)` gives; a mixin that stands before `keras.Model`."""
+
+    def call(self, inputs, training=False):
+        check_images("images", inputs, self._takes_maps(self.directions[0]))
+        return self._translated(inputs, self.generator(self.directions[0]), training)
+
+    def translate(self, images, direction=None):
+        """Translates images of any size, which are mirrored to a multiple of `size_multiple` and cropped back.
+
+        Args:
+            images: float array `(batch, height, width, channels)` in [-1, 1].
+            direction: str, one of `directions`. Defaults to the first of them.
+
+        Returns:
+            Tensor of the same height and width in [-1, 1], float32 unless the dtype is float64.
+
+        Raises:
+            ValueError: if `direction` is not one of the model's, or the images are no batch of floats, or below
+                `smallest_side`.
+        """
+        direction = self.directions[0] if direction is None else direction
+        if direction not in self.directions:
+            raise ValueError(f"`direction` must be one of {self.directions}. Received: direction={direction!r}")
+        maps, images = self._takes_maps(direction), tf.convert_to_tensor(images)
+        check_images("images", images, maps)
+        images = tf.cast(images, "float32")
+        if any(side is not None and side < self.smallest_side for side in images.shape[1:3]):
+            raise ValueError(
+                f"`images` must have a height and width of at least {self.smallest_side} pixels, to be mirrored to "
+                f"{self.size_multiple}. Received: images of shape {tuple(images.shape)}"
+            )
+        if tf.executing_eagerly() and not maps:
+            warn_of_range("images", float(tf.reduce_max(tf.abs(images))))
+        return self._translated(images, self.generator(direction), training=False)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Exports, as `keras.Model.export`, what the model translates in the first of its directions.
+
+        Args:
+            filepath, format, verbose, **kwargs: of `keras.Model.export`.
+            input_signature: as there. Defaults to batches of any number of images of any size.
+        """
+        if input_signature is None:
+            channels = self.image_shape[-1] if self.directions[0] == "ab" else self.channels_b
+            input_signature = [keras.InputSpec(shape=(None, None, None, channels), dtype="float32", name="images")]
+        return super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def _takes_maps(self, direction):
+        return self.takes_ids and direction[0] == "a"
+
+    @property
+    def smallest_side(self):
+        """Pixels that an image must have to be translated: at the smallest size a mirrored border needs two."""
+        return self.size_multiple + 1
+
+    def _translated(self, images, network, training):
+        height, width = tf.shape(images)[1], tf.shape(images)[2]
+        down, right = (-height % self.size_multiple, -width % self.size_multiple)
+        if all(side is not None and side % self.size_multiple == 0 for side in images.shape[1:3]):
+            return network(images, training=training)
+        padded = tf.pad(images, [[0, 0], [0, down], [0, right], [0, 0]], mode="SYMMETRIC")
+        return network(padded, training=training)[:, :height, :width]
