@@ -2,17 +2,21 @@
 
 import logging
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from callbacks_fake import FakeModel, batches, images
 
+from tf_cyclegan import UNIT
 from tf_cyclegan.callbacks import Health, TrainingDiverged
 from tf_cyclegan.callbacks.health import (
+    adversarial_settings,
     discriminator_has_won,
     image_verdicts,
     luminance_correlation,
     pairwise_distance,
+    unweighted,
 )
 
 
@@ -126,6 +130,31 @@ def test_the_weight_of_the_adversarial_loss_is_taken_out():
     assert "generator's 0.99" in fit(model, epochs=1, patience=1)[0]
     model.lambda_adversarial = 100.0
     assert fit(model, epochs=1, patience=1) == []
+
+
+def test_what_a_model_multiplies_its_discriminators_losses_by_is_taken_out():
+    model = FakeModel(lambda step, batch: {"adversarial_ab": 0.99, "discriminator_b": 0.03})
+    assert fit(model, epochs=1, patience=1) == []
+    model.discriminator_weight = 2.0
+    assert "its loss is 0.015" in fit(model, epochs=1, patience=1)[0]
+
+
+def test_a_model_of_another_kind_of_adversaries_has_no_winner():
+    model = FakeModel(lost)
+    model.gan_mode = None
+    assert fit(model, epochs=1, patience=1) == []
+
+
+@pytest.mark.eager
+@pytest.mark.parametrize(("variant", "scales"), [("v1.1", 3), ("paper", 1)])
+def test_the_losses_of_unit_are_brought_to_those_of_the_thresholds(variant, scales):
+    image = keras.Input((None, None, 3))
+    unsure = keras.Model(image, [keras.layers.Rescaling(0.0, 0.5)(image) for _ in range(scales)])
+    model = UNIT((32, 32, 3), variant=variant, filters=2, discriminator_a=unsure, discriminator_b=unsure)
+    model.compile()
+    logs = model.evaluate(images(1, 32), images(1, 32, seed=1), verbose=0, return_dict=True)
+    pair = unweighted(logs["discriminator_b"], logs["adversarial_ab"], adversarial_settings(model))
+    assert pair == pytest.approx((0.25, 0.25))
 
 
 def test_losses_without_domains_in_their_names_are_understood():

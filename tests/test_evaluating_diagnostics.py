@@ -83,6 +83,11 @@ def test_a_discriminator_that_has_won_is_told_from_the_losses():
     (found,) = findings("problem", losses=rows, settings=settings)
     assert "discriminator of domain B has won" in found.text and found.advice == CURES["won"]
     assert findings("problem", losses=rows, settings=settings | {"gan_mode": "wgangp"}) == []
+    # A run's settings have None for what its model decides.
+    scaled = {"gan_mode": "lsgan", "scales": None, "lambda_adversarial": None, "discriminator_weight": 2.0}
+    rows = [{"epoch": 0, "adversarial_ab": above + 0.1, "discriminator_b": 1.5 * below}]
+    assert len(findings("problem", losses=rows, settings=scaled)) == 1
+    assert findings("problem", losses=rows, settings=scaled | {"scales": 3}) == []
     (found,) = findings("problem", losses=[{"epoch": 0, "cycle_a": float("nan")}])
     assert "cycle_a are NaN or infinite" in found.text
 

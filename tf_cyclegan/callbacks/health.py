@@ -12,6 +12,7 @@ from tf_cyclegan.metrics.unpaired import luminance_correlation, pairwise_distanc
 # What a discriminator that tells every image apart leaves: (its loss below, the generator's above). Balanced would be
 # 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic of wgangp has no such bounds.
 WON = {"lsgan": (0.02, 0.8), "vanilla": (0.05, 3.0), "hinge": (0.05, 0.95)}
+_ADVERSARIAL = {"gan_mode": None, "scales": 1, "lambda_adversarial": 1.0, "discriminator_weight": 1.0}
 UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
 UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too
 COLLAPSED = 0.1  # spread of the outputs, relative to that of the inputs and of the real images of their domain
@@ -35,11 +36,11 @@ class TrainingDiverged(RuntimeError):
 class Health(keras.callbacks.Callback):
     """Watches losses and a few translations, and reports known failures with their cure.
 
-    After an epoch it checks, for each direction: whether the discriminator tells every image apart (`WON`, by
-    `model.gan_mode`), whether outputs equal inputs, whether all outputs are alike, and whether light and dark are
-    exchanged. What lasts for `patience` epochs is reported, and again after each 10 epochs more. After every step it
-    checks that all losses are finite. Of models of pairs, whose data say what changes, only
-    the first and the third are told.
+    After an epoch it checks, for each direction: whether the discriminator tells every image apart (`WON`, by the
+    model's `gan_mode` where it has one), whether outputs equal inputs, whether all outputs are alike, and whether
+    light and dark are exchanged. What lasts for `patience` epochs is reported, and again after each 10 epochs more.
+    After every step it checks that all losses are finite. Of models of pairs, whose data say what changes, only the
+    first and the third are told.
 
     Args:
         images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A; 4 to 8 do.
@@ -106,17 +107,15 @@ class Health(keras.callbacks.Callback):
         domain = direction[-1]
         discriminator = _loss(logs, "discriminator", domain)
         adversarial = _loss(logs, "adversarial", direction)
-        # Losses are logged weighted, and summed over scales.
-        scales = getattr(self.model, "scales", 1)
-        weight = getattr(self.model, "lambda_adversarial", 1.0) * scales
-        if discriminator is None or adversarial is None or not weight:
+        settings = adversarial_settings(self.model)
+        if discriminator is None or adversarial is None or not settings["lambda_adversarial"]:
             return {}
-        discriminator = discriminator / scales
-        if not discriminator_has_won(discriminator, adversarial / weight, self.model.gan_mode):
+        discriminator, adversarial = unweighted(discriminator, adversarial, settings)
+        if not discriminator_has_won(discriminator, adversarial, settings["gan_mode"]):
             return {}
         text = (
             f"The discriminator of domain {domain.upper()} has won: its loss is {discriminator:.3g} and the "
-            f"generator's {adversarial / weight:.3g}"
+            f"generator's {adversarial:.3g}"
         )
         return {("won", direction): text}
 
@@ -157,6 +156,33 @@ def diverged_message(step, losses, names=None):
         "checkpoint with a lower learning rate. In mixed_float16, try float32 or mixed_bfloat16.",
     ]
     return "\n".join(lines)
+
+
+def adversarial_settings(model):
+    """The settings that say what a model's adversarial losses are of, with their defaults where it has none.
+
+    Args:
+        model: `TranslationModel`.
+
+    Returns:
+        dict of `gan_mode`, `scales`, `lambda_adversarial` and `discriminator_weight`.
+    """
+    return {name: getattr(model, name, default) for name, default in _ADVERSARIAL.items()}
+
+
+def unweighted(discriminator_loss, adversarial_loss, settings):
+    """Losses as they are logged, weighted and summed over scales, to those of one scale that `WON` is about.
+
+    Args:
+        discriminator_loss, adversarial_loss: float.
+        settings: dict that may have those of `adversarial_settings`.
+
+    Returns:
+        Pair of floats.
+    """
+    known = _ADVERSARIAL | {name: value for name, value in settings.items() if value is not None}
+    discriminator = discriminator_loss / (known["scales"] * known["discriminator_weight"])
+    return discriminator, adversarial_loss / (known["scales"] * known["lambda_adversarial"])
 
 
 def discriminator_has_won(discriminator_loss, adversarial_loss, gan_mode):

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import __version__
+from tf_cyclegan.callbacks import adversarial_settings
 from tf_cyclegan.checks import check_integer
 from tf_cyclegan.commands import EvaluateConfig
 from tf_cyclegan.config import TrainConfig
@@ -196,10 +197,8 @@ def _described(model, source):
 
 
 def _model_settings(model):
-    names = ("gan_mode", "lambda_adversarial", "scales")
-    known = {name: getattr(model, name) for name in names if getattr(model, name, None) is not None}
     kind = next((name for name, kind in MODELS.items() if type(model) is kind), None)
-    return known | ({"model": kind} if kind else {})
+    return adversarial_settings(model) | ({"model": kind} if kind else {})
 
 
 def _versions():

@@ -3,7 +3,14 @@
 import dataclasses
 import math
 
-from tf_cyclegan.callbacks.health import COLLAPSED, CURES, INVERTED, UNCHANGED_MEAN, discriminator_has_won
+from tf_cyclegan.callbacks.health import (
+    COLLAPSED,
+    CURES,
+    INVERTED,
+    UNCHANGED_MEAN,
+    discriminator_has_won,
+    unweighted,
+)
 from tf_cyclegan.evaluating.catalog import METRICS
 
 MANY_IMAGES = 2048  # below, the covariance of Inception's features is not of full rank and an FID biased upward
@@ -43,7 +50,7 @@ def diagnose(result=None, losses=(), metrics=(), best=None, settings=None):
         losses: rows of `losses.csv`, dicts of names to floats. Defaults to none.
         metrics: rows of `metrics.csv`, dicts with `step` and scores. Defaults to none.
         best: dict of `best.json`, or None. Defaults to None.
-        settings: dict of the run's settings, as `gan_mode` and `lambda_adversarial`. Defaults to None.
+        settings: dict of the run's settings, with those of `callbacks.health.adversarial_settings`. Defaults to None.
 
     Returns:
         List of `Finding`, problems first.
@@ -83,15 +90,13 @@ def _of_losses(losses, settings):
 
 def _of_adversaries(recent, settings):
     """Whether a discriminator has won, as `callbacks.Health` judges it."""
-    scales = settings.get("scales") or 1
-    weight = (settings.get("lambda_adversarial") or 1.0) * scales
     balanced = []
     for direction in ("ab", "ba"):
         discriminator = _mean_loss(recent, "discriminator", direction[1])
         adversarial = _mean_loss(recent, "adversarial", direction)
         if discriminator is None or adversarial is None:
             continue
-        pair = discriminator / scales, adversarial / weight
+        pair = unweighted(discriminator, adversarial, settings)
         if discriminator_has_won(*pair, settings.get("gan_mode")):
             yield Finding(
                 PROBLEM,
