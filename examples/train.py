@@ -9,9 +9,7 @@ python examples/train.py --help
 
 import sys
 
-if __name__ == "__main__":
-    # The package looks at the program's name, to answer --help without TensorFlow.
-    sys.argv[0] = "tf-cyclegan"
-    from tf_cyclegan.cli import main
+from tf_cyclegan.cli import main
 
+if __name__ == "__main__":
     sys.exit(main(["train", *sys.argv[1:]]))

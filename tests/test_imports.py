@@ -1,9 +1,16 @@
 """Imports point one way, and the command line waits for TensorFlow."""
 
 import ast
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import keras
+import pytest
+
+from tf_cyclegan.networks import resnet_generator
 
 PACKAGE = Path(__file__).parent.parent / "tf_cyclegan"
 # From top to bottom; a module imports only from layers below its own, or its own.
@@ -24,7 +31,7 @@ LAYERS = [
     ["distribution", "layers", "convolution", "losses", "images", "config", "commands"],
     ["image_files", "value_ranges"],
     ["user_cache"],
-    ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags", "user_errors"],
+    ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags", "registration", "user_errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -76,6 +83,51 @@ def test_importing_the_package_registers_every_class_of_a_saved_model():
     assert "tf_cyclegan>ConstantThenLinearDecay" in names and "tf_cyclegan>CycleGAN" in names
     code = f"import tf_cyclegan, keras; assert set({names}) <= set(keras.saving.get_custom_objects())"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def run(code, **environment):
+    """What a fresh process says at its end on the error stream."""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else None
+
+
+@pytest.mark.parametrize("first", ["import tf_cyclegan", "import tf_cyclegan.layers", "import keras, tf_cyclegan"])
+def test_classes_are_there_whatever_the_program_is_called_and_imports_first(first):
+    code = (
+        f"import sys; sys.argv = ['tf-cyclegan']\n{first}\nimport keras\n"
+        "assert keras.saving.get_registered_object('tf_cyclegan>UNIT')"
+    )
+    assert run(code) is None
+
+
+def test_a_client_of_the_server_needs_no_keras():
+    code = "import sys\nfrom tf_cyclegan.serving import Client\nassert not {'keras', 'tensorflow'} & set(sys.modules)"
+    assert run(code) is None
+
+
+def test_another_backend_is_told_in_a_line():
+    line = run("from tf_cyclegan import CycleGAN", KERAS_BACKEND="jax")  # which need not be installed
+    assert line.startswith("ImportError: tf_cyclegan needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow")
+    assert "jax" in line
+
+
+def test_commands_run_whatever_keras_is_set_to(tmp_path):
+    settings = {"backend": "jax", "image_data_format": "channels_first", "floatx": "float64"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    code = (
+        "from tf_cyclegan.cli import main\nassert not main(['train', '--dry-run', '--image-size=32'])\n"
+        "import keras; assert keras.config.floatx() == 'float32'"
+    )
+    assert run(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="") is None
+
+
+def test_channels_first_is_told_in_a_line():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="channels_last"):
+            resnet_generator()
+    finally:
+        keras.config.set_image_data_format("channels_last")
 
 
 def test_public_names():

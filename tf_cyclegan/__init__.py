@@ -1,7 +1,8 @@
 """Image-to-image translation in TensorFlow 2 and Keras 3."""
 
 import importlib
-import sys
+
+from tf_cyclegan.registration import register_with_keras
 
 __version__ = "0.1.0"
 
@@ -24,8 +25,5 @@ def __dir__():
     return sorted({*globals(), *__all__})
 
 
-# Keras loads a saved model only if its classes are registered, so importing the package imports them. The command
-# line alone waits (`-m` is what Python calls a program until it has found it): its --help must not take seconds.
-if sys.argv[0].rsplit("/")[-1] not in ("tf-cyclegan", "-m"):
-    importlib.import_module("tf_cyclegan.models")
-    importlib.import_module("tf_cyclegan.schedules")
+# Keras loads a saved model only if its classes are registered.
+register_with_keras()

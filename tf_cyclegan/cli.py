@@ -14,6 +14,7 @@ import tyro
 from tf_cyclegan.commands import ConvertConfig, EvaluateConfig, ExportConfig, ServeConfig, TranslateConfig
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
+from tf_cyclegan.registration import claim_keras
 from tf_cyclegan.user_errors import UserError, speaking_of_flags
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
@@ -56,6 +57,7 @@ def main(arguments=None):
         return _print_version()
     if command not in _COMMANDS:
         return _fail(f"there is no command {command!r}. Commands: {', '.join(_COMMANDS)}")
+    claim_keras()
     return _COMMANDS[command]([flag for flag in flags if flag != _DEBUG], _DEBUG in flags)
 
 

@@ -5,8 +5,10 @@ import tensorflow as tf
 
 from tf_cyclegan import cpu
 from tf_cyclegan.checks import check_choice, check_integer
+from tf_cyclegan.registration import check_backend
 from tf_cyclegan.tracing import once_a_shape
 
+check_backend(keras.config.backend())
 # One fused kernel an image beats moments arithmetic up to about this many images on CPUs.
 _LARGEST_FUSED_BATCH = 4
 # There it adds one pixel after the other in float32, which is off by 1e-4 at 512x512 pixels and by 4e-3 at 2048x2048.

@@ -1,4 +1,7 @@
-"""What Keras does otherwise than several replicas need: the only place that overrides methods Keras keeps to itself."""
+"""What Keras does otherwise than several replicas need: overrides of methods that Keras keeps to itself.
+
+`models/batches.py` is the only other place with such, and goes through these.
+"""
 
 import keras
 import tensorflow as tf

@@ -43,6 +43,11 @@ class Blocks:
     convolution_padding: str = "explicit"
 
     def __post_init__(self):
+        if keras.config.image_data_format() != "channels_last":
+            raise ValueError(
+                "networks need `keras.config.set_image_data_format('channels_last')`. "
+                f"Received: {keras.config.image_data_format()!r}, which ~/.keras/keras.json may have set"
+            )
         check_choice("normalization", self.normalization, NORMALIZATIONS)
         check_choice("convolution_padding", self.convolution_padding, CONVOLUTION_PADDINGS)
         kernel_initializer(self.initializer)

@@ -1,0 +1,111 @@
+"""Registers the classes of saved models as soon as Keras is there, which the package itself does not import.
+
+`--help` and a client of the server must not take the seconds that Keras and TensorFlow take.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import warnings
+
+# Of saved models: Keras finds a class by its name only if its module has been imported.
+_MODULES = ("tf_cyclegan.models", "tf_cyclegan.schedules")
+
+
+def register_with_keras():
+    """Imports what saved models are made of: now if Keras is imported already, else when it will be."""
+    if "keras" in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _IMPORTS)
+
+
+def claim_keras():
+    """For a program of ours: Keras on TensorFlow with channels last, whatever the user's own settings of Keras are."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    _IMPORTS.claimed = True
+    if "keras" in sys.modules:
+        _set_defaults(sys.modules["keras"])
+
+
+def check_backend(backend):
+    """Raises `ImportError` unless Keras computes with TensorFlow."""
+    if backend != "tensorflow":
+        raise ImportError(_needs(f"the backend {backend!r}"))
+
+
+def _needs(found):
+    return (
+        "tf_cyclegan needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow, or the backend in ~/.keras/keras.json, "
+        f"before Keras is imported. Found: {found}"
+    )
+
+
+def _register():
+    backend = sys.modules["keras"].config.backend()
+    if backend != "tensorflow":
+        warnings.warn(_needs(f"the backend {backend!r}"), stacklevel=2)
+        return
+    for module in _MODULES:
+        importlib.import_module(module)
+
+
+def _set_defaults(keras):
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+
+
+class _Imports:
+    """A finder of Python's imports that tells when Keras has been imported, and no module of ours is half-way.
+
+    A module of ours may be what imports Keras: the models, which may need that module, then wait for its end.
+    """
+
+    def __init__(self):
+        self.claimed = False
+        self._depth = 0
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras" and not name.startswith("tf_cyclegan."):
+            return None
+        others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in others if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+    def execute(self, loader, module):
+        self._depth += 1
+        try:
+            loader.exec_module(module)
+        except ImportError as error:
+            if module.__name__ == "keras" and self._depth > 1:
+                raise ImportError(_needs(error)) from error
+            raise
+        finally:
+            self._depth -= 1
+        if module.__name__ == "keras" and self.claimed:
+            _set_defaults(module)
+        if not self._depth and "keras" in sys.modules:
+            with contextlib.suppress(ValueError):  # another thread was faster
+                sys.meta_path.remove(self)
+            _register()
+
+
+class _Loader:
+    """The loader of a module, which tells `_Imports` when it is done, and is gone then."""
+
+    def __init__(self, loader):
+        self._loader = loader
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self._loader
+        _IMPORTS.execute(self._loader, module)
+
+
+_IMPORTS = _Imports()
