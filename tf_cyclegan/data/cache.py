@@ -8,11 +8,11 @@ import json
 import os
 import pathlib
 import re
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from tf_cyclegan.data import cache_folder
 from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.transforms import Sizing
 from tf_cyclegan.user_errors import is_ours
@@ -151,25 +151,24 @@ class DecodedImages:
     def _disk(self):
         """Writes aside and renames, the description last: a killed run leaves nothing that would be reused."""
         path = self._path()
-        aside, whole = path.with_suffix(f".{uuid.uuid4().hex}"), path.with_suffix(".bin")
-        unfinished = [aside]
-        try:
+        whole = path.with_suffix(".bin")
+        with contextlib.ExitStack() as stack:
             with self._named_in_errors():
                 self.folder.mkdir(parents=True, exist_ok=True)
+                cache_folder.clean(self.folder)
+                aside = stack.enter_context(cache_folder.writing(path))
                 _reserve(aside, self.nbytes)
                 flat = np.memmap(aside, self.dtype, "r+", shape=(int(self._offsets[-1]),))
             yield flat
             with self._named_in_errors():
                 flat.flush()
                 os.replace(aside, whole)
-                unfinished.append(whole)
-                aside.write_text(json.dumps({"unreadable": self._unreadable, "use": self.use}))
-                os.replace(aside, path.with_suffix(".json"))
-                unfinished.clear()
-        finally:
-            for file in unfinished:
-                with contextlib.suppress(OSError):
-                    file.unlink()
+                try:
+                    aside.write_text(json.dumps({"unreadable": self._unreadable, "use": self.use}))
+                    os.replace(aside, path.with_suffix(".json"))
+                except BaseException:
+                    whole.unlink(missing_ok=True)
+                    raise
         self._flat = np.memmap(whole, self.dtype, "r")
 
     @contextlib.contextmanager
@@ -203,6 +202,7 @@ class DecodedImages:
         self._unreadable.update({int(index): reason for index, reason in unreadable.items()})
         self.usable = [index for index in self.usable if index not in self._unreadable]
         self._flat = np.memmap(path.with_suffix(".bin"), self.dtype, "r")
+        cache_folder.mark_used(path)
         return True
 
     def _attempt(self, function, index):
