@@ -12,6 +12,7 @@ from tf_cyclegan.callbacks.evaluation import Evaluation
 from tf_cyclegan.callbacks.health import Health, TrainingDiverged, adversarial_settings
 from tf_cyclegan.callbacks.input_wait import InputWait
 from tf_cyclegan.callbacks.interrupt import Interrupt
+from tf_cyclegan.callbacks.loss_table import LossTable
 from tf_cyclegan.callbacks.progress import Progress
 from tf_cyclegan.callbacks.samples import SampleGrid
 from tf_cyclegan.callbacks.snapshot import Snapshot
@@ -25,6 +26,7 @@ __all__ = [
     "Health",
     "InputWait",
     "Interrupt",
+    "LossTable",
     "Progress",
     "ReplicaStates",
     "SampleGrid",
