@@ -74,6 +74,15 @@ def test_the_report_is_whole_and_needs_nothing_else(page):
     assert len(page) < 3_000_000
 
 
+@pytest.mark.parametrize("answers, cycle, words", [(False, True, ", translated back"), (False, False, "")])
+def test_pictures_are_named_as_they_are(answers, cycle, words):
+    data = ArrayData(random_images(2, 16), random_images(2, 16, seed=1), paired=answers)
+    model, instruments = Shifting(), open_instruments(["change", *["cycle"] * cycle], required=False)
+    gallery = Gallery(model, {"a": 2, "b": 2})
+    result = evaluate_model(model, data, instruments, gallery=gallery)
+    assert f"Input, translation{words}.</p>" in report_page(result, diagnose(result), gallery, (), (), {}, title="x")
+
+
 def test_what_comes_from_outside_is_escaped(page):
     assert "<script" not in page and "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;.png" in page
     assert "Evaluation of &lt;b&gt;horses&lt;/b&gt;" in page and "no &lt;network&gt;" in page

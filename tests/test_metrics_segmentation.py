@@ -43,6 +43,13 @@ def test_nothing_but_ignored_pixels_has_no_score():
     assert np.isnan([pixel_accuracy(matrix), class_accuracy(matrix)[0], class_iou(matrix)[0]]).all()
 
 
+def test_label_255_counts_where_it_is_a_class():
+    labels, predictions = np.array([255, 0, 299], np.uint16), np.array([255, 0, 255])
+    matrix = confusion_matrix(labels, predictions, classes=300)
+    assert (matrix.sum(), matrix[255, 255], matrix[299, 255]) == (3, 1, 1)
+    assert confusion_matrix(labels, predictions, classes=300, ignore=255).sum() == 2
+
+
 def test_numbers_that_are_no_classes_are_named():
     with pytest.raises(ValueError, match="`labels` must be from 0 to 1.*0 to 255"):
         confusion_matrix([0, 255], [0, 0], classes=2, ignore=None)

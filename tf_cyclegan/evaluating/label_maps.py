@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from tf_cyclegan.evaluating.palettes import IGNORED, Palette
+from tf_cyclegan.evaluating.palettes import Palette
 from tf_cyclegan.networks.instance_maps import to_ids
 
 # Pictures of label maps differ from their colors by JPEG and resizing; photos by several times as much.
 _FARTHEST = 16  # levels of 255
+NO_CLASS = -1  # 255, as in palettes, is a class where there are more
 _LOOKED_AT = 4  # images
 
 
@@ -27,9 +28,9 @@ class LabelMaps:
     palette: Palette | None = None
 
     def labels(self, image):
-        """The class of each pixel of a label map, 255 for what is none: int array `(height, width)`."""
+        """The class of each pixel of a label map, -1 for what is none: int array `(height, width)`."""
         ids = self.palette.labels(image) if self.palette else to_ids(image[..., 0]).numpy()
-        return np.where((ids >= 0) & (ids < self.classes), ids, IGNORED)
+        return np.where((ids >= 0) & (ids < self.classes), ids, NO_CLASS)
 
     def describe(self):
         """What is taken for labels, in a few words."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_cyclegan.evaluating.palettes import IGNORED
+from tf_cyclegan.evaluating.label_maps import NO_CLASS
 from tf_cyclegan.metrics import class_accuracy, class_iou, confusion_matrix, pixel_accuracy
 
 NOTE = (
@@ -76,5 +76,5 @@ class LabelScores:
         ]
 
     def _count(self, kind, truth, seen):
-        counted = confusion_matrix(truth, seen, self._labels.classes, IGNORED)
+        counted = confusion_matrix(truth, seen, self._labels.classes, NO_CLASS)
         self._matrices[kind] = self._matrices.get(kind, 0) + counted

@@ -222,9 +222,15 @@ def _pictures(direction, result, gallery):
             heading = heading if kind != "random" else _KINDS[kind]
             figures = "".join(_figure(entry, ranked_by) for entry in entries)
             groups.append(f'<h3>{heading}</h3><div class="grid">{figures}</div>')
-    third = "right answer" if result["data"]["answers_known"] else "translated back"
-    words = f'<p class="muted">Input, translation, {third}.</p>'
+    words = f'<p class="muted">{", ".join(_columns(gallery.entries(direction), result)).capitalize()}.</p>'
     return _section(f"Pictures, {TITLES[direction]}", words + "".join(groups)) if groups else ""
+
+
+def _columns(entries, result):
+    """What the pictures of a row are; models of one direction without right answers have no third."""
+    third = "right answer" if result["data"]["answers_known"] else "translated back"
+    shown = max((len(entry["images"]) for found in entries.values() for entry in found), default=0)
+    return ["input", "translation", third][:shown]
 
 
 def _figure(entry, ranked_by):

@@ -4,15 +4,18 @@ import numpy as np
 
 from tf_cyclegan.checks import check_integer
 
+_IGNORED = 255  # what data sets call pixels of no class
 
-def confusion_matrix(labels, predictions, classes, ignore=255):
+
+def confusion_matrix(labels, predictions, classes, ignore="auto"):
     """Counts pixels by their true class and the predicted one. Matrices of several images are added.
 
     Args:
         labels: integer array of any shape, the true classes.
         predictions: integer array of the same shape, from 0 to `classes - 1` wherever the label counts.
         classes: int, number of classes.
-        ignore: int, the label of pixels that do not count, or None if all do. Defaults to 255.
+        ignore: int, the label of pixels that do not count, or None if all do. Defaults to `"auto"`: 255, unless that is
+            a class.
 
     Returns:
         int64 array `(classes, classes)`: true classes by rows, predicted ones by columns.
@@ -30,6 +33,8 @@ def confusion_matrix(labels, predictions, classes, ignore=255):
         raise ValueError(
             f"`predictions` must have the shape of `labels`. Received: {predictions.shape} and {labels.shape}"
         )
+    if ignore == "auto":
+        ignore = _IGNORED if classes <= _IGNORED else None
     counted = np.ones(labels.shape, bool) if ignore is None else labels != ignore
     labels = _checked("labels", labels[counted], classes)
     predictions = _checked("predictions", predictions[counted], classes)
