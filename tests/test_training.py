@@ -181,6 +181,12 @@ def test_unknown_flags_and_values(flags, word, capfd):
     assert word in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--direction", "BtoA"], ["--direction=BtoA"]])
+def test_words_of_the_pytorch_implementation_are_understood_by_every_command(words, tmp_path, capfd):
+    assert main(["translate", "emoji", str(tmp_path / "none"), "-o", str(tmp_path / "out"), *words]) == 2
+    assert "INPUT must be" in capfd.readouterr().err
+
+
 def test_commands(capsys):
     assert main([]) == 2
     assert main(["--help"]) == 0

@@ -78,7 +78,7 @@ def test_a_folder_of_another_model_is_named(pairs, tmp_path, capfd):
 
 
 def test_the_direction_decides_what_is_translated(pairs, tmp_path, capfd):
-    assert run("pix2pix", pairs, tmp_path / "run", "--direction=BtoA", "--steps=1") == 0
+    assert run("pix2pix", pairs, tmp_path / "run", "--direction", "BtoA", "--steps=1") == 0
     assert newest(tmp_path / "run").directions == ("ba",)
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "exported")]) == 0
     assert (tmp_path / "exported" / "run_ba" / "1").is_dir()

@@ -58,7 +58,8 @@ def main(arguments=None):
     if command not in _COMMANDS:
         return _fail(f"there is no command {command!r}. Commands: {', '.join(_COMMANDS)}")
     claim_keras()
-    return _COMMANDS[command]([flag for flag in flags if flag != _DEBUG], _DEBUG in flags)
+    native = [_native(*pair) for pair in zip(["", *flags], flags, strict=False)]
+    return _COMMANDS[command]([flag for flag in native if flag != _DEBUG], _DEBUG in flags)
 
 
 def _prepare_streams():
@@ -100,7 +101,6 @@ def _train(flags, debug):
         return _fail(
             "\n".join(["flags of the PyTorch implementation:", *answers, "tf-cyclegan train --help lists all"])
         )
-    flags = [_native(flag) for flag in flags]
     config = parsed(TrainConfig, flags, "train")
     with _quiet_import():
         from tf_cyclegan import training
@@ -165,11 +165,11 @@ def _words(settings):
     return {k: v for k, v in _WORDS.items() if k not in own} | {name: name.upper() for name in positional}
 
 
-def _native(flag):
-    """`--model=cycle_gan` and `--direction=BtoA`, as the PyTorch implementation has them, in our words."""
-    name, _, value = flag.rpartition("=")
-    words = {"--model": PYTORCH_MODELS, "--direction": PYTORCH_DIRECTIONS}.get(name, {})
-    return f"{name}={words[value]}" if value in words else flag
+def _native(before, flag):
+    """`--model=cycle_gan` and `--direction BtoA`, as the PyTorch implementation has them, in our words."""
+    name, sign, value = flag.rpartition("=")
+    words = {"--model": PYTORCH_MODELS, "--direction": PYTORCH_DIRECTIONS}.get(name or before, {})
+    return f"{name}{sign}{words[value]}" if value in words else flag
 
 
 def _look_at_devices(debug):
