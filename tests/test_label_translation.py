@@ -16,6 +16,7 @@ from tf_cyclegan.cli import main
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.export.saved_model import write_saved_model
+from tf_cyclegan.export.signatures import build_signatures
 from tf_cyclegan.serving.codec import read_inputs, signature_name
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
@@ -205,6 +206,16 @@ def test_every_signature_is_as_strict(engine):
                 engine.run(name, {"image": as_input(with_id(4), taken.dtype)})
     with pytest.raises(ServingError, match="id / 127.5 - 1"):
         engine.run("tensor", {"image": as_batch(LABELS) + np.float32(0.003)})
+
+
+def test_a_static_signature_is_as_strict_and_a_tpu_takes_over_no_strings(plain):
+    signatures = build_signatures(plain[0].generator("ab"), 2, [(20, 18)])
+    static = signatures.functions["static_20x18"]
+    assert static(as_batch(with_id(255)))["translated"].shape == (1, 20, 18, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Found: 4"):
+        static(as_batch(with_id(4)))
+    graph = signatures.accelerated.get_concrete_function().graph
+    assert all(output.dtype != tf.string for operation in graph.get_operations() for output in operation.outputs)
 
 
 def as_input(labels, dtype):

@@ -82,10 +82,11 @@ def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None
     if encoding is not None:
         functions["ids"] = _ids_signature(translate, channels[0], checked)
     static = {
-        f"static_{height}x{width}": _static_signature(network, size_multiple, (height, width, channels[0]), encoding)
+        f"static_{height}x{width}": _static_signature(network, size_multiple, (height, width, channels[0]))
         for height, width in static_sizes
     }
-    return Signatures({**functions, **static}, next(iter(static.values()), translate))
+    strict = {name: _strict(function, encoding) for name, function in static.items()}
+    return Signatures({**functions, **strict}, next(iter(static.values()), translate))
 
 
 def smallest_side(size_multiple):
@@ -171,13 +172,24 @@ def _ids_signature(translate, channels, checked):
     return serve_ids
 
 
-def _static_signature(network, size_multiple, shape, encoding):
+def _static_signature(network, size_multiple, shape):
     @tf.function(input_signature=[tf.TensorSpec([1, *shape], tf.float32, "image")])
     def serve_static(image):
-        known = image if encoding is None else checked_ids(image, encoding)
-        return {"translated": _translated(network, size_multiple, known)}
+        return {"translated": _translated(network, size_multiple, image)}
 
     return serve_static
+
+
+def _strict(function, encoding):
+    """The same signature, with ids that are checked: around it, as a TPU that takes it over knows no strings."""
+    if encoding is None:
+        return function
+
+    @tf.function(input_signature=function.input_signature)
+    def serve_strict(image):
+        return function(checked_ids(image, encoding))
+
+    return serve_strict
 
 
 def _checked(images, min_side, encoding):
