@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import random_images
 
-from tf_cyclegan import networks
+from tf_cyclegan import UNIT, networks
 
 BUILDERS = {
     "resnet_generator": lambda **s: networks.resnet_generator((None, None, 3), filters=4, residual_blocks=1, **s),
@@ -241,3 +241,19 @@ def test_impossible_sizes_name_the_multiple():
 
 def test_no_residual_blocks():
     assert small_generator(residual_blocks=0)(random_images()).shape == (1, 32, 32, 3)
+
+
+FLOAT64 = {
+    "resnet": lambda: networks.resnet_generator(filters=2, residual_blocks=1, dtype="float64"),
+    "unet": lambda: networks.unet_generator((32, 32, 3), filters=2, downsamplings=2, dtype="float64"),
+    "patchgan": lambda: networks.patchgan_discriminator((32, 32, 3), filters=2, dtype="float64"),
+    "decoder of unit": lambda: networks.unit_decoder(filters=1, residual_blocks=1, dtype="float64"),
+    "unit": lambda: UNIT((32, 32, 3), filters=2, variant="paper", dtype="float64").generator_ab,
+}
+
+
+@pytest.mark.parametrize("name", FLOAT64)
+def test_float64_is_not_rounded_on_the_way_in(name):
+    network = FLOAT64[name]()
+    images = np.random.RandomState(0).uniform(-1, 1, (1, 32, 32, network.input_shape[-1]))
+    assert not np.array_equal(network(images), network(images.astype("float32").astype("float64")))

@@ -225,7 +225,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         if not self.label_classes and enlarge is None:
             return network
         if self.label_classes:
-            image = keras.Input((None, None, self.image_shape[-1]), name="image")
+            image = keras.Input((None, None, self.image_shape[-1]), name="image", dtype=self.variable_dtype)
             features = self._features(image) if self.instance_features else None
             answer = network(self._joined(self._encoding(image), features))
         else:

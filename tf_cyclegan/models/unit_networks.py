@@ -32,7 +32,7 @@ def new_generators(model, given):
     networks = _shared_parts(model, given) if model.variant == "paper" else _separate_parts(model, given)
     generators = []
     for here, there, channels in (("a", "b", model.image_shape[-1]), ("b", "a", model.channels_b)):
-        image = keras.Input((None, None, channels), name="image")
+        image = keras.Input((None, None, channels), name="image", dtype=model.variable_dtype)
         translated = networks[f"decoder_{there}"](networks[f"encoder_{here}"](image))
         generators.append(keras.Model(image, translated, name=f"generator_{here}{there}"))
     return tuple(generators)

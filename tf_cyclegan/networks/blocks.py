@@ -58,6 +58,10 @@ class Blocks:
         """Networks answer in float32 when they compute in less."""
         return "float64" if self.dtype.compute_dtype == "float64" else "float32"
 
+    def input(self, shape, name=None):
+        """The input of a network, for which Keras rounds what it is given: to no less than the network computes in."""
+        return keras.Input(shape, name=name, dtype=self.output_dtype)
+
     def pad(self, x, padding, mode, name):
         return PADDINGS[mode](padding, dtype=self.dtype, name=name)(x)
 

@@ -63,7 +63,7 @@ def global_generator(
     """
     _check_settings(image_shape, output_channels, filters, downsamplings, residual_blocks)
     blocks = HDBlocks(normalization, initializer, dtype)
-    image = keras.Input(image_shape, name="image")
+    image = blocks.input(image_shape, name="image")
     features = _global_features(blocks, image, filters, downsamplings, residual_blocks)
     return keras.Model(image, _head(blocks, features, output_channels, "head"), name=name or "global_generator")
 
@@ -164,7 +164,7 @@ def coarse_and_fine(
     _check_settings(image_shape, output_channels, filters, downsamplings, residual_blocks, enhancers)
     blocks = HDBlocks(normalization, initializer, dtype)
     name = name or "local_enhancer"
-    pyramid = [keras.Input(image_shape, name="image")]
+    pyramid = [blocks.input(image_shape, name="image")]
     for number in range(1, enhancers + 1):
         pyramid.append(HalvingPooling2D(dtype=blocks.dtype, name=f"half{number}")(pyramid[-1]))
     image = pyramid[0]

@@ -58,7 +58,7 @@ def multiscale_discriminator(
     for argument, value in {"filters": filters, "layers": layers, "scales": scales}.items():
         check_integer(argument, value, 1)
     blocks = HDBlocks(normalization, initializer, dtype)
-    x = image = keras.Input(image_shape, name="image")
+    x = image = blocks.input(image_shape, name="image")
     outputs = []
     for scale in range(scales):
         if scale > 0:

@@ -103,7 +103,7 @@ def pixel_discriminator(
     check_image_shape(image_shape)
     check_integer("filters", filters, 1)
     blocks = Blocks(normalization, initializer, dtype)
-    x = image = keras.Input(image_shape, name="image")
+    x = image = blocks.input(image_shape, name="image")
     x = blocks.leaky_relu(blocks.convolution(x, filters, 1, "pixel1"), "pixel1")
     x = blocks.convolution(x, 2 * filters, 1, "pixel2", use_bias=blocks.bias_before_normalization)
     x = blocks.leaky_relu(blocks.normalize(x, "pixel2"), "pixel2")
@@ -117,7 +117,7 @@ def _patch_discriminator(blocks, image_shape, filters, strides, head_padding, na
     check_integer("filters", filters, 1)
     if blocks.convolution_padding == "explicit":
         _check_large_enough(image_shape, strides, head_padding)
-    x = image = keras.Input(image_shape, name="image")
+    x = image = blocks.input(image_shape, name="image")
     for index, stride in enumerate(strides):
         width = filters * min(2**index, 8)
         use_bias = index == 0 or blocks.bias_before_normalization

@@ -43,7 +43,7 @@ def unit_discriminator(
         check_integer(argument, value, 1)
     _check_large_enough(image_shape, layers, scales)
     blocks = Blocks("none", initializer, dtype)
-    scaled = image = keras.Input(image_shape, name="image")
+    scaled = image = blocks.input(image_shape, name="image")
     scores = []
     for scale in range(1, scales + 1):
         scores.append(_scale_scores(blocks, scaled, filters, layers, f"pyramid{scale}"))

@@ -77,7 +77,7 @@ def resnet_generator(
     check_share("dropout", dropout)
     blocks = Blocks(normalization, initializer, dtype, inference_statistics, convolution_padding)
 
-    image = keras.Input(image_shape, name="image")
+    image = blocks.input(image_shape, name="image")
     encoder = _encoder(blocks, image_shape, filters, downsamplings)
     features = encoder(image)
     transformer = _transformer(blocks, features.shape[1:], residual_blocks, padding, dropout)
@@ -86,7 +86,7 @@ def resnet_generator(
 
 
 def _encoder(blocks, image_shape, filters, downsamplings):
-    x = image = keras.Input(image_shape)
+    x = image = blocks.input(image_shape)
     x = blocks.pad(x, 3, "reflect", "stem_pad")
     x = _normalized_convolution(blocks, x, filters, 7, "stem")
     for level in range(1, downsamplings + 1):
@@ -98,7 +98,7 @@ def _encoder(blocks, image_shape, filters, downsamplings):
 
 
 def _transformer(blocks, feature_shape, residual_blocks, padding, dropout):
-    x = features = keras.Input(feature_shape)
+    x = features = blocks.input(feature_shape)
     for index in range(1, residual_blocks + 1):
         x = residual_block(blocks, x, padding, dropout, f"block{index}")
     if not residual_blocks:  # Keras 3.12 refuses a model whose output is its input
@@ -119,7 +119,7 @@ def residual_block(blocks, x, padding, dropout, name):
 
 
 def _decoder(blocks, feature_shape, downsamplings, output_channels, upsampling):
-    x = features = keras.Input(feature_shape)
+    x = features = blocks.input(feature_shape)
     for step in range(1, downsamplings + 1):
         x = _upsampled(blocks, x, x.shape[-1] // 2, upsampling, f"up{step}")
     x = blocks.pad(x, 3, "reflect", "head_pad")

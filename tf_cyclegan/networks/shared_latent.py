@@ -44,7 +44,7 @@ def unit_encoder(
     """
     _check_encoder(image_shape, filters, residual_blocks)
     blocks = Blocks("instance", initializer, dtype)
-    image = keras.Input(image_shape, name="image")
+    image = blocks.input(image_shape, name="image")
     x = blocks.relu(_stem(blocks, image, filters), "encoder_stem")
     for level in range(1, _DOWNSAMPLINGS + 1):
         layer = f"encoder_down{level}"
@@ -81,7 +81,7 @@ def unit_decoder(output_channels=3, filters=64, residual_blocks=4, initializer="
     """
     _check_decoder(output_channels, filters, residual_blocks)
     blocks = Blocks("instance", initializer, dtype)
-    latent = keras.Input((None, None, _SCALE * filters), name="latent")
+    latent = blocks.input((None, None, _SCALE * filters), name="latent")
     x = _residual_blocks(blocks, latent, residual_blocks, "decoder")
     for step in range(1, _DOWNSAMPLINGS + 1):
         layer = f"decoder_up{step}"
@@ -112,7 +112,7 @@ def shared_latent_block(filters=64, initializer="normal", name="shared_block", d
     """
     check_integer("filters", filters, 1)
     blocks = Blocks("instance", initializer, dtype)
-    features = keras.Input((None, None, _SCALE * filters))
+    features = blocks.input((None, None, _SCALE * filters))
     return keras.Model(features, residual_block(blocks, features, "reflect", 0, "shared"), name=name)
 
 
@@ -152,7 +152,7 @@ def shared_latent_encoder(
     _check_encoder(image_shape, filters, residual_blocks)
     _check_shared(shared, filters)
     blocks = Blocks("instance", initializer, dtype)
-    image = keras.Input(image_shape, name="image")
+    image = blocks.input(image_shape, name="image")
     x = blocks.leaky_relu(_stem(blocks, image, filters), "encoder_stem")
     for level in range(1, _DOWNSAMPLINGS + 1):
         layer = f"encoder_down{level}"
@@ -188,7 +188,7 @@ def shared_latent_decoder(
     _check_decoder(output_channels, filters, residual_blocks)
     _check_shared(shared, filters)
     blocks = Blocks("instance", initializer, dtype)
-    latent = keras.Input((None, None, _SCALE * filters), name="latent")
+    latent = blocks.input((None, None, _SCALE * filters), name="latent")
     x = (shared or shared_latent_block(filters, initializer, dtype=dtype))(latent)
     x = _residual_blocks(blocks, x, residual_blocks, "decoder")
     for step in range(1, _DOWNSAMPLINGS + 1):

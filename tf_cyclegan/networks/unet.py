@@ -78,7 +78,7 @@ def unet_generator(
     blocks = Blocks(normalization, initializer, dtype, inference_statistics)
     dropped = _dropped_levels(downsamplings, dropout_placement)
 
-    image = keras.Input(image_shape, name="image")
+    image = blocks.input(image_shape, name="image")
     stem = _stem(blocks, image, filters) if full_size_skip else None
     features = _encoder(blocks, image, stem, filters, downsamplings)
     x = features.pop()
