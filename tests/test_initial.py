@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_cyclegan import CycleGAN, networks
+from tf_cyclegan import CycleGAN, initial, networks
 from tf_cyclegan.cli import main
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.initial import _OF_NETWORKS, begin_with, open_initial
@@ -102,6 +102,22 @@ def test_a_run_begins_with_a_generator_alone(tmp_path, made, direction, flags):
     begin_with(model, initial)
     for ours, theirs in zip(model.generator(direction).weights, network.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_that_was_added_begins_with_a_generator(monkeypatch):
+    class Added(CycleGAN):
+        """One of CONTRIBUTING's."""
+
+    monkeypatch.setitem(MODELS, "added", Added)
+    monkeypatch.setitem(initial.MODEL_SETTINGS, "added", initial.MODEL_SETTINGS["cyclegan"])
+    model = PretrainedGenerator(networks.unet_generator((None, None, 1), filters=4, downsamplings=3))
+    config = TrainConfig(model="added")
+    initial._check_model(model, config.model)
+    found = initial._settings(model, config)
+    assert (found["generator_type"], found["filters"], found["downsamplings"]) == ("unet", 4, 3)
+    monkeypatch.setattr(Added, "generator_functions", ())
+    with pytest.raises(ValueError, match="`model` must be cyclegan or pix2pix for a unet_generator"):
+        initial._check_model(model, config.model)
 
 
 def test_a_run_that_has_begun_needs_the_initial_model_no_more(tmp_path):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.checks import one_line
-from tf_cyclegan.importing.assembly import OF_CYCLEGAN, generator_type
+from tf_cyclegan.defaults import MODEL_SETTINGS
+from tf_cyclegan.importing.assembly import generator_type
 from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch.inspection import architecture_of
@@ -45,12 +46,6 @@ _OF_NETWORKS = (
 _OF_DATA = ("value_range", "value_range_b")
 # Those in which another value gives networks that take the same weights.
 _FREE = ("ignore_label", "dropout", "dropout_placement", "inference_statistics", "padding", "direction", *_OF_DATA)
-_GENERATORS = {
-    "cyclegan": OF_CYCLEGAN,
-    "pix2pix": ("unet_generator", "resnet_generator"),
-    "pix2pixhd": ("global_generator", "local_enhancer", "resnet_generator"),
-    "unit": (),
-}
 _FROZEN = ("perceptual_network",)
 
 
@@ -115,8 +110,8 @@ def _check_model(model, name):
         )
     if isinstance(model, PretrainedGenerator):
         function = architecture_of(model.generator_network).function
-        if function not in _GENERATORS[name]:
-            fitting = [kind for kind, functions in _GENERATORS.items() if function in functions]
+        if function not in MODELS[name].generator_functions:
+            fitting = [kind for kind, model in MODELS.items() if function in model.generator_functions]
             raise ValueError(f"`model` must be {' or '.join(fitting)} for a {function}. Received: model={name!r}")
 
 
@@ -125,27 +120,23 @@ def _settings(model, config):
         found = {name: getattr(model, name, None) for name in _OF_NETWORKS}
         return found | {"channels": model.image_shape[-1]}
     architecture = architecture_of(model.generator_network)
-    unused = {"cyclegan": (), "pix2pix": ("convolution_padding",), "pix2pixhd": _UNUSED_BY_HD}[config.model]
-    found = {"downsamplings": 2} if config.model == "pix2pixhd" else {}
+    own = MODEL_SETTINGS[config.model]
+    # What a network does not say: a global generator knows no other upsampling.
+    found = {"upsampling": "deconvolution"} | ({"downsamplings": 2} if own["downsamplings"] is not None else {})
     found |= {name: value for name, value in architecture.settings.items() if name in _OF_NETWORKS}
-    found = {name: value for name, value in found.items() if name not in unused}
-    if config.model == "cyclegan":
-        found = {"upsampling": "deconvolution", **found}  # of a global generator, which knows no other
-        if found.get("inference_statistics") == "moving":
-            del found["inference_statistics"]  # the only ones that a CycleGAN knows
+    # Moving averages are the only statistics that a model without such a setting knows: others are refused by it.
+    others = {"inference_statistics"} if found.get("inference_statistics", "moving") != "moving" else set()
+    found = {name: value for name, value in found.items() if name in own.keys() | others}
     taken, given = architecture.settings["image_shape"][-1], architecture.settings["output_channels"]
     direction = model.direction
-    if config.model != "cyclegan":
+    if "direction" in own:
         direction = found["direction"] = config.direction or model.direction
-    if config.model != "pix2pixhd":
+    if "generator_type" in own:
         found["generator_type"] = generator_type(architecture)
     channels = dict(zip(direction, (taken, given), strict=True))
     if config.label_classes:  # of which the generator takes a channel for each
         return found | {"channels_b": given}
     return found | {"channels": channels["a"], "channels_b": channels["b"]}
-
-
-_UNUSED_BY_HD = ("dropout", "padding", "upsampling", "convolution_padding", "inference_statistics")
 
 
 def begin_with(model, initial):

@@ -13,7 +13,6 @@ _TYPES = {builder.__name__: name for name, builder in DISCRIMINATORS.items()}
 _OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers", "scales": "scales"}
 _POOL_SIZE = 50
 # A ResNet that does not halve twice looks like pix2pixHD's global generator, which is the same network.
-OF_CYCLEGAN = ("resnet_generator", "global_generator", "unet_generator")
 _TWO_WAY = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
@@ -150,7 +149,7 @@ def _cyclegan(parts, size):
     generators = [parts["generator_ab"], parts["generator_ba"]]
     judges = [parts[role] for role in ("discriminator_a", "discriminator_b") if role in parts]
     for part in generators:
-        if part.architecture.function not in OF_CYCLEGAN:
+        if part.architecture.function not in CycleGAN.generator_functions:
             raise ValueError(
                 "`files` must hold ResNets or U-Nets to make a CycleGAN: convert each alone. "
                 f"Received: {part.path}, a {part.architecture.function}"

@@ -61,6 +61,8 @@ class TranslationModel(Translating, CheckedBatches, ReplicatedTraining, keras.Mo
     augment_fill = 0.0
     # Constructor arguments that take networks.
     network_arguments = ()
+    # The functions of `networks` whose generators training can begin with.
+    generator_functions = ()
     # What who exports a generator should know of it, lines of text.
     notes = ()
 

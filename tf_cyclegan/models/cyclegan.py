@@ -73,6 +73,8 @@ class CycleGAN(TwoWayModel):
 
     network_arguments = _NETWORKS
 
+    generator_functions = ("resnet_generator", "global_generator", "unet_generator")
+
     def __init__(
         self,
         image_shape=(256, 256, 3),

@@ -76,6 +76,7 @@ class Pix2Pix(OneWayModel):
     """
 
     discriminator_first = True
+    generator_functions = ("unet_generator", "resnet_generator")
     network_arguments = ("generator_network", "discriminator_network")
 
     def __init__(

@@ -97,6 +97,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
 
     # 2^(downsamplings + enhancers): of the default settings here, of a model's own in the model.
     size_multiple = 16
+    generator_functions = ("global_generator", "local_enhancer", "resnet_generator")
     network_arguments = _NETWORKS
 
     def __init__(
@@ -177,8 +178,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
         hd_networks.build(self, *given[:3])
         self._make_generators(generator_network)
         self.discriminator_network = discriminator_network or hd_networks.new_discriminator(self)
-        made = hd_networks.new_encoder(self) if instance_features and encoder_network is None else None
-        self.encoder_network = encoder_network or made
+        self.encoder_network = encoder_network or (hd_networks.new_encoder(self) if instance_features else None)
         # Without one it is loaded when there is training to do: what only translates or tells its cost needs none.
         self.perceptual_network = perceptual_network
         self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
