@@ -127,6 +127,14 @@ def failing(monkeypatch):
     return have
 
 
+def test_errors_of_the_system_speak_flags_as_well(failing, capsys):
+    def full():
+        raise OSError(28, "No place for `cache`='disk'")
+
+    failing(full)
+    assert said(["train", "--dry-run", *SMALL], capsys) == (2, "error: No place for --cache=disk\n")
+
+
 def test_a_bug_keeps_its_traceback(failing):
     failing(lambda: np.zeros(3) + np.zeros(4))
     with pytest.raises(ValueError, match="broadcast"):

@@ -15,7 +15,7 @@ from tf_cyclegan.commands import ConvertConfig, EvaluateConfig, ExportConfig, Se
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
 from tf_cyclegan.registration import claim_keras
-from tf_cyclegan.user_errors import UserError, speaking_of_flags
+from tf_cyclegan.user_errors import UserError, speaking_of_flags, with_flags
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
 
@@ -115,13 +115,14 @@ def _train(flags, debug):
     except WorkerLost as error:
         return _fail(str(error), _TRY_AGAIN, debug)
     except (UserError, OSError) as error:
-        return _fail(_said(error), debug=debug)
+        return _fail(with_flags(_said(error), TrainConfig), debug=debug)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the newest checkpoint", 130)
 
 
 def _runner(command, settings, module, function):
     """A command whose settings are a dataclass and whose work is `function(settings, report)` of a module."""
+    words = _words(settings)
 
     def run(flags, debug):
         config = parsed(settings, flags, command)
@@ -129,18 +130,18 @@ def _runner(command, settings, module, function):
             work = getattr(importlib.import_module(module), function)
             _look_at_devices(debug)
         try:
-            with speaking_of_flags(settings, **_words(settings)):
+            with speaking_of_flags(settings, **words):
                 return work(config, print)
         except (UserError, OSError) as error:
-            return _fail(_said(error), debug=debug)
+            return _fail(with_flags(_said(error), settings, **words), debug=debug)
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except Exception as error:
             from tf_cyclegan.image_files import unreadable_in
 
-            if (words := unreadable_in(error)) is None:
+            if (said := unreadable_in(error)) is None:
                 raise
-            return _fail(words, debug=debug)
+            return _fail(said, debug=debug)
 
     return run
 
@@ -152,7 +153,6 @@ _WORDS = {
     "state": "the weights",
     "network": "the network",
     "image_shape": "--image-size",
-    "name": "--dataset",
     "skip_unreadable": "train --skip-unreadable",
 }
 
@@ -162,7 +162,8 @@ def _words(settings):
     fields = dataclasses.fields(settings)
     positional = [f.name for f in fields if tyro.conf.Positional in getattr(f.type, "__metadata__", ())]
     own = {field.name for field in fields}
-    return {k: v for k, v in _WORDS.items() if k not in own} | {name: name.upper() for name in positional}
+    words = _WORDS | ({"name": "--dataset"} if "dataset" in own else {})
+    return {k: v for k, v in words.items() if k not in own} | {name: name.upper() for name in positional}
 
 
 def _native(before, flag):
