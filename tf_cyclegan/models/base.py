@@ -348,7 +348,7 @@ class TranslationModel(Translating, CheckedBatches, ReplicatedTraining, keras.Mo
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             **{name: _serialized(getattr(self, name)) for name in names},
-            **({"frozen": frozen} if frozen != self._frozen_by_itself else {}),
+            **({"frozen": frozen} if set(frozen) != set(self._frozen_by_itself) else {}),
         }
 
     @classmethod

@@ -243,7 +243,7 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
             self._tracker.unlock()
             self.perceptual_network = self._loaded_perceptual_network()
             self._tracker.lock()
-            self._frozen_by_itself = sorted({*self._frozen_by_itself, "perceptual_network"})
+            self._frozen_by_itself += ["perceptual_network"] if self.perceptual_network else []
         super().compile(*args, **kwargs)
 
     def _loaded_perceptual_network(self):
