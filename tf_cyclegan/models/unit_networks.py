@@ -43,13 +43,20 @@ def _separate_parts(model, given):
     networks = {}
     for domain, channels in (("a", model.image_shape[-1]), ("b", model.channels_b)):
         encoder, decoder = f"encoder_{domain}", f"decoder_{domain}"
-        own = parts.built(given[encoder], (*model.image_shape[:2], channels))
-        networks[encoder] = own or unit_encoder((None, None, channels), **settings, name=encoder)
+        networks[encoder] = _built(given[encoder], (*model.image_shape[:2], channels)) or unit_encoder(
+            (None, None, channels), **settings, name=encoder
+        )
         code = getattr(networks[encoder], "output_shape", None)
-        own = parts.built(given[decoder], code[1:]) if isinstance(code, tuple) else given[decoder]
-        networks[decoder] = own or unit_decoder(channels, **settings, name=decoder)
+        networks[decoder] = _built(given[decoder], code and code[1:]) or unit_decoder(
+            channels, **settings, name=decoder
+        )
     _check_together(networks)
     return networks
+
+
+def _built(network, image_shape):
+    """An own network, built where it can be one between images and codes: subclasses are refused later."""
+    return parts.built(network, image_shape) if isinstance(network, keras.Sequential) and image_shape else network
 
 
 def _shared_parts(model, given):
