@@ -10,6 +10,7 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN, images
 from tf_cyclegan.cli import main
+from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.image_files import count_pages
 from tf_cyclegan.translating import command, files
@@ -24,7 +25,7 @@ def model(monkeypatch):
     """In the place of a model: what takes and gives colors, and changes none. (Models have other tests.)"""
 
     @contextlib.contextmanager
-    def opened(path, direction=None, report=None):
+    def opened(path, direction=None, report=None, config=None):
         yield Translator(lambda images: images, 3, 3)
 
     monkeypatch.setattr(command, "open_translator", opened)
@@ -186,7 +187,9 @@ def test_a_run_of_pairs_side_by_side_translates_its_half(direction, side, side_b
 
 def test_the_flag_has_the_last_word(side_by_side, model, tmp_path, capsys):
     _, folder = side_by_side
-    inputs = Inputs(images.read_image, Translator(None, 3, 3, side_by_side=(40 / 24, 40 / 24)), side_by_side=False)
+    translator = Translator(None, 3, 3, side_by_side=(40 / 24, 40 / 24))
+    config = TranslateConfig(None, side_by_side=False, output=tmp_path)
+    inputs = Inputs(lambda path, seen: images.read_image(path, seen=seen), translator, config)
     assert inputs.read(folder / "1.png", tmp_path / "out.png")[0].shape == (24, 40, 3)
     translate(capsys, model, folder / "1.png", "-o", tmp_path / "left.png", "--side-by-side=True")
     assert images.read_image(tmp_path / "left.png").shape == (24, 20, 3)
