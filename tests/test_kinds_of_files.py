@@ -124,6 +124,18 @@ def test_scans_and_archives_are_named(name, data, words, model, tmp_path, capsys
     assert code and words in text, text
 
 
+@pytest.mark.parametrize("words", ["which ends at 16,383 pixels", "Image size exceeds WebP limit"])
+def test_what_a_format_cannot_hold_does_not_end_the_run(words, model, tmp_path, capsys, monkeypatch):
+    if "WebP" in words:  # what PIL alone knows of
+        monkeypatch.setattr(files, "_LONGEST", {})
+    save(tmp_path / "in" / "0.png", np.zeros((16, 16400, 3), np.uint8))
+    save(tmp_path / "in" / "1.png")
+    code, text = translate(capsys, model, tmp_path / "in", "-o", tmp_path / "out", "--format=webp")
+    assert code == 1 and "1 of 2 images could not be translated" in text
+    assert "0.png: --output must be another format than .webp" in text and words in text
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1.webp"]
+
+
 # ---- several pages ----
 
 

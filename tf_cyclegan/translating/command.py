@@ -60,10 +60,6 @@ def run_translate(config, report):
     return 1 if failures else 0
 
 
-def _in_flags(note):
-    return with_flags(note, TranslateConfig, label_classes="--label-classes of train")
-
-
 def _plan(config, report):
     """Pairs of images and translations: those that are to be made."""
     if config.skip_existing and config.overwrite:

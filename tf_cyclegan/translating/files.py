@@ -6,11 +6,13 @@ import glob
 import io
 import itertools
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tf_cyclegan.checks import one_line
 from tf_cyclegan.data.folders import ARCHIVES, list_files
 from tf_cyclegan.files import replacing, write_whole
 from tf_cyclegan.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
@@ -39,6 +41,8 @@ _ENCODINGS = {
 _MODES = {".pgm": "L", ".ppm": "RGB"}
 # The longest sides that formats can hold, of which one should hear before an hour's work, not after it.
 _LONGEST = {".webp": 16383, **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), 65500)}
+# What PIL raises of images that a format cannot hold. (It writes into memory: no disk can be full.)
+_UNWRITABLE = (OSError, ValueError, OverflowError, struct.error)
 
 
 def plan(source, output, overwrite=False, kind=None, report=lambda line: None):
@@ -95,6 +99,7 @@ def save(path, image, numbers=None, extras=NONE):
         ValueError: if the format cannot hold the image.
         OSError: if it cannot be written.
     """
+    _check_sides(path, image.shape)
     numbers = numbers or numbers_of(path.suffix)
     data = _encoded(numbers(image), path.suffix.lower(), extras)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,16 +123,21 @@ def writing(path, shape, numbers=None, extras=NONE):
         OSError: if it cannot be written.
     """
     suffix = path.suffix.lower()
-    if max(shape[:2]) > _LONGEST.get(suffix, max(shape[:2])):
-        raise ValueError(
-            f"`output` must be another format than {suffix}, which ends at {_LONGEST[suffix]:,} pixels. Received: an "
-            f"image of {shape[1]}x{shape[0]} pixels for {str(path)!r}"
-        )
+    _check_sides(path, shape)
     path.parent.mkdir(parents=True, exist_ok=True)
     numbers = numbers or numbers_of(suffix)
     rows = _array_rows(path, shape, numbers) if suffix == ARRAY else _image_rows(path, shape, numbers, extras)
     with rows as write:
         yield write
+
+
+def _check_sides(path, shape):
+    suffix = path.suffix.lower()
+    if max(shape[:2]) > _LONGEST.get(suffix, max(shape[:2])):
+        raise ValueError(
+            f"`output` must be another format than {suffix}, which ends at {_LONGEST[suffix]:,} pixels. Received: an "
+            f"image of {shape[1]}x{shape[0]} pixels for {str(path)!r}"
+        )
 
 
 @contextlib.contextmanager
@@ -160,7 +170,10 @@ def _encoded(pixels, suffix, extras):
     if pixels.dtype == np.uint8:
         image = image.convert(_MODES.get(suffix, image.mode))
     image, options = extras.applied(image)
-    image.save(stream, **_ENCODINGS[suffix], **options)
+    try:
+        image.save(stream, **_ENCODINGS[suffix], **options)
+    except _UNWRITABLE as error:
+        raise ValueError(f"`output` must be another format than {suffix}: {one_line(error)}") from error
     return stream.getvalue()
 
 
