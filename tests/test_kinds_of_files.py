@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -247,6 +248,38 @@ def test_what_a_format_can_hold_is_carried_over_and_the_rest_said(suffix, kept, 
             assert [round(float(dots)) for dots in out.info["dpi"]] == [300, 300]
         if "transparency" in kept:
             np.testing.assert_array_equal(np.asarray(out)[..., 3:], alpha)
+
+
+NO_QUOTIENT = "0/0"
+
+
+@pytest.mark.parametrize(
+    "dots, suffix, kept, said",
+    [
+        (NO_QUOTIENT, ".png", False, False),
+        (NO_QUOTIENT, ".jpg", False, False),
+        (254000, ".png", True, False),
+        (254000, ".jpg", False, True),
+        (0.25, ".jpg", False, True),
+        (4e9, ".png", False, True),
+    ],
+)
+def test_a_resolution_that_is_none_or_beyond_the_format(dots, suffix, kept, said, model, tmp_path, capsys):
+    source = save(tmp_path / "in.tif", dpi=(7919, 7919) if dots == NO_QUOTIENT else (dots, dots))
+    if dots == NO_QUOTIENT:  # which PIL does not write
+        source.write_bytes(source.read_bytes().replace(struct.pack("<2I", 7919, 1), bytes(8)))
+    code, text = translate(capsys, model, source, "-o", tmp_path / f"out{suffix}")
+    assert code == 0 and ("resolution of 1 image" in text) == said
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        assert out.info.get("dpi") == (pytest.approx((dots, dots), rel=1e-4) if kept else None)
+
+
+def test_a_profile_that_is_a_number_is_none(model, tmp_path, capsys):
+    source, head = save(tmp_path / "in.tif", icc_profile=b"ICC?"), "<2HI"
+    data = source.read_bytes().replace(struct.pack(head, 34675, 7, 4), struct.pack(head, 34675, 4, 1))
+    source.write_bytes(data)
+    assert isinstance(Image.open(source).info["icc_profile"], int)
+    assert translate(capsys, model, source, "-o", tmp_path / "out.png")[0] == 0
 
 
 def test_a_profile_of_other_colors_is_left_out(model, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """What image files hold beside their colors, and which formats can keep it: transparency, color profile, resolution."""
 
 import dataclasses
+import math
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -9,14 +10,20 @@ from tf_cyclegan import npy
 from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+# The least and the most dots per inch: a meter's in 31 bits, quotients of 32 bits, an inch's in 16 bits.
+_DPI = {
+    **dict.fromkeys((".png", ".bmp"), (0.0254, 0.0254 * (2**31 - 1))),
+    **dict.fromkeys((".tif", ".tiff"), (2**-31, 2**31)),
+    **dict.fromkeys(_JPEG, (1, 65535)),
+}
 _FORMATS = {
     "transparency": (".png", ".webp", ".tif", ".tiff"),
     "color profile": (".png", ".webp", ".tif", ".tiff", *_JPEG),
-    "resolution": (".png", ".bmp", ".tif", ".tiff", *_JPEG),
+    "resolution": tuple(_DPI),
 }
 # The color space that a profile is of stands in its header.
 _SPACE, _SPACES = slice(16, 20), {b"GRAY": 1, b"RGB ": 3}
-_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+_ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Extras:
         kept = {
             "transparency": ("alpha", eight_bits),
             "color profile": ("profile", space == channels),
-            "resolution": ("dpi", True),
+            "resolution": ("dpi", _has_room(self.dpi, suffix)),
         }
         lost = {
             name: field
@@ -79,12 +86,29 @@ def read_extras(path):
             if npy.is_npy(stream):
                 return Extras()
             with open_image(stream) as image:
-                dpi = image.info.get("dpi")
-                if dpi and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED:
-                    dpi = dpi[::-1]
-                return Extras(_alpha(image), image.info.get("icc_profile"), dpi)
+                profile = image.info.get("icc_profile")
+                dpi = _dpi(image)
+                return Extras(_alpha(image), profile if isinstance(profile, bytes) else None, dpi)
     except UNREADABLE:  # reading its colors says why
         return Extras()
+
+
+def _dpi(image):
+    """The resolution of an image; None for what is none, as the 0 and the 0/0 that some programs write."""
+    try:
+        horizontal, vertical = map(float, image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    if not (0 < horizontal < math.inf and 0 < vertical < math.inf):
+        return None
+    on_its_side = image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE
+    return (vertical, horizontal) if on_its_side else (horizontal, vertical)
+
+
+def _has_room(dpi, suffix):
+    """Whether files of a suffix have room for a resolution."""
+    least, most = _DPI.get(suffix, (0, 0))
+    return dpi is not None and least <= min(dpi) and max(dpi) <= most
 
 
 def _alpha(image):
