@@ -20,6 +20,7 @@ from tf_cyclegan.export.signatures import build_signatures
 from tf_cyclegan.serving.codec import read_inputs, signature_name
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.translating.maps import MapReader
 
 SMALL = {
     "filters": 2,
@@ -106,6 +107,42 @@ def test_one_label_map_and_a_folder_of_instances(of_instances, scenes, tmp_path,
     save(tmp_path / "maps" / "scene.png", INSTANCES)
     flags = ("-o", tmp_path / "out.png", f"--instances={tmp_path / 'maps'}")
     assert translate(capsys, of_instances[1], one, *flags)[0] == 0
+
+
+def test_instance_maps_lie_as_their_label_maps_do(of_instances, tmp_path, capsys):
+    own = {"x/a": INSTANCES, "y/a": INSTANCES[::-1].copy()}
+    for name, instances in own.items():
+        save(tmp_path / "maps" / f"{name}.png", LABELS)
+        save(tmp_path / "inst" / f"{name}.png", instances)
+    flags = (of_instances[1], tmp_path / "maps", "-o", tmp_path / "out")
+    code, text = translate(capsys, *flags, f"--instances={tmp_path / 'inst' / 'x'}")
+    assert code == 2 and "--instances must have" in text and "Found none" in text and "x/a.png" in text
+    assert translate(capsys, *flags, f"--instances={tmp_path / 'inst'}")[0] == 0
+    for name, instances in own.items():
+        expected = images.to_uint8(of_instances[0].translate(as_batch(LABELS, instances))[0])
+        assert np.abs(images.read_image(tmp_path / "out" / f"{name}.png").astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("part", ["", "ulm"])
+def test_a_part_of_a_data_set_finds_its_instance_maps(part, scenes):
+    root = scenes / "test_label" / "ulm"
+    paths = [root / "1_gtFine_labelIds.png"]
+    assert MapReader(paths, root, 2, None, scenes / "test_inst" / part)(paths[0]).shape == (20, 18, 2)
+
+
+@pytest.mark.parametrize(
+    "labels, instances, words",
+    [
+        (["a.png", "a.bmp"], ["a.png"], "inst/a.png for .*maps/a.png and .*maps/a.bmp"),
+        (["a.png"], ["a_gtFine_instanceIds.png", "a_gtFine_labelIds.png"], "inst/a_gtFine.* and .* for"),
+    ],
+)
+def test_an_instance_map_is_of_one_label_map(labels, instances, words, tmp_path):
+    paths = [save(tmp_path / "maps" / name, LABELS) for name in labels]
+    for name in instances:
+        save(tmp_path / "inst" / name, LABELS)
+    with pytest.raises(ValueError, match=f"`instances` must have one .*{words}"):
+        MapReader(paths, tmp_path / "maps", 2, None, tmp_path / "inst")
 
 
 def test_arrays_hold_both_maps(of_instances, tmp_path, capsys):

@@ -10,7 +10,7 @@ from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.images import read_image, stored_type, to_float
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.depth import ARRAY
-from tf_cyclegan.translating.files import missing, plan, save
+from tf_cyclegan.translating.files import missing, plan, root_of, save
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.maps import MapReader
 from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
@@ -136,7 +136,8 @@ def _translate(translator, image, numbers, extras, source, target, config, repor
 def _reader(translator, pairs, config):
     """What reads the file of a path, and tells `seen` which values it saw."""
     if translator.takes_ids:
-        maps = MapReader([path for path, _ in pairs], translator.channels, translator.encoding, config.instances)
+        paths, root = [path for path, _ in pairs], root_of(config.input)
+        maps = MapReader(paths, root, translator.channels, translator.encoding, config.instances)
         return lambda path, seen: maps(path)
     return functools.partial(_read, translator)
 

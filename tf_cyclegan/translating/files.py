@@ -80,6 +80,14 @@ def plan(source, output, overwrite=False, kind=None, report=lambda line: None):
     return pairs
 
 
+def root_of(source):
+    """The folder that the names of images are relative to, of an input as `plan` takes it."""
+    path = Path(source)
+    if path.is_file():
+        return path.parent
+    return path if path.is_dir() else Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+
+
 def missing(pairs):
     """The pairs of `plan` whose translation is not there: those that are were written whole."""
     return [(image, target) for image, target in pairs if not target.is_file()]
@@ -220,11 +228,10 @@ def _pair_many(source, output, report):
 
 def _find(source):
     """The folder that names are relative to, the images below it, and other files."""
+    root = root_of(source)
     if os.path.isdir(source):
-        return Path(source), *list_files(source)
-    parts = Path(source).parts
-    root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
-    wild = parts[len(root.parts) :]
+        return root, *list_files(source)
+    wild = Path(source).parts[len(root.parts) :]
     if not wild:
         raise ValueError(
             "`input` must be an image, a folder, or a pattern as 'photos/**/*.jpg'. "

@@ -20,19 +20,20 @@ class MapReader:
 
     Args:
         paths: the label maps that are to be read.
+        root: the folder that their names are relative to, if not to the `test_label` above them.
         channels: int, 1, or 2 with instance maps.
         encoding: `LabelEncoding` of the network, or None where it is not known, as in an exported model, whose graph
             checks the ids.
         folder: optional folder of the instance maps. Defaults to None: `test_inst` beside `test_label`.
 
     Raises:
-        ValueError: if a label map has no instance map.
+        ValueError: if a label map has no instance map, several, or that of another.
     """
 
-    def __init__(self, paths, channels, encoding, folder=None):
+    def __init__(self, paths, root, channels, encoding, folder=None):
         self._channels, self._encoding = channels, encoding
         alone = [path for path in paths if channels > 1 and not _holds_both(path, channels)]
-        self._instances = _partners(alone, folder) if alone else {}
+        self._instances = _partners(alone, root, folder) if alone else {}
 
     def __call__(self, path):
         """The ids in a label map, `(height, width, channels)`.
@@ -60,36 +61,59 @@ def _holds_both(path, channels):
         return False
 
 
-def _partners(paths, folder):
+def _partners(paths, root, folder):
     """The instance map of each label map."""
-    partners, lonely, places = {}, [], {}
+    found, places = {}, {}
     for path in paths:
-        root, instances = _folders(path, folder)
+        bases, instances = _folders(path, root, folder)
         if instances not in places:
-            found = list_images(instances)
-            places[instances] = dict(zip(Files(instances, found, found).keys(), found, strict=True))
-        (key,) = Files(root, [path], [path]).keys()
-        if (partner := places[instances].get(key)) is None:
-            lonely.append(path)
-        partners[path] = partner
+            places[instances] = _by_key(instances, list_images(instances))
+        keys = [key for base in bases for key in _by_key(base, [path])]
+        found[path] = next((places[instances][key] for key in keys if key in places[instances]), [])
+    _check_found(found, places)
+    _check_own(found)
+    return {path: maps[0] for path, maps in found.items()}
+
+
+def _by_key(folder, paths):
+    """The files of a folder by what those of a pair have in common."""
+    files = {}
+    for key, path in zip(Files(folder, paths, paths).keys(), paths, strict=True):
+        files.setdefault(key, []).append(path)
+    return files
+
+
+def _check_found(found, folders):
+    lonely = [path for path, maps in found.items() if not maps]
     if lonely:
         more = f" and {len(lonely) - _SHOWN:,} more" if len(lonely) > _SHOWN else ""
         raise ValueError(
             f"`instances` must have an instance map for each label map, of the same name. Found none in "
-            f"{', '.join(map(str, places))} for {', '.join(map(str, lonely[:_SHOWN]))}{more}"
+            f"{', '.join(map(str, folders))} for {', '.join(map(str, lonely[:_SHOWN]))}{more}"
         )
-    return partners
 
 
-def _folders(path, folder):
-    """The folder that the name of a label map is relative to, and the one of its instance map."""
+def _check_own(found):
+    owners = {}
+    for path, maps in found.items():
+        other = owners.setdefault(maps[0], path)
+        if len(maps) > 1 or other != path:
+            which = f"{maps[0]} and {maps[1]} for {path}" if len(maps) > 1 else f"{maps[0]} for {other} and {path}"
+            raise ValueError(
+                "`instances` must have one instance map of its own for each label map, and no other file of that name. "
+                f"Found {which}"
+            )
+
+
+def _folders(path, root, folder):
+    """The folders that the name of a label map may be relative to, and the one of its instance map."""
     labels = next((parent for parent in path.parents if parent.name.endswith(_LABELS)), None)
     if folder is not None:
         if not os.path.isdir(folder):
             raise ValueError(
                 f"`instances` must be a folder. Received: instances={str(folder)!r}, {why_no_folder(folder)}"
             )
-        return labels or path.parent, Path(folder)
+        return [labels, root] if labels else [root], Path(folder)
     beside = labels and labels.with_name(labels.name.removesuffix(_LABELS) + _INSTANCES)
     if beside is None or not os.path.isdir(beside):
         missing = "is in no folder test_label with test_inst beside it" if beside is None else f"has no {beside}"
@@ -97,4 +121,4 @@ def _folders(path, folder):
             f"`instances` must be given: the model takes instance maps with label maps, and {path} {missing}. Or give "
             ".npy files with both as two channels"
         )
-    return labels, beside
+    return [labels], beside
