@@ -137,6 +137,14 @@ def test_what_a_format_cannot_hold_does_not_end_the_run(words, model, tmp_path, 
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1.webp"]
 
 
+@pytest.mark.parametrize("chosen", ["png16", "tif16", "tif32"])
+def test_a_depth_that_colors_do_not_have_is_refused(chosen, model, tmp_path, capsys):
+    save(tmp_path / "in" / "1.png")
+    code, text = translate(capsys, model, tmp_path / "in", "-o", tmp_path / "out", f"--format={chosen}")
+    assert code == 2 and f"{chosen} holds gray alone" in text and f"--format={chosen}" in text
+    assert not (tmp_path / "out").exists()
+
+
 # ---- several pages ----
 
 

@@ -122,8 +122,8 @@ class TranslateConfig:
             metavar="{png,png16,tif,tif16,tif32,jpg,webp,bmp,npy}",
         ),
     ] = None
-    """Format of translations: png16 and tif16 have 16 bits, tif32 and npy are float32, the others have 8 bits. More
-    than 8 bits are in the units of the domain, those of --value-range."""
+    """Format of translations: png16 and tif16 have 16 bits and tif32 is float32, all three for gray alone; npy is
+    float32, the others have 8 bits. More than 8 bits are in the units of the domain, those of --value-range."""
     overwrite: bool = False
     """Replace files that are there; without it they are an error before anything is translated."""
     skip_existing: bool = False

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.images import read_image, stored_type, to_float
 from tf_cyclegan.trained import is_model_path
-from tf_cyclegan.translating.depth import ARRAY
+from tf_cyclegan.translating.depth import ARRAY, check_depth
 from tf_cyclegan.translating.files import missing, plan, root_of, save
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.maps import MapReader
@@ -45,7 +45,7 @@ def run_translate(config, report):
     if not pairs:
         return 0
     with open_translator(config.model, config.direction, report, config) as translator:
-        _check_formats(translator, pairs)
+        _check_formats(translator, pairs, config.format)
         _check_instances(translator, config)
         if config.tile:
             check_pieces(config, translator)
@@ -87,7 +87,7 @@ def _with_model(config, report):
     return dataclasses.replace(config, model=bundled_folder(DEFAULT), input=str(config.model))
 
 
-def _check_formats(translator, pairs):
+def _check_formats(translator, pairs, kind):
     if translator.output_channels not in (1, 3):
         for _, target in pairs:
             if target.suffix.lower() != ARRAY:
@@ -95,6 +95,8 @@ def _check_formats(translator, pairs):
                     f"`output` must be .npy: the model gives images of {translator.output_channels} channels. "
                     f"Received: {str(target)!r}"
                 )
+    if kind is not None:
+        check_depth(kind, translator.output_channels)
     if translator.output_channels == 3 and (gray := [target for _, target in pairs if target.suffix.lower() == ".pgm"]):
         raise ValueError(
             f"`output` must be another format than .pgm, which holds gray: the model gives colors, as .ppm has them. "

@@ -70,6 +70,21 @@ def numbers_of(suffix, channels=1, stored=None, value_range=None, depth=None):
     return _exact(dtype if depth or holds(dtype, value_range) else deep[-1], value_range)
 
 
+def check_depth(kind, channels):
+    """Raises `ValueError` unless a format has its depth for images of so many channels.
+
+    Args:
+        kind: name in `FORMATS`.
+        channels: int, those of the translations.
+    """
+    suffixes, depth = FORMATS[kind]
+    if numbers_of(suffixes[0], channels, depth=depth).dtype != np.dtype(depth):
+        raise ValueError(
+            f"`format` must be npy, or one of 8 bits, as png: {kind} holds gray alone, and the model gives images of "
+            f"{channels} channels. Received: format={kind!r}"
+        )
+
+
 def _exact(dtype, value_range):
     if dtype.kind == "f":
         return Numbers(dtype, value_range or (-1, 1))
