@@ -14,6 +14,7 @@ from tf_cyclegan.cli import main
 from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.image_files import count_pages
+from tf_cyclegan.known_ranges import Ranges
 from tf_cyclegan.translating import command, files
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.translators import Translator
@@ -217,6 +218,18 @@ def test_the_flag_has_the_last_word(side_by_side, model, tmp_path, capsys):
     save(tmp_path / "odd.png", NOISE[:, :19])
     code, text = translate(capsys, model, tmp_path / "odd.png", "-o", tmp_path / "o.png", "--side-by-side=True")
     assert code == 1 and "19 pixels wide" in text
+
+
+@pytest.mark.parametrize("domain, count", [("a", 0), ("b", 1)])
+def test_the_range_is_judged_by_the_half_that_is_taken(domain, count, tmp_path):
+    unit = np.linspace(0, 1, 24 * 20, dtype=np.float32).reshape(24, 20)
+    np.save(tmp_path / "1.npy", np.hstack([unit, unit * 3000 + 1000]))
+    translator = Translator(None, 1, 1, Ranges((0, 1), (0, 1)), domain=domain)
+    config = TranslateConfig(None, side_by_side=True, output=tmp_path)
+    inputs = Inputs(lambda path, seen: images.read_image(path, 1, (0, 1), seen=seen), translator, config)
+    inputs.read(tmp_path / "1.npy", tmp_path / "out.npy")
+    notes = [line for line in inputs.lines() if "clipped" in line]
+    assert len(notes) == count and all("100 % are clipped" in note for note in notes)
 
 
 # ---- beside the colors ----

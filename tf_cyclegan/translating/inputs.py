@@ -28,6 +28,7 @@ class Inputs:
 
     def __init__(self, read, translator, config):
         self._translator, self._side_by_side, self._read_file = translator, config.side_by_side, read
+        self._side = "ab".index(translator.domain)
         self._depth = FORMATS[config.format][1] if config.format else None
         self._halved, self._uses = 0, []
         self._notes, self._lost = collections.Counter(), collections.Counter()
@@ -48,9 +49,9 @@ class Inputs:
             )
         image = self._read_file(source, self._note_use)
         extras = Extras() if self._translator.takes_ids else read_extras(source)
-        if self._holds_two(source, *image.shape[:2]):
-            side = "ab".index(self._translator.domain)
-            image, extras = half(image, side), extras.half(side)
+        if self._holds_two(*image.shape[:2]):
+            _check_even(source, image.shape[1])
+            image, extras = half(image, self._side), extras.half(self._side)
             self._halved += 1
         numbers = self._numbers(source, target)
         extras, lost = extras.fitting(
@@ -75,8 +76,9 @@ class Inputs:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
             yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
 
-    def _note_use(self, *values):
-        self._uses.append(use_of(*values))
+    def _note_use(self, values, *how):
+        taken = half(values, self._side) if self._holds_two(*values.shape[:2]) else values
+        self._uses.append(use_of(taken, *how))
 
     def _numbers(self, source, target):
         # Ids say nothing of the depth of pictures.
@@ -89,17 +91,20 @@ class Inputs:
         )
         return numbers
 
-    def _holds_two(self, source, height, width):
+    def _holds_two(self, height, width):
         known = self._translator.side_by_side
         if self._side_by_side is None:
             alike = known and known[0] * (1 - _TOLERANCE) <= width / height <= known[1] * (1 + _TOLERANCE)
             return bool(alike) and width % 2 == 0
-        if self._side_by_side and width % 2:
-            raise ValueError(
-                f"Cannot translate the image {source}: it is {width} pixels wide, and A and B side by side have an "
-                "even width"
-            )
         return self._side_by_side
+
+
+def _check_even(source, width):
+    if width % 2:
+        raise ValueError(
+            f"Cannot translate the image {source}: it is {width} pixels wide, and A and B side by side have an even "
+            "width"
+        )
 
 
 def _images(count):
