@@ -15,7 +15,7 @@ from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.image_files import count_pages
 from tf_cyclegan.known_ranges import Ranges
-from tf_cyclegan.translating import command, files
+from tf_cyclegan.translating import command, extras, files
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.translators import Translator
 
@@ -269,6 +269,24 @@ def test_what_a_format_can_hold_is_carried_over_and_the_rest_said(suffix, kept, 
             assert [round(float(dots)) for dots in out.info["dpi"]] == [300, 300]
         if "transparency" in kept:
             np.testing.assert_array_equal(np.asarray(out)[..., 3:], alpha)
+
+
+@pytest.mark.parametrize("mode, suffix", [("RGBA", ".png"), ("RGBA", ".tif"), ("LA", ".png"), ("P", ".png")])
+def test_transparency_is_taken_without_a_copy_of_the_image(mode, suffix, tmp_path, monkeypatch):
+    alpha = np.arange(480).reshape(24, 20).astype(np.uint8)
+    if mode == "P":
+        image = Image.fromarray(alpha)
+        image.putpalette(bytes(768))
+        image.save(tmp_path / "x.png", transparency=bytes(range(256)))
+    else:
+        image = Image.new(mode, (20, 24))
+        image.putalpha(Image.fromarray(alpha))
+        image.save(tmp_path / f"x{suffix}")
+    made, new = [], Image.Image._new
+    monkeypatch.setattr(Image.Image, "_new", lambda self, pixels: made.append(pixels) or new(self, pixels))
+    monkeypatch.setattr(extras, "STRIP", 60, raising=False)
+    np.testing.assert_array_equal(extras.read_extras(tmp_path / f"x{suffix}").alpha, alpha)
+    assert all(pixels.mode == "L" or pixels.size[0] * pixels.size[1] <= 60 for pixels in made)
 
 
 NO_QUOTIENT = "0/0"

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from tf_cyclegan import npy
 from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream
+from tf_cyclegan.images import STRIP
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 # The least and the most dots per inch: a meter's in 31 bits, quotients of 32 bits, an inch's in 16 bits.
@@ -112,8 +113,21 @@ def _has_room(dpi, suffix):
 
 
 def _alpha(image):
-    """The transparency of an image; None where it has none to speak of."""
+    """The transparency of an image; None where it has none to speak of.
+
+    Nothing else as large as the image is made of it: images may be as large as `--tile` takes them.
+    """
     if not image.has_transparency_data:
         return None
-    alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
-    return None if alpha.min() == 255 else alpha
+    image.load()  # which turns TIFF upright
+    alpha = np.empty((image.height, image.width), np.uint8)
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        alpha[top : top + rows] = np.asarray(strip.convert("RGBA").getchannel("A"))
+    if alpha.min() == 255:
+        return None
+    upright = Image.fromarray(alpha)
+    upright.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    ImageOps.exif_transpose(upright, in_place=True)
+    return np.asarray(upright)
