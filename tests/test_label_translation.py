@@ -268,6 +268,13 @@ def test_ids_come_as_integers(of_instances):
     engine.close()
 
 
+@pytest.mark.parametrize("classes", [35, 300])  # Cityscapes', and more than a byte holds
+def test_models_of_many_classes_are_exported(classes, tmp_path):
+    network, lines = new_model(label_classes=classes, ignore_label=None).generator("ab"), []
+    export_saved_model(network, tmp_path / "many_ab", takes_ids=True, report=lines.append)
+    assert "differs from the Keras model by at most" in "\n".join(lines)
+
+
 # ---- the README of what was exported ----
 
 

@@ -82,19 +82,20 @@ def expected_translation(network, pixels, size_multiple):
 
 def _differences(path, network, functions, size_multiple, value_ranges):
     """Names of signatures and their largest differences."""
+    encoding = label_encoding(network)
     engine = Engine(path)
     try:
         engine.replay_warmup()
         for name, function in functions.items():
             spec = function.input_signature[0]
             pixels = probe_image(*_probe_size(spec, network, size_multiple))
-            if (encoding := label_encoding(network)) is not None:
-                pixels %= encoding.classes
+            if encoding is not None:
+                pixels %= np.uint8(min(encoding.classes, 255))
             expected = expected_translation(network, pixels, size_multiple)
             inputs = {spec.name: _encoded(pixels, spec.dtype)}
             yield name, _difference(engine.run(name, inputs), expected)
             if spec.dtype == tf.string:
-                file, read = _deep_file(pixels, value_ranges[0])
+                file, read = _deep_file(pixels, value_ranges[0]) if encoding is None else _deep_ids(pixels)
                 expected = expected_translation(network, read, size_multiple)
                 answer = engine.run(name, {spec.name: np.array([file], object)})
                 of_answer = range_in(np.uint16, value_ranges[1])
@@ -126,6 +127,11 @@ def _deep_file(pixels, value_range):
     values = low - margin + pixels[0, ..., :1] / 255.0 * (high - low + 2 * margin)
     file = tf.io.encode_png(np.clip(np.rint(values), 0, 65535).astype(np.uint16)).numpy()
     return file, images.read_image(file, pixels.shape[-1], value_range)[None]
+
+
+def _deep_ids(pixels):
+    """A PNG of 16 bits that holds ids, which have no range; and what training reads in it."""
+    return tf.io.encode_png(pixels[0].astype(np.uint16)).numpy(), pixels
 
 
 def _difference(outputs, expected, value_range=None):
