@@ -85,12 +85,12 @@ def exported_text(ranges):
     return json.dumps({"images": ranges.a, "translations": ranges.b})
 
 
-def notes_of(ranges, channels):
-    """What who serves an exported model of so many channels should know of its ranges: lines."""
+def notes_of(ranges, channels, takes_ids=False):
+    """What who serves an exported model of so many channels should know of its ranges: lines. Ids have none."""
     lines = []
-    if ranges.a is not None:
+    if ranges.a is not None and not takes_ids:
         lines += [f"Images: {as_text(ranges.a)} in 16 bits is black to white, and -1 to 1 in tensors."]
-    elif channels == 1:
+    elif channels == 1 and not takes_ids:
         lines += ["Images: 0 to 65535 in 16 bits is black to white, as no range is known: --value-range gives one."]
     if ranges.b is not None:
         stored = as_text(range_in(np.uint16, ranges.b))

@@ -75,7 +75,8 @@ def export_saved_model(
     check_integer("size_multiple", size_multiple, 1)
     _check_static_sizes(static_sizes, smallest_side(size_multiple))
     ranges = Ranges(*value_ranges)
-    notes = (*notes, *notes_of(ranges, generator.input_shape[-1]))
+    ids = takes_ids or label_encoding(generator) is not None
+    notes = (*notes, *notes_of(ranges, generator.input_shape[-1], ids))
     report = report or (lambda line: None)
     reference = with_precision(generator, "float32")
     network = reference if precision == "float32" else with_precision(generator, precision)
@@ -88,7 +89,7 @@ def export_saved_model(
         _write_beside(path, _NOTES_FILE, notes)
         _write_beside(path, TAKES_IDS_FILE, ["images are label maps"] if takes_ids else ())
         _write_beside(path, RANGES_FILE, [exported_text(ranges)] if any(ranges) else ())
-        level = 128 if label_encoding(network) is None else 0
+        level = 0 if ids else 128
         if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple), level):
             report('No warmup requests were written: they need pip install "tf_cyclegan[export]".')
         tolerance = TOLERANCES[precision]
