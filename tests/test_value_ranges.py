@@ -14,7 +14,7 @@ from tf_cyclegan.cli import main
 from tf_cyclegan.commands import ExportConfig
 from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.initial import open_initial
-from tf_cyclegan.known_ranges import known_ranges
+from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges
 from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.weights import read_document
@@ -170,3 +170,49 @@ def test_evaluate_reads_images_as_the_training_did(scans, model, tmp_path):
     found = json.loads((tmp_path / "e" / "evaluation.json").read_text())["directions"]["ab"]["scores"]["l1"]["value"]
     images_a, images_b = (random_images(2, channels=1, seed=seed) for seed in (2, 3))
     assert found == pytest.approx(np.abs(model.translate(images_a) - images_b).mean(), rel=0.01)
+
+
+# ---- one is given, another known ----
+
+TWELVE, THIRTEEN, HU = (0, 4095), (0, 8191), (-1000, 2000)
+
+
+@pytest.mark.parametrize(
+    "known, given, found, told",
+    [
+        ((TWELVE, TWELVE), {"value_range": THIRTEEN}, (THIRTEEN, THIRTEEN), ""),
+        ((TWELVE, None), {"value_range": THIRTEEN}, (THIRTEEN, THIRTEEN), ""),
+        ((TWELVE, HU), {"value_range": THIRTEEN}, (THIRTEEN, HU), "--value-range-b stays -1000 to 2000"),
+        ((TWELVE, HU), {"value_range": HU}, (HU, HU), ""),
+        ((TWELVE, TWELVE), {"value_range_b": HU}, (TWELVE, HU), ""),
+        ((TWELVE, HU), {}, (TWELVE, HU), ""),
+    ],
+)
+@pytest.mark.parametrize("direction", ["ab", "ba"])
+def test_what_becomes_of_the_range_that_is_not_given(known, given, found, told, direction, tmp_path):
+    config, lines = ExportConfig(tmp_path, tmp_path, **given), []
+    known, found = (Ranges(*ranges).along(direction) for ranges in (known, found))
+    assert given_ranges(known, config, direction, lines.append) == found
+    assert told in "".join(lines) and len(lines) == bool(told)
+
+
+def test_every_command_takes_one_range_for_both_domains_of_a_run_that_had_one(model, deep, tmp_path, capsys):
+    run, hounsfield = tmp_path / "run", tmp_path / "hounsfield"
+    (run / "checkpoints").mkdir(parents=True)
+    model.save(run / "checkpoints" / "step_00000000.keras")
+    data = {"channels": 1, "channels_b": 1, "image_size": "32", "load_size": "32"}
+    (run / "config.json").write_text(json.dumps({"value_range": TWELVE, "value_range_b": TWELVE, **data}))
+    found = translated(run, deep, tmp_path, "--value-range", "0", "8191")
+    np.testing.assert_allclose(found, levels(expected(model, *THIRTEEN), *THIRTEEN), atol=1)
+    assert "--value-range" not in capsys.readouterr().out
+    config = TrainConfig(initial_model=run, value_range=THIRTEEN, output_dir=tmp_path / "next")
+    assert tuple(open_initial(config)[1].value_range_b) == THIRTEEN
+    pictures = [random_images(2, channels=1, seed=seed) for seed in (2, 3)]
+    for name, batch in zip(("trainA", "trainB", "testA", "testB"), [*pictures, *pictures], strict=True):
+        (hounsfield / name).mkdir(parents=True)
+        for index, picture in enumerate(batch):
+            np.save(hounsfield / name / f"{index}.npy", levels(picture, *HU).astype("float32"))
+    flags = [f"--dataset={hounsfield}", "--metrics=l1", "--paired", "--direction=ab", f"--output={tmp_path / 'e'}"]
+    assert main(["evaluate", str(run), *flags, "--value-range", "-1000", "2000"]) == 0
+    found = json.loads((tmp_path / "e" / "evaluation.json").read_text())["directions"]["ab"]["scores"]["l1"]["value"]
+    assert found == pytest.approx(np.abs(model.translate(pictures[0]) - pictures[1]).mean(), rel=0.01)

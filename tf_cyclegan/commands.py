@@ -31,7 +31,7 @@ class ExportConfig:
     value_range: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
     """Values of domain A in .npy and 16-bit files that are black and white, where the model cannot know them."""
     value_range_b: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
-    """Those of domain B; where it is not known, that of A."""
+    """Those of domain B; where it is not known, or was that of A, that of A."""
     formats: str = "saved_model"
     """Formats with commas between: saved_model, tflite, tflite_float16, tflite_int8, onnx."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -114,7 +114,7 @@ class TranslateConfig:
     value_range: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
     """Values of domain A in .npy and 16-bit files that are black and white, where the model cannot know them."""
     value_range_b: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
-    """Those of domain B; where it is not known, that of A."""
+    """Those of domain B; where it is not known, or was that of A, that of A."""
     format: Annotated[
         Literal["png", "png16", "tif", "tif16", "tif32", "jpg", "webp", "bmp", "npy"] | None,
         tyro.conf.arg(
@@ -165,7 +165,7 @@ class EvaluateConfig:
     value_range: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
     """Values of domain A in .npy and 16-bit files that are black and white, where the model cannot know them."""
     value_range_b: Annotated[tuple[float, float] | None, _of_run("LOW HIGH")] = None
-    """Those of domain B; where it is not known, that of A."""
+    """Those of domain B; where it is not known, or was that of A, that of A."""
     split: Literal["test", "train"] = "test"
     """Images that the model has not seen, or those that it was trained on."""
     paired: bool = False

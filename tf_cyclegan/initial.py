@@ -70,7 +70,7 @@ def open_initial(config, report=lambda line: None):
         return None, _with_missing(config, begun)
     model = load_trained(config.initial_model, report, name="initial_model")
     _check_model(model, config.model)
-    found = _settings(model, config) | _ranges(config)
+    found = _settings(model, config) | _ranges(config, report)
     found = {name: value for name, value in found.items() if value is not None}
     for name, value in found.items():
         given = getattr(config, name)
@@ -79,8 +79,8 @@ def open_initial(config, report=lambda line: None):
     return model, _with_missing(config, found)
 
 
-def _ranges(config):
-    known = known_ranges(config.initial_model, config)
+def _ranges(config, report):
+    known = known_ranges(config.initial_model, config, report)
     return {"value_range": known.a, "value_range_b": known.b}
 
 

@@ -35,12 +35,13 @@ class Ranges(NamedTuple):
         return " ".join(f"{name} {value[0]:.10g} {value[1]:.10g}" for name, value in given.items() if value)
 
 
-def known_ranges(path, config=None):
+def known_ranges(path, config=None, report=lambda line: None):
     """The ranges that a model was trained with.
 
     Args:
         path: whatever `load_trained` takes.
         config: optional settings of a command, whose `value_range` and `value_range_b` come first.
+        report: callable, takes the line that is told where one range is given and another stays. Defaults to nothing.
 
     Returns:
         `Ranges`.
@@ -53,16 +54,23 @@ def known_ranges(path, config=None):
         settings = (run_settings(path) if folder is None else read_document(folder)) or {}
     except ValueError:  # loading it says why
         settings = {}
-    return given_ranges(ranges_in(settings), config)
+    return given_ranges(ranges_in(settings), config, report=report)
 
 
-def given_ranges(known, config=None, direction="ab"):
-    """`Ranges` along a direction, in which those that a command is given come first."""
+def given_ranges(known, config=None, direction="ab", report=lambda line: None):
+    """`Ranges` along a direction, in which those that a command is given come first.
+
+    What is given for A alone is given for B too, where both had one range; otherwise that of B stays, which is told.
+    """
     range_a, range_b = (getattr(config, name, None) for name in ("value_range", "value_range_b"))
     check_range("value_range", range_a)
     check_range("value_range_b", range_b)
     known = known.along(direction)
-    return Ranges(range_a or known.a, range_b or known.b or range_a).along(direction)
+    if range_b is None:
+        range_b = range_a if range_a and known.b in (None, known.a) else known.b
+        if range_a and range_b != range_a:
+            report(f"--value-range-b stays {as_text(range_b)}, that of the model.")
+    return Ranges(range_a or known.a, range_b).along(direction)
 
 
 def ranges_in(settings):

@@ -30,7 +30,7 @@ from tf_cyclegan.evaluating.tables import (
     text_table,
 )
 from tf_cyclegan.files import check_writable, write_whole
-from tf_cyclegan.known_ranges import known_ranges
+from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import open_data, read_config
 from tf_cyclegan.trained import load_trained
@@ -62,7 +62,7 @@ def run_evaluate(config, report):
     model, source = _load(config, report)
     output = Path(config.output or _default_output(config))
     check_writable(output, "output")
-    settings = _settings(config, model)
+    settings = _settings(config, model, report)
     instruments = _instruments(config, metrics)
     data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
     for note in data.range_notes():
@@ -128,7 +128,7 @@ def _load(config, report):
     return model, path / "checkpoints" / f"step_{int(model.step):08d}.keras"
 
 
-def _settings(config, model):
+def _settings(config, model, report):
     """The settings of the data: those of the run, with what the command line says otherwise."""
     given = {name: getattr(config, name) for name in _OF_DATA}
     given = {name: value for name, value in given.items() if value is not None}
@@ -139,11 +139,12 @@ def _settings(config, model):
             f"Received: model={str(config.model)!r} without"
         )
     if settings is None:
-        ranges = known_ranges(config.model, config)
+        ranges = known_ranges(config.model, config, report)
         return _settings_without_run(given | {"value_range": ranges.a, "value_range_b": ranges.b}, model)
     if {"dataset", "data_a"} & given.keys():
         given = {"dataset": "", "data_a": None, "data_b": None} | given
-    return dataclasses.replace(settings, **given)
+    ranges = given_ranges(Ranges(settings.value_range, settings.value_range_b), config, report=report)
+    return dataclasses.replace(settings, **given | {"value_range": ranges.a, "value_range_b": ranges.b})
 
 
 def _settings_without_run(given, model):

@@ -40,7 +40,7 @@ def run_export(config, report):
     check_writable(config.output, "output")
     stems = {direction: config.output / f"{name}_{direction}" for direction in _directions(model, config.direction)}
     refused = 0
-    ranges = known_ranges(config.model, config)
+    ranges = known_ranges(config.model, config, report)
     os.makedirs(config.output, exist_ok=True)
     for direction, stem in stems.items():
         generator = model.generator(direction)

@@ -86,7 +86,8 @@ def open_translator(path, direction=None, report=lambda line: None, config=None)
             versions, of which the newest is taken, or one version), weights of another implementation's generator, a
             folder of weights or its http address, or the name of bundled weights.
         direction: `"ab"` or `"ba"`. Defaults to the only one of an exported model, else the model's first.
-        report: callable that gets a line of text for each damaged checkpoint passed over. Defaults to nothing.
+        report: callable that gets a line of text for each damaged checkpoint passed over, and where one range of
+            values is given and another stays. Defaults to nothing.
         config: optional `TranslateConfig`, whose ranges of values come before the model's own.
 
     Yields:
@@ -103,13 +104,13 @@ def open_translator(path, direction=None, report=lambda line: None, config=None)
     if version := _exported_version(path):
         _check_exported_direction(version, direction)
         with contextlib.closing(read_model(Engine, version)) as engine:
-            translator = _from_engine(engine, path, version, config)
+            translator = _from_engine(engine, path, version, config, report)
             yield dataclasses.replace(translator, domain=_direction_of(version)[:1] or "a")
     else:
         model = _load(path, report)
         direction = direction or model.directions[0]
         check_choice("direction", direction, model.directions)
-        translator = _from_model(model, direction, known_ranges(path, config))
+        translator = _from_model(model, direction, known_ranges(path, config, report))
         yield dataclasses.replace(translator, side_by_side=_side_by_side(path))
 
 
@@ -147,7 +148,7 @@ def _name_of(version):
     return folder.parent.name if folder.name.isdecimal() else folder.name
 
 
-def _from_engine(engine, path, version, config):
+def _from_engine(engine, path, version, config, report):
     try:
         signature = engine.signatures["tensor"]
         shapes = signature.inputs["image"].shape, signature.outputs["translated"].shape
@@ -161,7 +162,7 @@ def _from_engine(engine, path, version, config):
         lambda images: engine.run("tensor", {"image": images})["translated"],
         channels,
         output_channels,
-        given_ranges(read_exported(version), config, _direction_of(version) or "ab"),
+        given_ranges(read_exported(version), config, _direction_of(version) or "ab", report),
         (version / TAKES_IDS_FILE).is_file(),
     )
 
