@@ -68,6 +68,14 @@ def replacing(path):
             os.unlink(aside)
 
 
+def free_name(path):
+    """`path` with a number behind it that no file or folder has yet, to move aside what stands there."""
+    path, number = Path(path), 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return aside
+
+
 def sync(path):
     """Waits until a file, or the names in a folder, are on the disk: a rename alone may outlive the contents."""
     if os.name == "nt" and os.path.isdir(path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import filelock
 
-from tf_cyclegan.files import write_whole
+from tf_cyclegan.files import free_name, write_whole
 
 _LOCK = ".lock"
 
@@ -28,7 +28,7 @@ def held(folder, resume, report):
     folder = Path(folder)
     if not resume and folder.exists():
         with _locked(folder):
-            aside = _free_name(folder)
+            aside = free_name(folder)
             folder.rename(aside)
         report(f"Moved the earlier run to {aside}.")
     with _locked(folder):
@@ -49,13 +49,6 @@ def _locked(folder):
         yield
     finally:
         lock.release()
-
-
-def _free_name(folder):
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
-    return aside
 
 
 def write_config(folder, settings):

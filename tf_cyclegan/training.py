@@ -344,7 +344,7 @@ class _Tools:
             *([] if self.evaluation is None else [self.evaluation]),
             self.checkpoints,
             callbacks.SampleGrid(images_a, images_b, self.folder / "samples", log_dir=log_dir),
-            callbacks.LossTable(self.folder / "losses.csv"),
+            callbacks.LossTable(self.folder / "losses.csv", report),
             keras.callbacks.TensorBoard(str(log_dir), write_graph=False),
         ]
         if self.minutes is not None and self.total_steps is None:

@@ -1,8 +1,6 @@
 """Scores while a model is trained, and the checkpoint at which they were best."""
 
 import contextlib
-import csv
-import io
 import json
 import math
 import os
@@ -10,6 +8,7 @@ import os
 import keras
 import tensorflow as tf
 
+from tf_cyclegan.callbacks.tables import read_table, write_table
 from tf_cyclegan.checks import check_integer
 from tf_cyclegan.files import sync, write_whole
 
@@ -115,22 +114,13 @@ class Evaluation(keras.callbacks.Callback):
     # ---- the table ----
 
     def _rows(self):
-        """The rows of the table; a damaged one is as none."""
-        try:
-            with open(os.path.join(self.folder, TABLE), newline="") as file:
-                rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-            return [row | {"step": int(row["step"])} for row in rows]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return []
+        """The rows of the table, as numbers."""
+        rows = read_table(os.path.join(self.folder, TABLE), "step", self.report)
+        return [{name: int(text) if name == "step" else float(text) for name, text in row.items()} for row in rows]
 
     def _write(self, rows):
-        stream = io.StringIO()
-        names = dict.fromkeys(name for row in rows for name in row)
-        writer = csv.DictWriter(stream, list(names), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
         os.makedirs(self.folder, exist_ok=True)
-        write_whole(os.path.join(self.folder, TABLE), stream.getvalue().encode())
+        write_table(os.path.join(self.folder, TABLE), rows)
 
     def _leave_future(self, step):
         """Drops what a left run wrote after `step`."""

@@ -1,0 +1,73 @@
+"""The tables of a run: CSV files of numbers, which the next part of the run goes on with."""
+
+import csv
+import io
+import os
+
+from tf_cyclegan.checks import one_line
+from tf_cyclegan.files import free_name, write_whole
+
+
+def read_table(path, index, report):
+    """The rows of a table, without those that are damaged.
+
+    A table of which nothing can be read is moved aside, so that the next one takes nothing away.
+
+    Args:
+        path: the CSV file; one that is not there has no rows.
+        index: str, the column that numbers the rows by whole numbers.
+        report: callable, takes the line that says what was moved, and where to.
+
+    Returns:
+        List of dicts of names to text, without empty cells.
+
+    Raises:
+        OSError: if it can neither be read nor moved.
+    """
+    try:
+        with open(path, newline="", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+        if rows and index not in rows[0]:
+            raise csv.Error(f"there is no column {index!r}")
+    except FileNotFoundError:
+        return []
+    except (OSError, csv.Error) as error:
+        aside = free_name(path)
+        os.replace(path, aside)
+        report(f"Cannot go on with the table {path}: {one_line(error)}. It is now {aside}, and another begins.")
+        return []
+    rows = [{name: text for name, text in row.items() if text} for row in rows]
+    return [row for row in rows if _is_whole(row, index)]
+
+
+def write_table(path, rows):
+    """Writes what `read_table` reads, whole at any time.
+
+    Args:
+        path: the CSV file; the folder must exist.
+        rows: list of dicts, which need not have the same names.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, stream.getvalue().encode())
+
+
+def _is_whole(row, index):
+    """Whether all cells are numbers; those beyond the columns are a list."""
+    try:
+        return all(map(_is_number, row.values())) and row[index].isdecimal()
+    except (KeyError, TypeError):
+        return False
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
