@@ -268,6 +268,33 @@ def test_rates_that_begin_at_zero_rise_together():
     assert rates_after_a_step(model, 3e-4) == pytest.approx([3e-4, 3e-4])
 
 
+@pytest.mark.eager
+@pytest.mark.parametrize("moment", ["compile", "fit"])
+def test_a_rate_beside_one_of_zero_is_left_alone(moment, tmp_path):
+    model = small("brightness")
+    model.compile(keras.optimizers.Adam(0.0), keras.optimizers.Adam(2e-4 if moment == "compile" else 0.0))
+    if moment == "fit":
+        assert rates_after_a_step(model, 0.0) == [0, 0]
+        model.discriminator_optimizer.learning_rate = 2e-4
+        assert rates_after_a_step(model, 0.0) == pytest.approx([0, 2e-4])
+    for rate in (1e-5, 2e-5, 2e-4, 1e-4):  # a warm-up and what comes after it
+        assert rates_after_a_step(model, rate) == pytest.approx([rate, 2e-4])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert rates_after_a_step(loaded, 5e-5) == pytest.approx([5e-5, 2e-4])
+    loaded.compile(keras.optimizers.Adam(2e-4), keras.optimizers.Adam(1e-4))
+    assert rates_after_a_step(loaded, 1e-4) == pytest.approx([1e-4, 5e-5])
+
+
+@pytest.mark.eager
+def test_rates_that_are_both_set_after_zero_follow_each_other():
+    model = small("brightness")
+    assert rates_after_a_step(model, 0.0) == [0, 0]
+    model.discriminator_optimizer.learning_rate = 1e-4
+    assert rates_after_a_step(model, 4e-4) == pytest.approx([4e-4, 1e-4])
+    assert rates_after_a_step(model, 2e-4) == pytest.approx([2e-4, 5e-5])
+
+
 def test_models_saved_without_the_quotient_of_rates_load():
     model, store = small("brightness"), {}
     model.save_own_variables(store)

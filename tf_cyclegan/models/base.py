@@ -14,6 +14,7 @@ from tf_cyclegan.models.batches import CheckedBatches
 from tf_cyclegan.models.freezing import freeze, frozen_layers
 from tf_cyclegan.models.inference import Translating
 from tf_cyclegan.models.parts import leaves_a_score
+from tf_cyclegan.models.rates import FollowingRates
 from tf_cyclegan.optimizers import Adam
 
 _RANDOM_STATE = "random_state_"
@@ -21,7 +22,7 @@ _RANDOM_STATE = "random_state_"
 _LARGEST_LEAST = 512
 
 
-class TranslationModel(Translating, CheckedBatches, ReplicatedTraining, keras.Model):
+class TranslationModel(Translating, CheckedBatches, FollowingRates, ReplicatedTraining, keras.Model):
     """A model that translates images between two domains, trained against discriminators.
 
     A batch is `(images_a, images_b)`, float32 in [-1, 1], `(batch, height, width, channels)`. A subclass has:
@@ -139,7 +140,7 @@ class TranslationModel(Translating, CheckedBatches, ReplicatedTraining, keras.Mo
         """Configures training. Without arguments it is the paper's recipe, at a constant learning rate.
 
         Stock callbacks that set `model.optimizer.learning_rate`, the generators', move the discriminators' rate in
-        the same proportion.
+        the same proportion. Where the generators' is 0 and theirs is not, each keeps its own from there on.
 
         Args:
             generator_optimizer, discriminator_optimizer: optimizers or their names. Default to
@@ -162,8 +163,7 @@ class TranslationModel(Translating, CheckedBatches, ReplicatedTraining, keras.Mo
             discriminator_optimizer, self.discriminator_variables, auto_scale_loss
         )
         self._frozen_when_compiled = frozen_layers(self)
-        rate = self._constant_rates()[0]
-        self._followed_rate.assign(0.0 if rate is None else rate)
+        self._begin_to_follow()
         self._compile_settings = {"jit_compile": jit_compile, **kwargs}
 
     def _prepared(self, optimizer, variables, auto_scale_loss):
@@ -274,26 +274,6 @@ class TranslationModel(Translating, CheckedBatches, ReplicatedTraining, keras.Mo
         for tracker in trackers:
             tracker.update_state(losses[tracker.name])
         return {tracker.name: tracker.result() for tracker in trackers}
-
-    # ---- one learning rate for callbacks to set, two optimizers that obey ----
-
-    def _constant_rates(self):
-        """The variables that hold the two learning rates, or None in the place of a schedule."""
-        rates = [optimizer.learning_rate for optimizer in (self.optimizer, self.discriminator_optimizer)]
-        return [rate if isinstance(rate, keras.Variable) else None for rate in rates]
-
-    def _follow_rate(self):
-        rate, follower = self._constant_rates()
-        if rate is None or follower is None:
-            return
-        followed = self._followed_rate
-        # A rate of 0 says nothing of the other: what comes after it follows the quotient from before it.
-        self._rate_quotient.assign(ops.where(followed > 0, follower / followed, self._rate_quotient))
-        after_zero = ops.where(ops.equal(follower, 0), self._rate_quotient * rate, follower)
-        changed = ops.where(followed > 0, follower * rate / followed, after_zero)
-        # An unchanged rate must stay the same to the bit, hence no multiplication by a quotient of equals.
-        follower.assign(ops.where(ops.not_equal(rate, followed), changed, follower))
-        followed.assign(rate)
 
     # ---- saving ----
 
