@@ -11,6 +11,7 @@ from PIL import Image
 from tf_cyclegan import load_dataset
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import open_dataset
+from tf_cyclegan.known_ranges import ranges_in
 
 
 def noise(low, high, dtype, seed=0):
@@ -121,4 +122,19 @@ def test_training_and_translating_say_it(tmp_path, capfd):
     assert f"Domain B has {told}. --value-range-b 0 4095" in capfd.readouterr().out
     assert main(["translate", run, str(folder / "trainB"), f"--output={tmp_path / 'out'}", "--direction=ba"]) == 0
     output = capfd.readouterr().out
-    assert f"The input has {told}. --value-range-b 0 4095" in output and "of unknown range: 0 taken" in output
+    # The networks were shown this range, of the type of the files: another one is no remedy any more.
+    assert f"The input has {told}. The training read its files so." in output and "unknown range" not in output
+    evaluate = [f"--dataset={folder}", "--metrics=l1", "--paired", f"--output={tmp_path / 'e'}"]
+    assert main(["evaluate", run, *evaluate]) == 0
+    assert f"Domain B has {told}. The training read its files so." in capfd.readouterr().out
+
+
+def test_the_range_of_the_integers_that_were_read_is_known(tmp_path):
+    write(tmp_path, noise(0, 255, "uint8"), ".png", "A")
+    write(tmp_path, noise(0, 60000, "uint16"), ".png", "B")
+    options = {"image_size": 32, "channels": 1, "cache": "disk", "cache_dir": tmp_path / "cache"}
+    for _ in range(2):  # from the disk at the second time
+        assert open_dataset(tmp_path, **options).load().type_ranges == (None, (0, 65535))
+    assert open_dataset(tmp_path, **options, value_range=(0, 4095)).load().type_ranges == (None, None)
+    assert ranges_in({"type_range": None, "type_range_b": [0, 65535]}) == (None, (0, 65535))
+    assert ranges_in({"value_range": [0, 4095], "type_range_b": [0, 65535]}) == ((0, 4095), (0, 4095))

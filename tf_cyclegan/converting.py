@@ -7,7 +7,7 @@ from tf_cyclegan.files import check_writable, replacing
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.importing.parts import TensorFlowPart, is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
-from tf_cyclegan.known_ranges import known_ranges
+from tf_cyclegan.known_ranges import known_ranges, ranges_in
 from tf_cyclegan.models import UNIT, PretrainedGenerator
 from tf_cyclegan.models.directions import TwoWayModel
 from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
@@ -100,14 +100,15 @@ def _to_pretrained(config, report):
     path = Path(config.files[0])
     model = load_trained(path, report, name="files")
     settings = run_settings(path) or {}
+    ranges = ranges_in(settings)
     save_pretrained(
         model,
         config.output,
         license=config.license or terms_of(settings),
         command=command_of(settings),
         scores=scores_of(path, int(model.step)),
-        value_range=settings.get("value_range"),
-        value_range_b=settings.get("value_range_b"),
+        value_range=ranges.a,
+        value_range_b=ranges.b,
     )
     size = (config.output / WEIGHTS).stat().st_size / 1e6
     report(f"Wrote {config.output}: {size:.2f} MB, the generators in half precision, for from_pretrained.")

@@ -74,9 +74,13 @@ def given_ranges(known, config=None, direction="ab", report=lambda line: None):
 
 
 def ranges_in(settings):
-    """The `Ranges` in the settings of a run, or in the document of a folder of weights."""
-    range_a, range_b = (_range(settings.get(name)) for name in ("value_range", "value_range_b"))
-    return Ranges(range_a, range_b or range_a)
+    """The `Ranges` in the settings of a run, or in the document of a folder of weights.
+
+    Where none was given, it is that of the integers that the run has read.
+    """
+    names = ("value_range", "value_range_b", "type_range", "type_range_b")
+    range_a, range_b, type_a, type_b = (_range(settings.get(name)) for name in names)
+    return Ranges(range_a or type_a, range_b or range_a or type_b)
 
 
 def read_exported(version):

@@ -225,6 +225,7 @@ def _run_settings(config, policy, data):
     """What the run folder and each checkpoint say of the run."""
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     known = {"images": data.digest(), "side_by_side": data.side_by_side}
+    known["type_range"], known["type_range_b"] = data.type_ranges
     return {**config.to_dict(), "dtype_policy": policy, **known, "versions": versions}
 
 

@@ -144,7 +144,7 @@ def notes_on(use, name="value_range"):
 
     Args:
         use: `Use`, or None.
-        name: str, the argument that gives the range.
+        name: str, the argument that gives the range; None for that of a training, which no other is to replace.
 
     Returns:
         List of str, to be read after "has".
@@ -175,4 +175,6 @@ def _remedy(use, name):
             "Image files of 8 bits have no other range: brighten them, or save them as .npy; label maps take "
             "`label_classes`"
         )
-    return f"`{name}` {low:.6g} {high:.6g} takes them all" if high > low else "They are all the same"
+    if high <= low:
+        return "They are all the same"
+    return f"`{name}` {low:.6g} {high:.6g} takes them all" if name else "The training read its files so"

@@ -81,6 +81,12 @@ class DecodedImages:
         """How the images use their range, as far as they were read."""
         return self._use or joined_use(list(self.images.uses.values()))
 
+    @property
+    def type_range(self) -> tuple[float, float] | None:
+        """The range of the integers in the files, if these have 16 bits or more and no other was given; else `None`."""
+        use = self.use if self.images.value_range is None else None
+        return (use.low, use.high) if use and use.high - use.low > 255 else None
+
     def name(self, index: int) -> str:
         """What an image is called."""
         return self.images.names[self.usable[index]]

@@ -97,6 +97,11 @@ class TranslationDataset:
         return min(ratios), max(ratios)
 
     @property
+    def type_ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        """By which ranges A and B were read where none was given: those of their integers; complete after `load()`."""
+        return tuple(domain.type_range for domain in self._domains)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
         whole, rest = divmod(max(self.counts), self.batch_size)
@@ -181,10 +186,16 @@ class TranslationDataset:
         self._check()
         return self
 
-    def range_notes(self) -> list[str]:
-        """A line for each domain whose images hardly use their range, or are clipped by it; complete after `load()`."""
+    def range_notes(self, advise: bool = True) -> list[str]:
+        """A line for each domain whose images hardly use their range, or are clipped by it; complete after `load()`.
+
+        Args:
+            advise: whether another range is a remedy, as it is not where a model was trained with this one. Defaults to
+                `True`.
+        """
         found = zip("AB", self._domains, ("value_range", "value_range_b"), strict=True)
-        return [f"Domain {label} has {note}." for label, domain, name in found for note in notes_on(domain.use, name)]
+        notes = [(label, notes_on(domain.use, name if advise else None)) for label, domain, name in found]
+        return [f"Domain {label} has {note}." for label, found in notes for note in found]
 
     def epoch(self) -> tf.data.Dataset:
         """One epoch, another with each iteration: the first is `start_epoch`.

@@ -65,7 +65,8 @@ def run_evaluate(config, report):
     settings = _settings(config, model, report)
     instruments = _instruments(config, metrics)
     data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
-    for note in data.range_notes():
+    of_training = any(known_ranges(config.model)) and not (config.value_range or config.value_range_b)
+    for note in data.range_notes(advise=not of_training):
         report(with_flags(note, EvaluateConfig))
     evaluator = Evaluator(model, data, instruments, _directions(config, model), config.count, config.seed)
     report(f"Evaluating {'; '.join([described({'data': evaluator.describe()}), *data.notes])}.")

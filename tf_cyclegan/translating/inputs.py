@@ -30,6 +30,8 @@ class Inputs:
         self._translator, self._side_by_side, self._read_file = translator, config.side_by_side, read
         self._side = "ab".index(translator.domain)
         self._depth = FORMATS[config.format][1] if config.format else None
+        of_training = translator.ranges.a and not (config.value_range or config.value_range_b)
+        self._range_name = None if of_training else translator.range_name
         self._halved, self._uses = 0, []
         self._notes, self._lost = collections.Counter(), collections.Counter()
 
@@ -70,7 +72,7 @@ class Inputs:
             )
         for note, count in self._notes.items():
             yield f"{_images(count)} {note}."
-        for note in notes_on(joined_use(self._uses), self._translator.range_name):
+        for note in notes_on(joined_use(self._uses), self._range_name):
             yield f"The input has {note}."
         if self._lost:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
