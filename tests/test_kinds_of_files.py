@@ -176,8 +176,9 @@ def test_a_data_set_says_of_which_files_it_takes_a_page(tmp_path):
         save(tmp_path / f"train{domain}" / "1.png")
     save_pages(tmp_path / "trainA" / "2.tif", 5)
     save_pages(tmp_path / "trainB" / "3.webp", 2)
+    save_pages(tmp_path / "trainB" / "4.png", 3)
     text = open_dataset(tmp_path, image_size=16).describe()
-    assert "2 files have several pages, of which the first is taken: page 1 of 5 of trainA/2.tif" in text
+    assert "3 files have several pages, of which the first is taken: page 1 of 5 of trainA/2.tif" in text
 
 
 # ---- files with A and B side by side ----

@@ -20,7 +20,7 @@ CACHE_VERSION = 2
 # data sets.
 SAMPLED = 2**14
 # Files that may well have several pages or frames.
-WITH_PAGES = (".tif", ".tiff", ".webp")
+WITH_PAGES = (".tif", ".tiff", ".webp", ".png")
 Content = os.PathLike | bytes | np.ndarray
 Range = tuple[float, float] | None
 
