@@ -312,8 +312,8 @@ def worker(index, workers=2, role="worker"):
     [
         (None, "is not set"),
         ("{", "no JSON"),
-        ("[]", "no `cluster`"),
-        ('{"cluster": {}}', "no `cluster` or no `task`"),
+        ("[]", "no cluster"),
+        ('{"cluster": {}}', "no cluster or no task"),
         (worker(2), "worker 2, of which there are 2"),
         (worker(0, role="ps"), "role 'ps'"),
     ],
@@ -349,7 +349,7 @@ def test_an_unknown_strategy_is_named():
 @pytest.mark.parametrize(
     "flag, words",
     [
-        ("--batch-size=3", ["--batch-size", "multiple of the 2 replicas", "batch_size=3"]),
+        ("--batch-size=3", ["--batch-size", "multiple of the 2 replicas", "--batch-size=3"]),
         ("--jit-compile", ["--jit-compile", "multi_worker"]),
         ("--precision=float16", ["--precision", "bfloat16"]),
     ],

@@ -99,7 +99,7 @@ def test_perceptual_distance_without_weights_says_what_to_do(monkeypatch):
 
 def shifting_model(there, back):
     model = FakeModel()
-    model.translate = lambda images, direction="ab": images + (there if direction == "ab" else back)
+    model.translate = lambda images, direction=None: images + (back if direction == "ba" else there)
     return model
 
 

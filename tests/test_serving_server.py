@@ -337,9 +337,9 @@ def test_the_page_and_its_policy(repository):
         assert ask_now(app, "GET", "/" + path.decode()).status == 200
     config = ask_now(app, "GET", "/demo/config.json")
     assert config.json()["models"] == [
-        {"name": "bytes_ab", "pair": None, "version": 1, "bytes": True},
-        {"name": "emoji_ab", "pair": "emoji_ba", "version": 1, "bytes": False},
-        {"name": "emoji_ba", "pair": "emoji_ab", "version": 1, "bytes": False},
+        {"name": "bytes_ab", "pair": None, "version": 1, "bytes": True, "ids": False},
+        {"name": "emoji_ab", "pair": "emoji_ba", "version": 1, "bytes": False, "ids": False},
+        {"name": "emoji_ba", "pair": "emoji_ab", "version": 1, "bytes": False, "ids": False},
     ]
     assert config.json()["max_pixels"] == 77 and config.json()["samples"]
     for path in config.json()["samples"]:

@@ -1,6 +1,7 @@
 """Every model through the program: trained, resumed, translated with, exported, and refused in one line."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -136,13 +137,14 @@ def test_instance_maps_are_translated_from_arrays_of_numbers(tmp_path, capfd):
     files = [data / f"test_{kind}" / "two.png" for kind in ("label", "inst")]
     maps = np.stack([np.asarray(Image.open(file), "uint16") for file in files], axis=-1)
     np.save(tmp_path / "maps.npy", maps)
+    alone = shutil.copy(files[0], tmp_path)
     expected = np.asarray(newest(tmp_path / "run").translate(maps[None].astype("float32") / 127.5 - 1))[0]
     for number, model in enumerate((tmp_path / "run", tmp_path / "exported" / "run_ab")):
         output = tmp_path / f"{number}.npy"
         assert main(["translate", str(model), str(tmp_path / "maps.npy"), "-o", str(output)]) == 0
         np.testing.assert_allclose(np.load(output), expected, atol=1e-5)
-        assert main(["translate", str(model), str(files[0]), "-o", str(tmp_path / "no.png")]) == 1
-        assert ".npy of whole numbers (height, width, 2)" in capfd.readouterr().out
+        assert main(["translate", str(model), str(alone), "-o", str(tmp_path / "no.png")]) == 2
+        assert "--instances must be given" in capfd.readouterr().err
 
 
 def test_a_table_that_a_killed_run_left_empty_is_filled_by_the_next(tmp_path, monkeypatch):

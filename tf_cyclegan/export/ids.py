@@ -39,8 +39,9 @@ def decode_ids(data, min_side):
         lambda: tf.cast(tf.io.decode_png(data, channels=1, dtype=tf.uint16), tf.float32),
         lambda: tf.cast(tf.io.decode_png(data, channels=1), tf.float32),
     )
-    # Fewer than 8 bits come stretched to the whole range of a byte.
-    step = tf.where(depth < 8, 255 // (tf.bitwise.left_shift(1, depth) - 1), 1)
+    # Fewer than 8 bits come stretched to the whole range of a byte. Until it is refused, what is no PNG has any depth.
+    stretched = 255 // (tf.bitwise.left_shift(1, tf.clip_by_value(depth, 1, 8)) - 1)
+    step = tf.where(depth < 8, stretched, 1)
     return tf.ensure_shape(tf.round(levels / tf.cast(step, tf.float32)), [None, None, 1])
 
 
