@@ -21,8 +21,11 @@ class FollowingRates:
     def _begin_to_follow(self):
         rate, follower = self._constant_rates()
         self._followed_rate.assign(0.0 if rate is None else rate)
-        apart = rate is not None and follower is not None and float(rate) == 0 < float(follower)
-        self._rate_quotient.assign(_APART if apart else 1.0)
+        self._rate_quotient.assign(1.0)
+        if rate is not None and follower is not None:
+            # Not by `float`: under a strategy each replica has a copy.
+            apart = ops.logical_and(ops.equal(rate, 0), ops.greater(follower, 0))
+            self._rate_quotient.assign(ops.where(apart, _APART, 1.0))
 
     def _follow_rate(self):
         rate, follower = self._constant_rates()
