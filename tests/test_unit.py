@@ -229,7 +229,8 @@ def test_shared_blocks_are_saved_once_and_come_back_shared(tmp_path):
 
 
 def test_networks_of_v11_have_nothing_in_common():
-    identities = [id(variable) for part in PARTS for variable in getattr(small(), part).variables]
+    model = small()
+    identities = [id(variable) for part in PARTS for variable in getattr(model, part).variables]
     assert len(set(identities)) == len(identities)
 
 
