@@ -101,7 +101,7 @@ class _Pairs(Images):
 
     def _note_use(self, index, values, *how):
         for side, uses in enumerate((self.uses, self.uses_b)):
-            uses[index] = value_ranges.use_of(_half(values, side), *how)
+            uses[index] = value_ranges.use_of(half(values, side), *how)
 
 
 class WholeFiles:
@@ -152,16 +152,17 @@ class Halves(Images):
 
     def read(self, index):
         image = self.whole.read(index) if self.whole else super().read(index)
-        return _half(image, self.side)
+        return half(image, self.side)
 
     def _note_use(self, index, values, *how):
-        super()._note_use(index, _half(values, self.side), *how)
+        super()._note_use(index, half(values, self.side), *how)
 
     def fingerprint(self):
         return f"{super().fingerprint()} half {self.side}"
 
 
-def _half(image, side):
+def half(image: np.ndarray, side: int) -> np.ndarray:
+    """The left (0) or right (1) half of an image."""
     width = image.shape[1] // 2
     return image[:, side * width : (side + 1) * width]
 

@@ -10,8 +10,8 @@ MAX_SIDE = 8192
 MAX_PIXELS = 2**24
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_HEADER = 26  # bytes to the end of the color type
-_DEPTH, _COLOR_TYPE = 24, 25  # where they are
-_GRAY, _PALETTE = 0, 3  # color types
+DEPTH, COLOR_TYPE = 24, 25  # where they are
+GRAY, _PALETTE = 0, 3  # color types
 
 
 def decode_image(data, channels, min_side, value_range=None):
@@ -67,7 +67,7 @@ def is_deep(data):
 
 
 def _has_deep_gray(header):
-    return (header[_DEPTH] == 16) & (header[_COLOR_TYPE] == _GRAY)
+    return (header[DEPTH] == 16) & (header[COLOR_TYPE] == GRAY)
 
 
 def _starts_with(header, magic):
@@ -114,7 +114,7 @@ def _decode_deep_gray(data, channels, value_range):
 def _decode_8_bit_png(data, header, channels):
     # TensorFlow garbles palettes and fine gray when it is asked for four channels, and single transparent colors when
     # it is not.
-    packed = (header[_COLOR_TYPE] == _PALETTE) | (header[_DEPTH] < 8)
+    packed = (header[COLOR_TYPE] == _PALETTE) | (header[DEPTH] < 8)
     pixels = tf.cond(packed, lambda: tf.io.decode_png(data), lambda: tf.io.decode_png(data, channels=4))
     pixels = tf.cast(pixels, tf.int32)
     has_alpha = tf.shape(pixels)[2] % 2 == 0

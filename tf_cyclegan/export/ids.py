@@ -2,14 +2,12 @@
 
 import tensorflow as tf
 
-from tf_cyclegan.export.decoding import check_size, is_jpeg, png_header, png_size
+from tf_cyclegan.export.decoding import COLOR_TYPE, DEPTH, GRAY, check_size, is_jpeg, png_header, png_size
 from tf_cyclegan.images import expected_ids
 from tf_cyclegan.networks.instance_maps import to_ids
 
-_DEPTH, _COLOR_TYPE = 24, 25  # bytes of a PNG
 # Color types of PNG; those between are none.
 _KINDS = ("", "", "of colors", "with a palette", "with transparency", "", "of colors")
-_GRAY = 0
 # Rounding stays far below it; values of another unit do not.
 _WHOLE = 0.1
 
@@ -33,7 +31,7 @@ def decode_ids(data, min_side):
         size = png_size(header)
     with tf.control_dependencies([check_size(size[0], size[1], min_side)]):
         data = tf.identity(data)
-    depth = tf.cast(header[_DEPTH], tf.int32)
+    depth = tf.cast(header[DEPTH], tf.int32)
     levels = tf.cond(
         depth == 16,
         lambda: tf.cast(tf.io.decode_png(data, channels=1, dtype=tf.uint16), tf.float32),
@@ -78,11 +76,11 @@ def _first(values, where):
 
 
 def _check_gray(header, is_png, data):
-    color_type = tf.minimum(tf.cast(header[_COLOR_TYPE], tf.int32), len(_KINDS) - 1)
+    color_type = tf.minimum(tf.cast(header[COLOR_TYPE], tf.int32), len(_KINDS) - 1)
     length = tf.strings.as_string(tf.strings.length(data))
     other = tf.where(
         is_jpeg(header), "a JPEG, which changes values", tf.strings.join(["neither, in ", length, " bytes"])
     )
     found = tf.where(is_png, tf.strings.join(["a PNG ", tf.gather(_KINDS, color_type)]), other)
     message = tf.strings.join(["Expected a gray PNG, whose levels are the ids of classes. Found: ", found])
-    return tf.debugging.Assert(is_png & (color_type == _GRAY), [message])
+    return tf.debugging.Assert(is_png & (color_type == GRAY), [message])

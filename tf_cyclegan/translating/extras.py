@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tf_cyclegan import npy
+from tf_cyclegan.data.domains import half
 from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream
 from tf_cyclegan.images import STRIP
 
@@ -72,12 +73,6 @@ class Extras:
             image.putalpha(Image.fromarray(self.alpha))
         options = {"icc_profile": self.profile, "dpi": self.dpi}
         return image, {name: value for name, value in options.items() if value is not None}
-
-
-def half(array, side):
-    """The left (0) or right (1) half of an image."""
-    width = array.shape[1] // 2
-    return array[:, side * width : (side + 1) * width]
 
 
 def read_extras(path):
