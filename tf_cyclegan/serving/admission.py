@@ -62,6 +62,7 @@ class Admission:
             # What a thread has begun goes on, until TensorFlow notices the deadline; its place is free only then.
             result.cancel()
             gone.cancel()
+            del result  # its exception has this frame in its traceback: a circle, which only the collector would end
 
     def close(self):
         """Drops what waits."""

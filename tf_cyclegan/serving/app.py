@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from tf_cyclegan.serving.admission import Admission
 from tf_cyclegan.serving.demo import demo_routes
+from tf_cyclegan.serving.documents import Documents
 from tf_cyclegan.serving.rest import Rest
 from tf_cyclegan.serving.telemetry import Telemetry
 
@@ -22,10 +23,12 @@ def create_app(repository, limits, cors=False):
         `starlette.applications.Starlette`. Setting `app.state.stopping` makes it unready.
     """
     admission = Admission(limits)
+    documents = Documents(limits)
     telemetry = Telemetry(admission)
     app = Starlette()
     app.state.stopping = False
     app.state.admission = admission
+    app.state.documents = documents
 
     async def healthz(request):
         return JSONResponse({"status": "ok"})
@@ -42,6 +45,6 @@ def create_app(repository, limits, cors=False):
         Route("/readyz", readyz),
         Route("/monitoring/prometheus/metrics", metrics),
         *demo_routes(repository, limits),
-        Route("/{path:path}", Rest(repository, limits, admission, telemetry, cors)),
+        Route("/{path:path}", Rest(repository, limits, admission, documents, telemetry, cors)),
     ]
     return app

@@ -107,6 +107,21 @@ class Repository:
                 version.users -= 1
             self._close_if_idle(version)
 
+    def signatures(self, spec):
+        """What a version takes and gives.
+
+        Args:
+            spec: `ModelSpec`.
+
+        Returns:
+            dict, name to `Signature`; empty if there is no such model, version or label.
+        """
+        try:
+            with self.use(spec) as version:
+                return version.engine.signatures
+        except ServingError:
+            return {}
+
     def status(self, spec):
         """The state of a model's versions, the newest first.
 

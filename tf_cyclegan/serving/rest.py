@@ -9,12 +9,10 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from tf_cyclegan.serving.body import BodyReader, Disconnected, gunzip, is_gzip
-from tf_cyclegan.serving.codec import read_inputs, signature_name
-from tf_cyclegan.serving.document import read_document
+from tf_cyclegan.serving.body import BodyReader, Disconnected, is_gzip
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.limits import check_inputs
-from tf_cyclegan.serving.reply import write_error, write_reply
+from tf_cyclegan.serving.reply import write_error
 from tf_cyclegan.serving.repository import ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -36,14 +34,16 @@ class Rest:
         repository: `Repository`.
         limits: `Limits`.
         admission: `Admission`.
+        documents: `Documents`.
         telemetry: `Telemetry`.
         cors: bool, lets pages of other origins call.
     """
 
-    def __init__(self, repository, limits, admission, telemetry, cors):
+    def __init__(self, repository, limits, admission, documents, telemetry, cors):
         self._repository = repository
         self._limits = limits
         self._admission = admission
+        self._documents = documents
         self._telemetry = telemetry
         self._headers = _CORS if cors else {}
         self._bodies = BodyReader(limits)
@@ -113,23 +113,25 @@ class Rest:
     # ---- predict ----
 
     async def _predict(self, spec, verb, headers, receive):
-        started, error = time.monotonic(), None
+        started = time.monotonic()
         try:
-            return await self._compute(spec, verb, headers, receive)
-        except BaseException as caught:
-            error = caught
+            reply = await self._compute(spec, verb, headers, receive)
+        except BaseException as error:
+            self._count(spec, error, started)
             raise
-        finally:
-            known = spec.name if self._repository.knows(spec.name) else ""
-            self._telemetry.count(known, error, time.monotonic() - started)
+        self._count(spec, None, started)
+        return reply
+
+    def _count(self, spec, error, started):
+        known = spec.name if self._repository.knows(spec.name) else ""
+        self._telemetry.count(known, error, time.monotonic() - started)
 
     async def _compute(self, spec, verb, headers, receive):
         packed = is_gzip(headers)
         async with self._bodies.read(headers, receive) as body:
 
             def work(deadline):
-                plain = gunzip(body, self._limits.max_body_bytes) if packed else body
-                return self._run(spec, verb, plain, deadline)
+                return self._run(spec, verb, body, packed, deadline)
 
             async def disconnected():
                 while (await receive())["type"] != "http.disconnect":
@@ -137,20 +139,19 @@ class Rest:
 
             return await self._admission.run(work, disconnected)
 
-    def _run(self, spec, verb, body, deadline):
+    def _run(self, spec, verb, body, packed, deadline):
         """Bytes to bytes, in a thread."""
-        document = read_document(body)
-        name = signature_name(document)
+        signatures = self._repository.signatures(spec)
+        name, inputs, rows = self._documents.read(body, packed, signatures, deadline)
         with self._repository.use(spec) as version:
             if verb != "predict":
                 raise invalid(f"The {verb} API takes tf.Example, which this server does not: use :predict")
-            if name not in version.engine.signatures:
+            if inputs is None:
                 raise invalid(f'Serving signature name: "{name}" not found in signature def')
-            inputs, rows = read_inputs(document, version.engine.signatures[name].inputs)
             check_inputs(inputs, self._limits)
             seconds = deadline - time.monotonic()
             outputs = version.engine.run(name, inputs, timeout_seconds=max(seconds, 0.001))
-        return write_reply(outputs, rows)
+        return self._documents.write(outputs, rows, deadline)
 
 
 def _spec(match):

@@ -38,6 +38,7 @@ def run_serve(config, report):
         app = create_app(repository, limits, config.cors)
         run_app(app, listener)
         app.state.admission.close()
+        app.state.documents.close()
     finally:
         listener.close()
         repository.close()

@@ -1,0 +1,192 @@
+"""Large documents: read and written in processes, whose time and memory end, and nothing of a refused one stays."""
+
+import contextlib
+import gc
+import gzip
+import json
+import operator
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from serving_asgi import ask_all, ask_now
+
+from tf_cyclegan.serving import documents as documents_module
+from tf_cyclegan.serving.app import create_app
+from tf_cyclegan.serving.codec import Signature, TensorInfo
+from tf_cyclegan.serving.documents import Documents
+from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.workers import Workers
+
+FLOATS = {"serving_default": Signature({"x": TensorInfo("float32", None)}, {}, "")}
+LARGE = 300_000  # values, which make a large document
+
+
+@pytest.fixture
+def documents():
+    made = Documents(Limits())
+    yield made
+    made.close()
+
+
+def soon(seconds=60):
+    return time.monotonic() + seconds
+
+
+def text_of(values):
+    return json.dumps({"instances": values}).encode()
+
+
+def refusal(function, *arguments):
+    with pytest.raises(ServingError) as caught:
+        function(*arguments)
+    return caught.value
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("count", [3, LARGE])
+def test_a_document_is_the_same_wherever_it_is_read(documents, count, packed):
+    body = text_of([[0.5] * count])
+    name, inputs, rows = documents.read(gzip.compress(body) if packed else body, packed, FLOATS, soon())
+    assert (name, rows) == ("serving_default", True)
+    np.testing.assert_array_equal(inputs["x"], np.full((1, count), 0.5, np.float32))
+
+
+@pytest.mark.parametrize("count", [3, LARGE])
+def test_a_reply_is_the_same_wherever_it_is_written(documents, count):
+    values = np.random.RandomState(0).rand(1, count).astype(np.float32)
+    reply = json.loads(documents.write({"y": values}, True, soon()))
+    np.testing.assert_array_equal(np.float32(reply["predictions"]), values)
+
+
+def test_what_is_wrong_with_a_large_document_is_said_in_the_same_words(documents):
+    small, large = (refusal(documents.read, text_of(["a"] * count), False, FLOATS, soon()) for count in (3, LARGE))
+    assert small.message == large.message and small.http_status == large.http_status == 400
+    assert refusal(documents.read, b"no gzip", True, FLOATS, soon()).message.startswith("The body is not gzip")
+    bomb = gzip.compress(bytes(Limits().max_body_bytes + 1))
+    assert refusal(documents.read, bomb, True, FLOATS, soon()).http_status == 413
+
+
+def test_an_unknown_signature_has_no_inputs(documents):
+    body = b'{"signature_name": "other", "instances": [1]}'
+    assert documents.read(body, False, FLOATS, soon()) == ("other", None, None)
+    assert documents.read(gzip.compress(body), True, {}, soon()) == ("other", None, None)
+
+
+def test_texts_have_a_number(monkeypatch, documents):
+    monkeypatch.setattr(documents_module, "_MAX_STRINGS", 3)
+    texts = {"serving_default": Signature({"x": TensorInfo("string", None)}, {}, "")}
+    message = refusal(documents.read, text_of(["a"] * 4), False, texts, soon()).message
+    assert message == "The request has 4 strings. Expected at most: 3"
+
+
+# ---- processes ----
+
+
+@pytest.fixture
+def workers():
+    made = Workers(1)
+    yield made
+    made.close()
+
+
+def call(workers, function, *arguments, memory=2**28, deadline=None):
+    return workers.run(function, arguments, memory, deadline or soon())
+
+
+def test_a_process_is_used_again(workers):
+    assert call(workers, os.getpid) == call(workers, os.getpid) != os.getpid()
+
+
+def test_a_deadline_ends_the_work_and_the_next_call_is_answered(workers):
+    start = time.monotonic()
+    error = refusal(lambda: call(workers, time.sleep, 60, deadline=soon(0.5)))
+    assert error.code == "DEADLINE_EXCEEDED" and time.monotonic() - start < 30
+    assert call(workers, abs, -1) == 1
+
+
+def test_who_waits_for_a_process_has_a_deadline_too(workers):
+    call(workers, os.getpid)
+    busy = threading.Thread(target=call, args=(workers, time.sleep, 2))
+    busy.start()
+    time.sleep(0.5)
+    assert refusal(lambda: call(workers, abs, -1, deadline=soon(0.1))).code == "DEADLINE_EXCEEDED"
+    busy.join()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is limited on Linux only")
+def test_memory_has_an_end_and_the_next_call_is_answered(workers):
+    assert len(call(workers, bytes, 2**26)) == 2**26
+    assert refusal(lambda: call(workers, bytes, 2**30)).http_status == 429
+    assert call(workers, abs, -1) == 1
+
+
+def test_a_process_that_keeps_much_is_replaced(workers):
+    first = call(workers, os.getpid)
+    assert len(call(workers, operator.mul, b"a", 2**28, memory=2**30)) == 2**28
+    assert call(workers, os.getpid) != first
+
+
+def test_a_killed_process_is_replaced(workers):
+    number = call(workers, os.getpid)
+    threading.Timer(0.3, os.kill, (number, signal.SIGKILL)).start()
+    assert refusal(lambda: call(workers, time.sleep, 60)).code == "RESOURCE_EXHAUSTED"
+    assert call(workers, os.getpid) != number
+
+
+def test_a_supervisor_that_stops_every_process_loses_no_document(workers):
+    number = call(workers, os.getpid)
+    os.kill(number, signal.SIGTERM)
+    assert call(workers, os.getpid) == number
+
+
+def test_what_fails_in_any_other_way_says_where(workers):
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        call(workers, divmod, 1, 0)
+
+
+# ---- nothing of a refused request stays ----
+
+
+class Nothing:
+    """A repository of one model that is never run."""
+
+    ready = True
+
+    def knows(self, name):
+        return True
+
+    def newest(self):
+        return []
+
+    def signatures(self, spec):
+        return FLOATS
+
+    @contextlib.contextmanager
+    def use(self, spec):
+        yield None
+
+
+@pytest.mark.parametrize("values", [[0.1] * 5000, ["a"] * 5000, [[0.1]] * 4999 + [0.1], [[0.1]] * 5000 + [["a"]]])
+def test_a_refused_document_is_gone_with_its_reply(values):
+    app = create_app(Nothing(), Limits(max_instances=2))
+    body = text_of(values)
+    request = ("POST", "/v1/models/any:predict", body)
+    ask_now(app, *request)
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        answers = ask_all(app, [request] * 3)
+        gc.collect()
+        kept = [thing for thing in gc.garbage if isinstance(thing, list | dict | np.ndarray) and len(thing) > 1000]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert [answer.status for answer in answers] == [400] * 3
+    assert not kept

@@ -1,0 +1,92 @@
+"""Requests and replies as JSON texts: small ones where they are, large ones in processes of their own.
+
+Python reads and writes a text of 16 MiB in a second or more, in which no other thread can run, and holds up to 30 times
+its size meanwhile. Processes keep the server answering, and two of them bound the memory, however many cores there are.
+"""
+
+from tf_cyclegan.serving.body import gunzip
+from tf_cyclegan.serving.codec import read_inputs, signature_name
+from tf_cyclegan.serving.document import read_document
+from tf_cyclegan.serving.errors import invalid
+from tf_cyclegan.serving.reply import write_reply
+from tf_cyclegan.serving.workers import Workers
+
+_SMALL = 2**19  # bytes of text, or of arrays
+_PROCESSES = 2
+_READING = 64  # bytes of memory for a byte of text: emoji, each a string of its own, take 25
+_WRITING = 128  # for a value: its text, in a list, joined, and joined again
+_MAX_STRINGS = 2**20
+
+
+class Documents:
+    """Reads requests and writes replies.
+
+    Args:
+        limits: `Limits`.
+    """
+
+    def __init__(self, limits):
+        self._max_bytes = limits.max_body_bytes
+        self._workers = Workers(_PROCESSES)
+
+    def read(self, body, packed, signatures, deadline):
+        """Reads a request.
+
+        Args:
+            body: bytes.
+            packed: bool, whether it is gzip.
+            signatures: dict, name to `Signature`, of the model that is asked; empty if there is none.
+            deadline: float, on the clock of `time.monotonic`.
+
+        Returns:
+            `(signature_name, inputs, rows)`, the last two as of `read_inputs`; None if there is no such signature.
+
+        Raises:
+            ServingError: if it is no request that fits the signature, or takes too much memory or time.
+        """
+        arguments = (body, self._max_bytes if packed else None, signatures)
+        if not packed and len(body) <= _SMALL:
+            return read_request(*arguments)
+        return self._workers.run(read_request, arguments, _READING * self._max_bytes, deadline)
+
+    def write(self, outputs, rows, deadline):
+        """Writes a reply, as `write_reply`.
+
+        Args:
+            outputs: dict, name to array.
+            rows: bool.
+            deadline: float, on the clock of `time.monotonic`.
+
+        Returns:
+            bytes.
+
+        Raises:
+            ServingError: if JSON has no form for it, or it takes too much memory or time.
+        """
+        values = sum(array.size for array in outputs.values())
+        size = sum(map(_bytes_of, outputs.values()))
+        if size <= _SMALL:
+            return write_reply(outputs, rows)
+        memory = max(_READING * self._max_bytes, _WRITING * values + 8 * size)
+        return self._workers.run(write_reply, (outputs, rows), memory, deadline)
+
+    def close(self):
+        """Ends the processes."""
+        self._workers.close()
+
+
+def read_request(body, limit, signatures):
+    """`Documents.read` where it is; `limit` is None, or how much may come out of a body that is gzip."""
+    document = read_document(body if limit is None else gunzip(body, limit))
+    name = signature_name(document)
+    if name not in signatures:
+        return name, None, None
+    inputs, rows = read_inputs(document, signatures[name].inputs)
+    strings = sum(array.size for array in inputs.values() if array.dtype == object)
+    if strings > _MAX_STRINGS:
+        raise invalid(f"The request has {strings} strings. Expected at most: {_MAX_STRINGS}")
+    return name, inputs, rows
+
+
+def _bytes_of(array):
+    return sum(map(len, array.ravel())) if array.dtype == object else array.nbytes

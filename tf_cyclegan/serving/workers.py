@@ -1,0 +1,174 @@
+"""Processes for work that would hold Python's lock, or memory, for too long; each piece has a deadline and a budget."""
+
+import contextlib
+import gc
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+import psutil
+
+from tf_cyclegan.serving.errors import ServingError
+
+_KEPT_BYTES = 2**28  # a process that keeps more than this is not used again
+
+
+class Workers:
+    """Runs functions in a few processes, which are started when they are needed and stay.
+
+    Args:
+        count: int, processes at the same time.
+    """
+
+    def __init__(self, count):
+        self._idle = queue.LifoQueue()  # the last used is the one that runs
+        for _ in range(count):
+            self._idle.put(_Worker())
+
+    def run(self, function, arguments, memory_bytes, deadline):
+        """Calls a function in a process.
+
+        Args:
+            function: function of a module that needs no TensorFlow: the process imports it.
+            arguments: tuple; it, and what the function returns, is pickled.
+            memory_bytes: int, what the call may take beyond what an idle process has. Held on Linux.
+            deadline: float, on the clock of `time.monotonic`; then the process is killed.
+
+        Returns:
+            What the function returns.
+
+        Raises:
+            ServingError: the function's own; at the deadline (DEADLINE_EXCEEDED); if the memory is not enough
+                (RESOURCE_EXHAUSTED).
+            RuntimeError: if the function fails in any other way; the text has the traceback.
+        """
+        try:
+            worker = self._idle.get(timeout=max(0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise _too_late() from None
+        try:
+            return worker.run(function, arguments, memory_bytes, deadline)
+        finally:
+            self._idle.put(worker)
+
+    def close(self):
+        """Ends the processes that are idle; the others end with their work."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+
+class _Worker:
+    """A process, while there is one, that answers one call at a time over its standard input and output."""
+
+    def __init__(self):
+        self._process = None
+
+    def run(self, function, arguments, memory_bytes, deadline):
+        process = self._process = self._process or _start()
+        timer = threading.Timer(max(0, deadline - time.monotonic()), process.kill)
+        timer.start()
+        try:
+            pickle.dump((function, arguments, memory_bytes), process.stdin, pickle.HIGHEST_PROTOCOL)
+            process.stdin.flush()
+            kind, result, stays = pickle.load(process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):  # killed: by the timer, or for its memory
+            raise self._death(deadline) from None
+        finally:
+            timer.cancel()
+        if not stays:
+            self.close()
+        if kind == "error":
+            raise ServingError(*result)
+        if kind == "failure":
+            raise RuntimeError(result)
+        return result
+
+    def _death(self, deadline):
+        code = self.close()
+        if time.monotonic() >= deadline:
+            return _too_late()
+        return _too_much() if code < 0 else RuntimeError(f"A process for documents ended with exit code {code}")
+
+    def close(self):
+        """Ends the process; returns its exit code, negative for a signal."""
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.communicate()
+            return process.returncode
+
+
+def _start():
+    # A session of its own: Ctrl-C is the server's matter, which finishes what it has accepted.
+    return subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import main; main()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,
+    )
+
+
+def _too_late():
+    return ServingError("DEADLINE_EXCEEDED", "No answer in time")
+
+
+def _too_much():
+    return ServingError("RESOURCE_EXHAUSTED", "The request takes more memory than one may. Send it in smaller parts.")
+
+
+# ---- in the process ----
+
+
+def main():
+    """Answers calls until the server closes the pipe, or ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a supervisor may send it to all of the server's processes
+    calls, replies = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no reply
+    process, stays = psutil.Process(), True
+    while stays:
+        try:
+            function, arguments, memory_bytes = pickle.load(calls)
+        except EOFError:
+            return
+        with _memory_limit(process, memory_bytes):
+            kind, result = _outcome(function, arguments)
+        del arguments
+        gc.collect()
+        stays = process.memory_info().rss < _KEPT_BYTES
+        with contextlib.suppress(BrokenPipeError):
+            pickle.dump((kind, result, stays), replies, pickle.HIGHEST_PROTOCOL)
+            replies.flush()
+        del result
+
+
+def _outcome(function, arguments):
+    try:
+        return "result", function(*arguments)
+    except ServingError as error:
+        return "error", (error.code, error.message, error.http_status)
+    except MemoryError:
+        error = _too_much()
+        return "error", (error.code, error.message, error.http_status)
+    except Exception:
+        return "failure", traceback.format_exc()
+
+
+@contextlib.contextmanager
+def _memory_limit(process, memory_bytes):
+    if not hasattr(process, "rlimit"):  # Linux and FreeBSD have it
+        yield
+        return
+    before = process.rlimit(psutil.RLIMIT_AS)
+    process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + memory_bytes, before[1]))
+    try:
+        yield
+    finally:
+        process.rlimit(psutil.RLIMIT_AS, before)
