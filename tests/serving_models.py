@@ -8,6 +8,7 @@
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import tensorflow as tf
@@ -36,6 +37,60 @@ def half_plus(added):
     module = tf.Module()
     module.half, module.added = tf.Variable(0.5), tf.Variable(float(added))
     return module, {"serving_default": signature(lambda x: {"y": module.half * x + module.added}, tensor("float32"))}
+
+
+def documented(added):
+    """The graph of TensorFlow Serving's documented half_plus_two and half_plus_three, as TensorFlow 1 made it.
+
+    `x` is parsed from examples, one number each: its shape is [-1, 1], yet the documented request feeds [3].
+
+    Args:
+        added: what `y` is more than half of `x`.
+
+    Returns:
+        Function that saves it in a folder.
+    """
+    v1 = tf.compat.v1
+
+    def save(directory):
+        with tempfile.TemporaryDirectory() as elsewhere, v1.Session(graph=tf.Graph()) as session:
+            half, more, three = (v1.Variable(value, use_resource=False) for value in (0.5, float(added), 3.0))
+            examples = v1.placeholder(tf.string, [None], "tf_example")
+            missing = {"x": None, "x2": [0.0]}
+            features = {name: tf.io.FixedLenFeature([1], tf.float32, value) for name, value in missing.items()}
+            parsed = v1.io.parse_example(examples, features)
+            x, x2 = (tf.identity(parsed[name], name) for name in features)
+            y, y2 = tf.add(half * x, more, "y"), tf.add(half * x, three, "y2")
+            y3 = tf.add(v1.Variable(0.5, use_resource=False) * x2, three, "y3")
+            asset = Path(elsewhere, "foo.txt")
+            asset.write_text("asset-file-contents")
+            path = tf.constant(str(asset))
+            v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
+            name = v1.Variable(asset.name, trainable=False, collections=[], use_resource=False)
+            session.run(v1.global_variables_initializer())
+            builder = v1.saved_model.Builder(str(directory))
+            builder.add_meta_graph_and_variables(
+                session,
+                ["serve"],
+                {
+                    "serving_default": _signature_def("predict", {"x": x}, {"y": y}),
+                    "regress_x_to_y": _signature_def("regress", {"inputs": examples}, {"outputs": y}),
+                    "regress_x_to_y2": _signature_def("regress", {"inputs": examples}, {"outputs": y2}),
+                    "regress_x2_to_y3": _signature_def("regress", {"inputs": x2}, {"outputs": y3}),
+                    "classify_x_to_y": _signature_def("classify", {"inputs": examples}, {"scores": y}),
+                },
+                assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+                main_op=tf.group(name.assign(asset.name)),
+            )
+            builder.save()
+
+    return save
+
+
+def _signature_def(method, inputs, outputs):
+    describe = tf.compat.v1.saved_model.build_tensor_info
+    taken, given = ({name: describe(value) for name, value in of.items()} for of in (inputs, outputs))
+    return tf.compat.v1.saved_model.build_signature_def(taken, given, f"tensorflow/serving/{method}")
 
 
 def echo():
@@ -113,7 +168,8 @@ def busy():
 
 # The folder of a version may have leading zeros, as that of TensorFlow Serving's own example has.
 MODELS = {
-    "half_plus_two/00000123": lambda: half_plus(2),
+    "half_plus_two/00000123": lambda: documented(2),
+    "half_plus_three/00000123": lambda: documented(3),
     "half_plus/1": lambda: half_plus(2),
     "half_plus/2": lambda: half_plus(3),
     "newest/1": lambda: half_plus(2),
@@ -127,7 +183,9 @@ MODELS = {
 
 
 def write(directory, model):
-    """Saves `(module, signatures)` as a version folder."""
+    """Saves `(module, signatures)`, or what a function saves, as a version folder."""
+    if callable(model):
+        return model(directory)
     module, signatures = model
     tf.saved_model.save(module, str(directory), signatures=signatures)
 

@@ -122,7 +122,8 @@ def test_metadata(url):
     assert {"inputs", "outputs"} <= set(signature) and set(signature["outputs"]) == {"y"}
     x = signature["inputs"]["x"]
     assert x["dtype"] == "DT_FLOAT" and x["name"].endswith(":0")
-    assert x["tensor_shape"] == {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
+    sizes = [{"size": size, "name": ""} for size in ("-1", "1")]
+    assert x["tensor_shape"] == {"dim": sizes, "unknown_rank": False}
 
 
 @pytest.mark.parametrize(("place", "version"), [("", "2"), ("/versions/1", "1"), ("/labels/stable", "1")])

@@ -23,13 +23,21 @@ ONE = {"x": np.float32([1.0])}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
-    for name in ("half_plus_two/00000123", "echo/1", "refuse/1", "busy/1"):
+    for name in ("half_plus_two/00000123", "half_plus/1", "echo/1", "several/1", "refuse/1", "busy/1"):
         serving_models.write(base / name, serving_models.MODELS[name]())
     return base
 
 
 @pytest.fixture(scope="module")
 def half(models):
+    engine = Engine(models / "half_plus" / "1")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def documented(models):
+    """half_plus_two as TensorFlow Serving has it."""
     engine = Engine(models / "half_plus_two" / "00000123")
     yield engine
     engine.close()
@@ -56,10 +64,91 @@ def test_run(half):
 
 
 def test_inputs_that_do_not_fit(half):
-    assert refusal(half, {"x": np.float32([[1]])}).message == "Input x must have shape [?] but got: [1,1]"
     assert refusal(half, {"z": np.float32([1])}).message == "Expected inputs ['x'] but got: ['z']"
     with pytest.raises(ServingError, match='Serving signature name: "no" not found in signature def'):
         half.run("no", ONE)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (1, 3), (1, 1, 3), ()])
+def test_shapes_are_the_graphs_matter(documented, shape):
+    x = np.resize(np.float32([1, 2, 5]), shape)
+    assert documented.signatures["serving_default"].inputs["x"].shape == (None, 1)
+    np.testing.assert_array_equal(documented.run("serving_default", {"x": x})["y"], x / 2 + 2)
+    np.testing.assert_array_equal(documented.run("regress_x2_to_y3", {"inputs": x})["outputs"], x / 2 + 3)
+
+
+def test_a_tensor_can_be_fed_and_computed(documented):
+    feature = tf.train.Feature(float_list=tf.train.FloatList(value=[5]))
+    example = tf.train.Example(features=tf.train.Features(feature={"x": feature})).SerializeToString()
+    assert documented.run("regress_x_to_y", {"inputs": np.array([example], object)})["outputs"].tolist() == [[4.5]]
+
+
+def test_shapes_that_operations_refuse(documented, models):
+    with pytest.raises(ServingError, match="Expected serialized to be a scalar or vector") as caught:
+        documented.run("regress_x_to_y", {"inputs": np.array([[b""]], object)})
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_strings_of_many_dimensions_do_not_end_the_process(models):
+    engine = Engine(models / "echo" / "1")
+    assert engine.run("string", {"x": np.full((1,) * 24, b"", object)})["y"].ndim == 24
+    assert engine.run("float32", {"x": np.zeros((1,) * 32, "float32")})["y"].ndim == 32
+    with pytest.raises(ServingError, match="Input x has 33 dimensions. Expected of strings at most: 24"):
+        engine.run("string", {"x": np.full((1,) * 33, b"", object)})
+    engine.close()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bool", "float16", object])
+def test_types_are_not_converted(half, dtype):
+    name = "string" if dtype is object else dtype
+    error = refusal(half, {"x": np.zeros(1, dtype)})
+    assert error.code == "INVALID_ARGUMENT" and error.message == f"Input x must be of type float32 but got: {name}"
+
+
+def test_the_outputs_that_are_asked_for(models):
+    engine = Engine(models / "several" / "1")
+    pair = {"a": np.float32([3]), "b": np.int32([1])}
+    assert engine.run("serving_default", pair, outputs=["difference"]) == {"difference": [2]}
+    assert sorted(engine.run("serving_default", pair)) == ["difference", "sum"]
+    engine.close()
+
+
+@pytest.fixture
+def unusual(tmp_path):
+    """A SavedModel whose signatures a program other than Keras wrote."""
+    v1 = tf.compat.v1
+    with v1.Session(graph=tf.Graph()) as session:
+        x = v1.placeholder(tf.float32, [2], "x")
+        sparse, info = v1.sparse_placeholder(tf.float32), v1.saved_model.build_tensor_info
+        handle = v1.placeholder(tf.resource, [])
+        signatures = {
+            "echo": v1.saved_model.build_signature_def({"x": info(x)}, {"same": info(x), "y": info(x + 1)}),
+            "twice": v1.saved_model.build_signature_def({"a": info(x), "b": info(x)}, {"y": info(x + 1)}),
+            "sparse": v1.saved_model.build_signature_def({"x": info(sparse)}, {"y": info(sparse.values + 1)}),
+            "handle": v1.saved_model.build_signature_def({"x": info(handle)}, {"y": info(tf.identity(handle))}),
+            "default": v1.saved_model.build_signature_def({"x": info(x)}, {"y": info(x * 2)}),
+        }
+        signatures["default"].defaults["x"].CopyFrom(tf.make_tensor_proto(np.float32([7, 8])))
+        builder = v1.saved_model.Builder(str(tmp_path / "1"))
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+        builder.save()
+    engine = Engine(tmp_path / "1")
+    yield engine
+    engine.close()
+
+
+def test_unusual_signatures(unusual):
+    one = {"x": np.float32([1])}
+    assert unusual.run("echo", one) == {"same": [1], "y": [2]}  # an output that is an input
+    assert unusual.run("default", {})["y"].tolist() == [14, 16] and unusual.run("default", one)["y"] == [2]
+    for name, inputs, code, words in [
+        ("twice", {"a": one["x"], "b": one["x"]}, "INVALID_ARGUMENT", r"The inputs \['a', 'b'\] are 1 tensors"),
+        ("sparse", one, "INVALID_ARGUMENT", "Cannot interpret feed_dict key"),
+        ("handle", one, "UNIMPLEMENTED", "Input x is of type resource"),
+    ]:
+        with pytest.raises(ServingError, match=words) as caught:
+            unusual.run(name, inputs)
+        assert caught.value.code == code
 
 
 def test_the_models_own_words_without_the_servers_stack(models):
@@ -94,7 +183,7 @@ def test_two_engines_do_not_meet(models, half):
 
 
 def test_a_model_without_its_variables_is_not_loaded(models, tmp_path):
-    shutil.copytree(models / "half_plus_two" / "00000123", tmp_path / "1")
+    shutil.copytree(models / "half_plus" / "1", tmp_path / "1")
     shutil.rmtree(tmp_path / "1" / "variables")
     with pytest.raises(ValueError, match="not a valid checkpoint"):
         Engine(tmp_path / "1")
@@ -139,11 +228,11 @@ def test_from_request_to_reply(models):
     repository = Repository(models)
     repository.scan()
     app = create_app(repository, Limits())
-    answer = ask_now(app, "POST", "/v1/models/half_plus_two:predict", b'{"instances": [1, 2.0]}')
-    assert answer.body == b'{\n    "predictions": [2.5, 3.0\n    ]\n}'
+    answer = ask_now(app, "POST", "/v1/models/half_plus_two:predict", b'{"instances": [1.0, 2.0, 5.0]}')
+    assert answer.body == b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
     answer = ask_now(app, "GET", "/v1/models/half_plus_two/metadata")
     assert answer.body.startswith(
         b'{\n"model_spec":{\n "name": "half_plus_two",\n "signature_name": "",\n "version": "123"\n}\n,\n'
-        b'"metadata": {"signature_def": {\n "signature_def": {\n  "serving_default": {\n   "inputs": {'
+        b'"metadata": {"signature_def": {\n "signature_def": {\n  "classify_x_to_y": {\n   "inputs": {'
     )
     repository.close()

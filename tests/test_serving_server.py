@@ -44,7 +44,7 @@ class FakeEngine:
         self.signatures = {"serving_default": BYTES if path.parts[-2] == "bytes_ab" else NUMBERS}
         self.runs = 0
 
-    def run(self, name, inputs, timeout_seconds=None):
+    def run(self, name, inputs, timeout_seconds=None, outputs=None):
         self.runs += 1
         (values,) = inputs.values()
         if values.dtype == object:

@@ -29,6 +29,7 @@ def create_app(repository, limits, cors=False):
     app.state.stopping = False
     app.state.admission = admission
     app.state.documents = documents
+    app.state.telemetry = telemetry
 
     async def healthz(request):
         return JSONResponse({"status": "ok"})

@@ -12,6 +12,9 @@ from tf_cyclegan.serving.codec import Signature, TensorInfo
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
 
 _log = logging.getLogger(__name__)
+# TensorFlow's Python goes through strings by an iterator of NumPy's that has no more than 32 dimensions, and ends the
+# process where there are more. Models may add some to those of their inputs.
+_MAX_STRING_RANK = 24
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -40,18 +43,21 @@ class Engine:
         except BaseException:
             self._session.close()
             raise
-        self._protos = {  # "__saved_model_init_op" and its like are of the loader, nobody calls them
-            name: proto for name, proto in meta_graph.signature_def.items() if not name.startswith("__")
+        self.signature_defs = {  # "__saved_model_init_op" and its like are of the loader, nobody calls them
+            name: proto for name, proto in sorted(meta_graph.signature_def.items()) if not name.startswith("__")
         }
-        self.signatures = {name: _signature(proto) for name, proto in sorted(self._protos.items())}
+        self.signatures = {name: _signature(proto) for name, proto in self.signature_defs.items()}
+        for proto in self.signature_defs.values():
+            _take_any_shape(self._session.graph, proto.inputs.values())
 
-    def run(self, signature_name, inputs, timeout_seconds=None):
-        """Computes a signature.
+    def run(self, signature_name, inputs, timeout_seconds=None, outputs=None):
+        """Computes a signature. Shapes are the graph's matter: TensorFlow Serving does not compare them either.
 
         Args:
             signature_name: str, a key of `signatures`.
             inputs: dict, name of an input to its array; strings are object arrays of bytes.
             timeout_seconds: optional float, after which the computation is given up. Defaults to None.
+            outputs: optional collection of names of outputs to compute. Defaults to all.
 
         Returns:
             dict, name of an output to its array.
@@ -59,22 +65,21 @@ class Engine:
         Raises:
             ServingError: if the inputs do not fit or the computation fails, with TensorFlow's code.
         """
-        proto = self._protos.get(signature_name)
+        proto = self.signature_defs.get(signature_name)
         if proto is None:
             raise invalid(f'Serving signature name: "{signature_name}" not found in signature def')
-        _check_inputs(self.signatures[signature_name].inputs, inputs)
-        fetches = {name: info.name for name, info in proto.outputs.items()}
-        feeds = {proto.inputs[name].name: value for name, value in inputs.items()}
+        feeds = _feeds(proto, self.signatures[signature_name].inputs, inputs)
+        fetches = {name: proto.outputs[name].name for name in outputs or proto.outputs}
         options = None
         if timeout_seconds is not None:
             options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, round(timeout_seconds * 1000)))
         try:
-            outputs = self._session.run(fetches, feeds, options=options)
+            values = self._session.run(fetches, feeds, options=options)
         except tf.errors.OpError as error:
             raise _serving_error(error) from error
         except (TypeError, ValueError) as error:  # of the session itself: what was fed does not fit
             raise invalid(str(error)) from error
-        return {name: _array(value) for name, value in outputs.items()}
+        return {name: _array(value) for name, value in values.items()}
 
     def metadata(self):
         """The signatures as TensorFlow Serving's metadata reply has them.
@@ -82,7 +87,7 @@ class Engine:
         Returns:
             dict of the proto's fields by name, to be written as JSON.
         """
-        return {name: _json(proto) for name, proto in sorted(self._protos.items())}
+        return {name: _json(proto) for name, proto in self.signature_defs.items()}
 
     def replay_warmup(self):
         """Runs the requests in assets.extra, so that no client waits for what a first run sets up.
@@ -131,15 +136,43 @@ def _tensor_info(proto):
     return TensorInfo(tf.as_dtype(proto.dtype).name, None if shape.rank is None else tuple(shape.as_list()))
 
 
-def _check_inputs(expected, inputs):
+def _take_any_shape(graph, infos):
+    """Has `Session.run` feed what does not fit a tensor's shape, which only Python's session compares.
+
+    The runtime below it, which TensorFlow Serving calls, leaves shapes to the operations that get them. They take more
+    than a signature says: half_plus_two, its own example, says [-1, 1] and documents [3].
+    """
+    for info in infos:
+        with contextlib.suppress(KeyError, ValueError):  # a sparse tensor has no name of its own
+            graph.get_tensor_by_name(info.name).get_shape = _unknown_shape
+
+
+def _unknown_shape():
+    return tf.TensorShape(None)
+
+
+def _feeds(proto, expected, inputs):
+    """What the session gets: the name of each tensor, and its value."""
+    inputs = {**{name: tf.make_ndarray(value) for name, value in proto.defaults.items()}, **inputs}
     if set(expected) != set(inputs):
         raise invalid(f"Expected inputs {sorted(expected)} but got: {sorted(inputs)}")
-    for name, info in expected.items():
-        shape = np.shape(inputs[name])
-        if not tf.TensorShape(info.shape).is_compatible_with(shape):
-            wanted = ",".join("?" if size is None else str(size) for size in info.shape)
-            found = ",".join(map(str, shape))
-            raise invalid(f"Input {name} must have shape [{wanted}] but got: [{found}]")
+    for name, value in inputs.items():
+        _check_type(name, np.asarray(value), expected[name].dtype)
+    feeds = {proto.inputs[name].name: value for name, value in inputs.items()}
+    if len(feeds) < len(inputs):
+        raise invalid(f"The inputs {sorted(inputs)} are {len(feeds)} tensors. Expected: a tensor for each")
+    return feeds
+
+
+def _check_type(name, value, expected):
+    """The session would convert, and cut 1.5 down to 1."""
+    if expected in ("resource", "variant"):
+        raise ServingError("UNIMPLEMENTED", f"Input {name} is of type {expected}, which no request can hold")
+    found = "string" if value.dtype.kind in "OSU" else value.dtype.name
+    if found != expected:
+        raise invalid(f"Input {name} must be of type {expected} but got: {found}")
+    if found == "string" and value.ndim > _MAX_STRING_RANK:
+        raise invalid(f"Input {name} has {value.ndim} dimensions. Expected of strings at most: {_MAX_STRING_RANK}")
 
 
 def _serving_error(error):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tf_cyclegan.serving.body import BodyReader, Disconnected, is_gzip
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.limits import check_inputs
+from tf_cyclegan.serving.prediction import predict
 from tf_cyclegan.serving.reply import write_error
 from tf_cyclegan.serving.repository import ModelSpec
 
@@ -148,9 +148,7 @@ class Rest:
                 raise invalid(f"The {verb} API takes tf.Example, which this server does not: use :predict")
             if inputs is None:
                 raise invalid(f'Serving signature name: "{name}" not found in signature def')
-            check_inputs(inputs, self._limits)
-            seconds = deadline - time.monotonic()
-            outputs = version.engine.run(name, inputs, timeout_seconds=max(seconds, 0.001))
+            outputs = predict(version.engine, name, inputs, self._limits, deadline)
         return self._documents.write(outputs, rows, deadline)
 
 

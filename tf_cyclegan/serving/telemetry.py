@@ -33,17 +33,18 @@ class Telemetry:
         self._add(Gauge, "serving_running", "Requests computed now.").set_function(lambda: admission.running)
         self._add(Gauge, "serving_queued", "Requests waiting now.").set_function(lambda: admission.queued)
 
-    def count(self, model, error, seconds):
+    def count(self, model, error, seconds, entrypoint="REST"):
         """Counts a request.
 
         Args:
             model: str; "" for one that is not served: names that clients invent must not fill the memory.
             error: exception that it ended with, or None.
             seconds: float, how long it took.
+            entrypoint: "REST" or "GRPC", the interface. Defaults to "REST".
         """
         status = "OK" if error is None else getattr(error, "code", "INTERNAL")
         self._requests.labels(model, status).inc()
-        self._latency.labels(model, "predict", "REST").observe(seconds * 1e6)
+        self._latency.labels(model, "predict", entrypoint).observe(seconds * 1e6)
         if status == "UNAVAILABLE":
             self._shed.inc()
         if isinstance(error, ImageRejected):
