@@ -42,6 +42,7 @@ def arguments():
     parser.add_argument("--together", type=int, default=18, help="documents sent at a time")
     parser.add_argument("--blocks", type=int, default=9, help="residual blocks of the generator")
     parser.add_argument("--filters", type=int, default=64, help="filters of the generator")
+    parser.add_argument("--size", type=int, default=256, help="pixels of a side of its warmup image")
     parser.add_argument("--scans", type=int, default=100_000, help="of the JPEG")
     return parser.parse_args()
 

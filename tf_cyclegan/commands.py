@@ -239,5 +239,9 @@ class ServeConfig:
     """Requests computed at the same time."""
     max_queued: int = 16
     """Requests that wait beyond those; then 503."""
+    max_memory_bytes: Annotated[
+        int | None, tyro.conf.arg(help_behavior_hint="(default: 80 % of what is free)", metavar="INT")
+    ] = None
+    """Memory for the images of all running requests, by what a pixel took when the model was loaded; then 429."""
     cors: bool = False
     """Let pages of other origins call the server."""

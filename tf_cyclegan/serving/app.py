@@ -7,6 +7,8 @@ from starlette.routing import Route
 from tf_cyclegan.serving.admission import Admission
 from tf_cyclegan.serving.demo import demo_routes
 from tf_cyclegan.serving.documents import Documents
+from tf_cyclegan.serving.memory import MemoryBudget
+from tf_cyclegan.serving.prediction import Predictor
 from tf_cyclegan.serving.rest import Rest
 from tf_cyclegan.serving.telemetry import Telemetry
 
@@ -24,11 +26,14 @@ def create_app(repository, limits, cors=False):
     """
     admission = Admission(limits)
     documents = Documents(limits)
-    telemetry = Telemetry(admission)
+    budget = MemoryBudget(limits.max_memory_bytes)
+    predictor = Predictor(limits, budget)
+    telemetry = Telemetry(admission, budget)
     app = Starlette()
     app.state.stopping = False
     app.state.admission = admission
     app.state.documents = documents
+    app.state.predictor = predictor
     app.state.telemetry = telemetry
 
     async def healthz(request):
@@ -46,6 +51,6 @@ def create_app(repository, limits, cors=False):
         Route("/readyz", readyz),
         Route("/monitoring/prometheus/metrics", metrics),
         *demo_routes(repository, limits),
-        Route("/{path:path}", Rest(repository, limits, admission, documents, telemetry, cors)),
+        Route("/{path:path}", Rest(repository, limits, admission, documents, predictor, telemetry, cors)),
     ]
     return app

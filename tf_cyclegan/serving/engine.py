@@ -1,6 +1,7 @@
 """A SavedModel in a session, loaded and run as TensorFlow Serving does. The only file that needs TensorFlow."""
 
 import contextlib
+import itertools
 import logging
 import os
 
@@ -65,16 +66,41 @@ class Engine:
         Raises:
             ServingError: if the inputs do not fit or the computation fails, with TensorFlow's code.
         """
+        options = tf.compat.v1.RunOptions()
+        if timeout_seconds is not None:
+            options.timeout_in_ms = max(1, round(timeout_seconds * 1000))
+        return self._run(signature_name, inputs, outputs, options)
+
+    def peak_bytes(self, signature_name, inputs):
+        """The most memory that a computation holds at once, as TensorFlow's allocator sees it.
+
+        Args:
+            signature_name: str, a key of `signatures`.
+            inputs: as of `run`.
+
+        Returns:
+            int. What others compute at the same time is not in it.
+
+        Raises:
+            ServingError: as `run`.
+        """
+        options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
+        metadata = tf.compat.v1.RunMetadata()
+        self._run(signature_name, inputs, None, options, metadata)
+        nodes = itertools.chain.from_iterable(device.node_stats for device in metadata.step_stats.dev_stats)
+        memory = itertools.chain.from_iterable(node.memory for node in nodes)
+        records = itertools.chain.from_iterable(found.allocation_records for found in memory)
+        changes = sorted((record.alloc_micros, -record.alloc_bytes) for record in records)  # growth before release
+        return max(itertools.accumulate(-change for _, change in changes), default=0)
+
+    def _run(self, signature_name, inputs, outputs, options, metadata=None):
         proto = self.signature_defs.get(signature_name)
         if proto is None:
             raise invalid(f'Serving signature name: "{signature_name}" not found in signature def')
         feeds = _feeds(proto, self.signatures[signature_name].inputs, inputs)
         fetches = {name: proto.outputs[name].name for name in outputs or proto.outputs}
-        options = None
-        if timeout_seconds is not None:
-            options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, round(timeout_seconds * 1000)))
         try:
-            values = self._session.run(fetches, feeds, options=options)
+            values = self._session.run(fetches, feeds, options=options, run_metadata=metadata)
         except tf.errors.OpError as error:
             raise _serving_error(error) from error
         except (TypeError, ValueError) as error:  # of the session itself: what was fed does not fit

@@ -25,6 +25,8 @@ class Limits:
         max_instances: int; then 400. Defaults to 32.
         max_running: int, requests computed at the same time. Defaults to the number of CPU cores.
         max_queued: int, requests that wait beyond those; then 503. Defaults to 16.
+        max_memory_bytes: int, that the images of all running requests may take, by what a pixel took when the model was
+            loaded; then 429. Defaults to 80 % of what is free at the start.
 
     Raises:
         ValueError: if a limit is below 1 (`max_queued`: below 0).
@@ -37,6 +39,7 @@ class Limits:
     max_instances: int = 32
     max_running: int | None = None
     max_queued: int = 16
+    max_memory_bytes: int | None = None
 
     def __post_init__(self):
         if self.max_running is None:
@@ -44,6 +47,8 @@ class Limits:
         for name in ("max_body_bytes", "max_pixels", "max_instances", "max_running"):
             check_integer(name, getattr(self, name), minimum=1)
         check_integer("max_queued", self.max_queued, minimum=0)
+        if self.max_memory_bytes is not None:
+            check_integer("max_memory_bytes", self.max_memory_bytes, minimum=1)
         for name in ("timeout_seconds", "body_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be above 0. Received: {name}={getattr(self, name)}")

@@ -3,25 +3,40 @@
 import time
 
 from tf_cyclegan.serving.limits import check_inputs
+from tf_cyclegan.serving.memory import pixels_of
 
 
-def predict(engine, signature_name, inputs, limits, deadline, outputs=None):
-    """Computes a signature within the limits.
+class Predictor:
+    """Computes signatures within the limits.
 
     Args:
-        engine: `Engine` of the version that the request names.
-        signature_name: str, a key of its signatures.
-        inputs: dict, name to array; strings are object arrays of bytes.
         limits: `Limits`.
-        deadline: float, on the clock of `time.monotonic`.
-        outputs: optional collection of names of outputs to compute. Defaults to all.
-
-    Returns:
-        dict, name of an output to its array.
-
-    Raises:
-        ServingError: if the inputs go beyond a limit or do not fit, the time is over, or the computation fails.
+        budget: `MemoryBudget`.
     """
-    check_inputs(inputs, limits)
-    seconds = max(deadline - time.monotonic(), 0.001)
-    return engine.run(signature_name, inputs, timeout_seconds=seconds, outputs=outputs)
+
+    def __init__(self, limits, budget):
+        self._limits = limits
+        self.budget = budget
+
+    def predict(self, version, signature_name, inputs, deadline, outputs=None):
+        """Computes a signature.
+
+        Args:
+            version: what `Repository.use` gives.
+            signature_name: str, a key of its signatures.
+            inputs: dict, name to array; strings are object arrays of bytes.
+            deadline: float, on the clock of `time.monotonic`.
+            outputs: optional collection of names of outputs to compute. Defaults to all.
+
+        Returns:
+            dict, name of an output to its array.
+
+        Raises:
+            ServingError: if the inputs go beyond a limit or do not fit, there is not enough memory for them, the time
+                is over, or the computation fails.
+        """
+        check_inputs(inputs, self._limits)
+        needed = pixels_of(inputs) * version.bytes_a_pixel.get(signature_name, 0)
+        with self.budget.reserve(needed):
+            seconds = max(deadline - time.monotonic(), 0.001)
+            return version.engine.run(signature_name, inputs, timeout_seconds=seconds, outputs=outputs)

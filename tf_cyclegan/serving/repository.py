@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.memory import bytes_a_pixel
 from tf_cyclegan.serving.versions import file_marks, versions
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class _Version:
     error: ServingError | None = None
     engine: Engine | None = None
     users: int = 0
+    bytes_a_pixel: dict = dataclasses.field(default_factory=dict)  # of memory, by signature
     marks: tuple = ()  # the files' sizes and times; a version that failed is tried again when they change
 
 
@@ -92,7 +94,7 @@ class Repository:
             spec: `ModelSpec`.
 
         Returns:
-            Context manager of an object with `name`, `number` and `engine`.
+            Context manager of an object with `name`, `number`, `engine` and `bytes_a_pixel`, a dict by signature.
 
         Raises:
             ServingError: if there is no such model, version or label.
@@ -147,7 +149,7 @@ class Repository:
         """The newest available version of every model.
 
         Returns:
-            list of objects with `name`, `number` and `engine`, in the order of their names.
+            list of objects as of `use`, in the order of their names.
         """
         with self._lock:
             return [
@@ -253,6 +255,7 @@ class Repository:
             self._models.setdefault(name, {})[number] = version
         try:
             engine = self._opened(path)
+            version.bytes_a_pixel = bytes_a_pixel(engine)
         except Exception as error:  # a damaged model fails in any of TensorFlow's ways
             with self._lock:
                 version.state, version.error = "END", _failure(error, self._directory)

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from tf_cyclegan.serving.body import BodyReader, Disconnected, is_gzip
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.prediction import predict
 from tf_cyclegan.serving.reply import write_error
 from tf_cyclegan.serving.repository import ModelSpec
 
@@ -35,15 +34,16 @@ class Rest:
         limits: `Limits`.
         admission: `Admission`.
         documents: `Documents`.
+        predictor: `Predictor`.
         telemetry: `Telemetry`.
         cors: bool, lets pages of other origins call.
     """
 
-    def __init__(self, repository, limits, admission, documents, telemetry, cors):
+    def __init__(self, repository, limits, admission, documents, predictor, telemetry, cors):
         self._repository = repository
-        self._limits = limits
         self._admission = admission
         self._documents = documents
+        self._predictor = predictor
         self._telemetry = telemetry
         self._headers = _CORS if cors else {}
         self._bodies = BodyReader(limits)
@@ -148,7 +148,7 @@ class Rest:
                 raise invalid(f"The {verb} API takes tf.Example, which this server does not: use :predict")
             if inputs is None:
                 raise invalid(f'Serving signature name: "{name}" not found in signature def')
-            outputs = predict(version.engine, name, inputs, self._limits, deadline)
+            outputs = self._predictor.predict(version, name, inputs, deadline)
         return self._documents.write(outputs, rows, deadline)
 
 

@@ -1,5 +1,6 @@
 """`tf-cyclegan serve`: a folder of models, an address, and a clean end."""
 
+import dataclasses
 import socket
 import sys
 
@@ -36,6 +37,7 @@ def run_serve(config, report):
     try:
         tell(_greeting(repository, listener))
         app = create_app(repository, limits, config.cors)
+        tell(_memory_line(repository, app.state.predictor.budget))
         run_app(app, listener)
         app.state.admission.close()
         app.state.documents.close()
@@ -46,7 +48,7 @@ def run_serve(config, report):
 
 
 def _limits(config):
-    names = ("timeout_seconds", "max_body_bytes", "max_pixels", "max_instances", "max_running", "max_queued")
+    names = [field.name for field in dataclasses.fields(Limits) if hasattr(config, field.name)]
     return Limits(**{name: getattr(config, name) for name in names})
 
 
@@ -80,3 +82,9 @@ def _greeting(repository, listener):
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     models = ", ".join(f"{version.name} (version {version.number})" for version in repository.newest())
     return f"Serving {models or 'no models yet'} at {address}"
+
+
+def _memory_line(repository, budget):
+    taken = {version.name: max(version.bytes_a_pixel.values(), default=0) for version in repository.newest()}
+    models = "".join(f"; a megapixel takes {size / 1e3:.2f} GB in {name}" for name, size in taken.items() if size)
+    return f"Images of running requests may take {budget.total / 1e9:.1f} GB{models}"

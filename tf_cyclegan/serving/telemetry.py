@@ -13,11 +13,12 @@ class Telemetry:
 
     Args:
         admission: `Admission`, asked for what runs and waits.
+        budget: `MemoryBudget`, asked for what is reserved.
     """
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, admission):
+    def __init__(self, admission, budget):
         self._registry = CollectorRegistry()
         # A Counter would call it request_count_total.
         self._requests = self._add(Gauge, _COUNT, "Requests by model and outcome.", ["model_name", "status"])
@@ -32,6 +33,8 @@ class Telemetry:
         self._rejected = self._add(Counter, "serving_rejected_images", "Images refused for their size.")
         self._add(Gauge, "serving_running", "Requests computed now.").set_function(lambda: admission.running)
         self._add(Gauge, "serving_queued", "Requests waiting now.").set_function(lambda: admission.queued)
+        reserved = self._add(Gauge, "serving_reserved_bytes", "Memory kept for the images of running requests.")
+        reserved.set_function(lambda: budget.reserved)
 
     def count(self, model, error, seconds, entrypoint="REST"):
         """Counts a request.

@@ -1,0 +1,136 @@
+"""Memory of requests: what a pixel takes is measured, and images that do not fit are told so before they run."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import psutil
+import pytest
+import serving_models
+import tensorflow as tf
+from PIL import Image
+from serving_asgi import ask_now
+
+from tf_cyclegan.serving import memory
+from tf_cyclegan.serving.app import create_app
+from tf_cyclegan.serving.engine import Engine
+from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.memory import MemoryBudget, bytes_a_pixel, free_bytes, pixels_of
+from tf_cyclegan.serving.repository import Repository
+
+
+def png(height, width):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
+def engine_of(path, model):
+    serving_models.write(path, model)
+    return Engine(path)
+
+
+# ---- what there is ----
+
+
+@pytest.fixture
+def group(monkeypatch, tmp_path):
+    """Makes a control group, of which the process is, with a limit, a use and what of that is cache."""
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_FILES", {key: (tmp_path / "fs", names) for key, (_, names) in memory._FILES.items()})
+    (tmp_path / "cgroup").write_text("3:cpu:/x\n")
+
+    def make(controllers, place, *texts):
+        (tmp_path / "cgroup").write_text(f"3:cpu:/x\n1:{controllers}:/pod/inner\n")
+        folder = tmp_path / "fs" / place
+        folder.mkdir(parents=True)
+        for name, text in zip(memory._FILES[controllers][1], texts, strict=True):
+            (folder / name).write_text(text)
+
+    return make
+
+
+def test_memory_is_the_machine_s_without_a_container(group):
+    assert free_bytes() == pytest.approx(psutil.virtual_memory().available, rel=0.2)
+
+
+@pytest.mark.parametrize("controllers", ["", "memory"])
+@pytest.mark.parametrize("place", ["pod/inner", "pod", "."])
+def test_a_container_has_what_its_limit_leaves(group, controllers, place):
+    group(controllers, place, "5000\n", "1000\n", "anon 5\ninactive_file 200\ntotal_inactive_file 200\n")
+    assert free_bytes() == 5000 - 1000 + 200
+
+
+def test_a_container_without_a_limit_has_the_machine_s(group):
+    group("", "pod", "max\n", "1000\n", "inactive_file 200\n")
+    assert free_bytes() > 10_000
+
+
+# ---- the budget ----
+
+
+def test_a_budget_is_shared_and_given_back():
+    budget = MemoryBudget(100)
+    with budget.reserve(60):
+        with pytest.raises(ServingError) as caught, budget.reserve(41):
+            pass
+        assert caught.value.http_status == 429
+        with budget.reserve(40):
+            assert budget.reserved == 100
+    assert budget.reserved == 0
+
+
+def test_an_error_gives_back_what_was_reserved():
+    budget = MemoryBudget(100)
+    with pytest.raises(ZeroDivisionError), budget.reserve(60):
+        raise ZeroDivisionError
+    assert budget.reserved == 0
+
+
+# ---- what images take ----
+
+
+def test_pixels_are_counted_in_files_and_arrays():
+    files = np.array([png(10, 20), b"no image", png(1, 1)], object)
+    assert pixels_of({"a": files, "b": np.zeros((2, 3, 4, 5)), "c": np.zeros((1000, 1000))}) == 200 + 1 + 24
+
+
+def wide(dtype="float32", shape=(None, None, None, 3)):
+    """Holds thirty numbers of 4 bytes for each pixel at once, which it makes of the image's and adds up."""
+
+    def add(image):
+        many = tf.tile(tf.cast(image, "float32"), [1, 1, 1, 10])
+        return {"y": tf.reduce_sum(many, -1)}
+
+    return tf.Module(), {"serving_default": serving_models.signature(add, serving_models.tensor(dtype, "x", shape))}
+
+
+@pytest.mark.parametrize("dtype, shape", [("float32", (None, None, None, 3)), ("uint8", (1, 64, 96, 3))])
+def test_what_a_pixel_takes_is_measured(tmp_path, dtype, shape):
+    found = bytes_a_pixel(engine_of(tmp_path, wide(dtype, shape)))["serving_default"]
+    assert 2 * 120 <= found <= 2 * 150  # those, the image, the sum; and as much again that the allocator does not see
+
+
+def test_models_of_no_images_take_nothing(tmp_path):
+    assert bytes_a_pixel(engine_of(tmp_path / "1", serving_models.several()))["serving_default"] == 0
+    assert bytes_a_pixel(engine_of(tmp_path / "2", serving_models.half_plus(2))) == {"serving_default": 0}
+
+
+def test_images_that_do_not_fit_are_refused_and_others_answered(tmp_path):
+    serving_models.write(tmp_path / "negative" / "1", serving_models.negative())
+    repository = Repository(tmp_path)
+    repository.scan()
+    (version,) = repository.newest()
+    taken = version.bytes_a_pixel["serving_default"]
+    assert taken > 0
+    app = create_app(repository, Limits(max_memory_bytes=taken * 100 * 100))
+    small, large = (ask_now(app, "POST", "/v1/models/negative:predict", instance(side)) for side in (100, 101))
+    assert small.status == 200
+    assert large.status == 429 and "of memory" in large.json()["error"]
+    assert ask_now(app, "POST", "/v1/models/negative:predict", instance(100)).status == 200
+
+
+def instance(side):
+    return json.dumps({"instances": [{"b64": base64.b64encode(png(side, 100)).decode()}]}).encode()
