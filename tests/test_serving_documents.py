@@ -1,5 +1,6 @@
 """Large documents: read and written in processes, whose time and memory end, and nothing of a refused one stays."""
 
+import asyncio
 import contextlib
 import gc
 import gzip
@@ -12,7 +13,7 @@ import time
 
 import numpy as np
 import pytest
-from serving_asgi import ask_all, ask_now
+from serving_asgi import ask, ask_all, ask_now
 
 from tf_cyclegan.serving import documents as documents_module
 from tf_cyclegan.serving.app import create_app
@@ -149,7 +150,7 @@ def test_what_fails_in_any_other_way_says_where(workers):
         call(workers, divmod, 1, 0)
 
 
-# ---- nothing of a refused request stays ----
+# ---- the server ----
 
 
 class Nothing:
@@ -190,3 +191,17 @@ def test_a_refused_document_is_gone_with_its_reply(values):
         gc.enable()
     assert [answer.status for answer in answers] == [400] * 3
     assert not kept
+
+
+def test_small_requests_do_not_wait_for_large_ones():
+    app, finished = create_app(Nothing(), Limits(max_instances=2, max_running=1)), []
+
+    async def one(name, values):
+        answer = await ask(app, "POST", "/v1/models/any:predict", text_of(values))
+        finished.append((name, answer.status))
+
+    async def together():
+        await asyncio.gather(*(one("large", [0.1] * LARGE) for _ in range(4)), one("small", [0.1] * 3))
+
+    asyncio.run(together())
+    assert finished == [("small", 400)] + [("large", 400)] * 4

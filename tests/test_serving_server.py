@@ -60,6 +60,9 @@ class FakeEngine:
     def metadata(self):
         return {}
 
+    def peak_bytes(self, name, inputs):
+        return 0
+
     def replay_warmup(self):
         return 0
 

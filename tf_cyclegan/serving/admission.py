@@ -12,32 +12,36 @@ from tf_cyclegan.serving.errors import ServingError
 class Admission:
     """Runs work in threads, in the order of arrival, each piece until its deadline.
 
+    Large requests, which are read for seconds before they are computed, have threads and a queue of their own, so that
+    the others need not wait for them.
+
     Args:
         limits: `Limits`.
+        max_large: int, large requests at the same time.
     """
 
-    def __init__(self, limits):
-        self._limits = limits
-        self._executor = ThreadPoolExecutor(limits.max_running, thread_name_prefix="serving")
-        self._lock = threading.Lock()
-        self._admitted = 0
+    def __init__(self, limits, max_large):
+        self._timeout = limits.timeout_seconds
+        self._usual = _Lane(limits.max_running, limits.max_queued)
+        self._large = _Lane(max_large, limits.max_queued)
 
     @property
     def running(self):
-        """Requests that are computed now."""
-        return min(self._admitted, self._limits.max_running)
+        """Requests that have a thread now."""
+        return self._usual.running + self._large.running
 
     @property
     def queued(self):
-        """Requests that wait."""
-        return self._admitted - self.running
+        """Requests that wait for one."""
+        return self._usual.queued + self._large.queued
 
-    async def run(self, work, disconnected):
+    async def run(self, work, disconnected, large=False):
         """Does a piece of work.
 
         Args:
             work: callable that gets the deadline, on the clock of `time.monotonic`; runs in a thread.
             disconnected: coroutine function that ends when the client is gone: then what still waits is dropped.
+            large: bool. Defaults to False.
 
         Returns:
             What `work` returns.
@@ -46,13 +50,11 @@ class Admission:
             ServingError: if too many wait (UNAVAILABLE), at the deadline (DEADLINE_EXCEEDED), or from `work`.
             Disconnected: if the client left.
         """
-        deadline = time.monotonic() + self._limits.timeout_seconds
-        result = asyncio.wrap_future(self._submit(work, deadline))
+        lane = self._large if large else self._usual
+        result = asyncio.wrap_future(lane.submit(self._in_time, work, time.monotonic() + self._timeout))
         gone = asyncio.ensure_future(disconnected())
         try:
-            await asyncio.wait(
-                {result, gone}, timeout=self._limits.timeout_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({result, gone}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
             if result.done():
                 return result.result()
             if gone.done():
@@ -66,20 +68,8 @@ class Admission:
 
     def close(self):
         """Drops what waits."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _submit(self, work, deadline):
-        with self._lock:
-            if self._admitted >= self._limits.max_running + self._limits.max_queued:
-                raise ServingError("UNAVAILABLE", "Too many requests are waiting. Try again later.")
-            self._admitted += 1
-        future = self._executor.submit(self._in_time, work, deadline)
-        future.add_done_callback(self._leave)
-        return future
-
-    def _leave(self, _):
-        with self._lock:
-            self._admitted -= 1
+        self._usual.close()
+        self._large.close()
 
     def _in_time(self, work, deadline):
         if time.monotonic() >= deadline:
@@ -87,4 +77,38 @@ class Admission:
         return work(deadline)
 
     def _too_late(self):
-        return ServingError("DEADLINE_EXCEEDED", f"No answer within {self._limits.timeout_seconds:g} seconds")
+        return ServingError("DEADLINE_EXCEEDED", f"No answer within {self._timeout:g} seconds")
+
+
+class _Lane:
+    """Threads, and a queue before them."""
+
+    def __init__(self, max_running, max_queued):
+        self._max_running, self._places = max_running, max_running + max_queued
+        self._executor = ThreadPoolExecutor(max_running, thread_name_prefix="serving")
+        self._lock = threading.Lock()
+        self._admitted = 0
+
+    @property
+    def running(self):
+        return min(self._admitted, self._max_running)
+
+    @property
+    def queued(self):
+        return self._admitted - self.running
+
+    def submit(self, function, *arguments):
+        with self._lock:
+            if self._admitted >= self._places:
+                raise ServingError("UNAVAILABLE", "Too many requests are waiting. Try again later.")
+            self._admitted += 1
+        future = self._executor.submit(function, *arguments)
+        future.add_done_callback(self._leave)
+        return future
+
+    def close(self):
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self, _):
+        with self._lock:
+            self._admitted -= 1

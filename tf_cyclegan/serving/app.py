@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from tf_cyclegan.serving.admission import Admission
 from tf_cyclegan.serving.demo import demo_routes
-from tf_cyclegan.serving.documents import Documents
+from tf_cyclegan.serving.documents import PROCESSES, Documents
 from tf_cyclegan.serving.memory import MemoryBudget
 from tf_cyclegan.serving.prediction import Predictor
 from tf_cyclegan.serving.rest import Rest
@@ -24,7 +24,7 @@ def create_app(repository, limits, cors=False):
     Returns:
         `starlette.applications.Starlette`. Setting `app.state.stopping` makes it unready.
     """
-    admission = Admission(limits)
+    admission = Admission(limits, PROCESSES)
     documents = Documents(limits)
     budget = MemoryBudget(limits.max_memory_bytes)
     predictor = Predictor(limits, budget)

@@ -12,7 +12,7 @@ from tf_cyclegan.serving.reply import write_reply
 from tf_cyclegan.serving.workers import Workers
 
 _SMALL = 2**19  # bytes of text, or of arrays
-_PROCESSES = 2
+PROCESSES = 2
 _READING = 64  # bytes of memory for a byte of text: emoji, each a string of its own, take 25
 _WRITING = 128  # for a value: its text, in a list, joined, and joined again
 _MAX_STRINGS = 2**20
@@ -27,7 +27,7 @@ class Documents:
 
     def __init__(self, limits):
         self._max_bytes = limits.max_body_bytes
-        self._workers = Workers(_PROCESSES)
+        self._workers = Workers(PROCESSES)
 
     def read(self, body, packed, signatures, deadline):
         """Reads a request.
@@ -45,7 +45,7 @@ class Documents:
             ServingError: if it is no request that fits the signature, or takes too much memory or time.
         """
         arguments = (body, self._max_bytes if packed else None, signatures)
-        if not packed and len(body) <= _SMALL:
+        if not is_large(body, packed):
             return read_request(*arguments)
         return self._workers.run(read_request, arguments, _READING * self._max_bytes, deadline)
 
@@ -73,6 +73,11 @@ class Documents:
     def close(self):
         """Ends the processes."""
         self._workers.close()
+
+
+def is_large(body, packed):
+    """Whether a body is read in a process; of one that is gzip nobody knows how long it is."""
+    return packed or len(body) > _SMALL
 
 
 def read_request(body, limit, signatures):

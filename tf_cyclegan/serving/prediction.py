@@ -1,7 +1,10 @@
 """What the REST and the gRPC interface do with the inputs of a request, once they have read them."""
 
+import contextlib
+import threading
 import time
 
+from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.limits import check_inputs
 from tf_cyclegan.serving.memory import pixels_of
 
@@ -17,6 +20,7 @@ class Predictor:
     def __init__(self, limits, budget):
         self._limits = limits
         self.budget = budget
+        self._places = threading.BoundedSemaphore(limits.max_running)
 
     def predict(self, version, signature_name, inputs, deadline, outputs=None):
         """Computes a signature.
@@ -37,6 +41,18 @@ class Predictor:
         """
         check_inputs(inputs, self._limits)
         needed = pixels_of(inputs) * version.bytes_a_pixel.get(signature_name, 0)
-        with self.budget.reserve(needed):
-            seconds = max(deadline - time.monotonic(), 0.001)
-            return version.engine.run(signature_name, inputs, timeout_seconds=seconds, outputs=outputs)
+        with self._place(deadline), self.budget.reserve(needed):
+            return version.engine.run(signature_name, inputs, timeout_seconds=_left(deadline), outputs=outputs)
+
+    @contextlib.contextmanager
+    def _place(self, deadline):
+        if not self._places.acquire(timeout=_left(deadline)):
+            raise ServingError("DEADLINE_EXCEEDED", "No answer in time")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def _left(deadline):
+    return max(deadline - time.monotonic(), 0.001)

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from tf_cyclegan.serving.body import BodyReader, Disconnected, is_gzip
+from tf_cyclegan.serving.documents import is_large
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.reply import write_error
 from tf_cyclegan.serving.repository import ModelSpec
@@ -137,7 +138,7 @@ class Rest:
                 while (await receive())["type"] != "http.disconnect":
                     pass
 
-            return await self._admission.run(work, disconnected)
+            return await self._admission.run(work, disconnected, large=is_large(body, packed))
 
     def _run(self, spec, verb, body, packed, deadline):
         """Bytes to bytes, in a thread."""
