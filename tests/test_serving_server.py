@@ -12,18 +12,15 @@ import struct
 import threading
 import time
 
-import numpy as np
 import pytest
 import serving_models
 from PIL import Image
 from serving_asgi import ask, ask_all, ask_now
+from serving_fakes import fake_repository
 from serving_process import Server, call, predict
 
 from tf_cyclegan.commands import ServeConfig
-from tf_cyclegan.serving import protocol, server
-from tf_cyclegan.serving import repository as repositories
-from tf_cyclegan.serving.codec import Signature, TensorInfo
-from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving import server
 from tf_cyclegan.serving.image_size import image_size
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.repository import Repository
@@ -31,53 +28,11 @@ from tf_cyclegan.serving.server import create_app, run_serve
 
 PREDICT = "/v1/models/emoji_ab:predict"
 GOOD = b'{"instances": [1.0]}'
-BYTES = Signature(
-    {"image_bytes": TensorInfo("string", (None,))}, {"translated_bytes": TensorInfo("string", (None,))}, ""
-)
-NUMBERS = Signature({"x": TensorInfo("float32", (None,))}, {"y": TensorInfo("float32", (None,))}, "")
-
-
-class FakeEngine:
-    """Adds 1. A negative number is that many seconds of work, which a timeout cuts off."""
-
-    def __init__(self, path):
-        self.signatures = {"serving_default": BYTES if path.parts[-2] == "bytes_ab" else NUMBERS}
-        self.runs = 0
-
-    def run(self, name, inputs, timeout_seconds=None, outputs=None):
-        self.runs += 1
-        (values,) = inputs.values()
-        if values.dtype == object:
-            return {"translated_bytes": values}
-        seconds = max(0.0, -float(values.min()))
-        time.sleep(min(seconds, timeout_seconds))
-        if seconds > timeout_seconds:
-            raise ServingError("DEADLINE_EXCEEDED", "Timed out")
-        if values.max() == 404:
-            raise KeyError("a secret place")
-        return {"y": values + np.float32(1)}
-
-    def metadata(self):
-        return {}
-
-    def peak_bytes(self, name, inputs):
-        return 0
-
-    def replay_warmup(self):
-        return 0
-
-    def close(self):
-        pass
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    monkeypatch.setattr(repositories, "Engine", FakeEngine)
-    for name in ("emoji_ab", "emoji_ba", "bytes_ab"):
-        (tmp_path / name / "1").mkdir(parents=True)
-    repository = Repository(tmp_path)
-    repository.scan()
-    return repository
+    return fake_repository(tmp_path, monkeypatch)
 
 
 def new_app(repository, **limits):
@@ -137,6 +92,8 @@ def test_bodies_have_a_limit_together(repository):
     [
         ("gzip", gzip.compress(GOOD, mtime=0), 200),
         ("GZIP", gzip.compress(GOOD, mtime=0), 200),
+        ("x-gzip", gzip.compress(GOOD, mtime=0), 200),
+        ("identity, X-GZIP,", gzip.compress(GOOD, mtime=0), 200),
         ("identity", GOOD, 200),
         ("gzip", gzip.compress(GOOD, mtime=0)[:-9], 400),
         ("gzip", GOOD, 400),
@@ -148,6 +105,12 @@ def test_bodies_have_a_limit_together(repository):
 def test_encodings(repository, encoding, body, status):
     app = new_app(repository, max_body_bytes=1000)
     assert ask_now(app, "POST", PREDICT, body, headers={"Content-Encoding": encoding}).status == status
+
+
+def test_encodings_on_two_lines_are_two(repository):
+    headers = {"Content-Encoding": "gzip", "content-encoding": "gzip"}
+    answer = ask_now(new_app(repository), "POST", PREDICT, gzip.compress(GOOD, mtime=0), headers=headers)
+    assert answer.status == 415 and "gzip, gzip" in answer.json()["error"]
 
 
 # ---- limits ----
@@ -349,7 +312,17 @@ def test_the_page_and_its_policy(repository):
         assert ask_now(app, "GET", path).headers["content-type"] == "image/png"
     for answer in (page, config):
         policy = answer.headers["content-security-policy"]
-        assert policy == "default-src 'self'; img-src 'self' blob: data:"
+        assert policy == "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/demo/config.json", "/healthz", "/monitoring/prometheus/metrics", PREDICT, "/x"]
+)
+def test_no_reply_is_for_other_pages_to_show_or_to_guess_at(repository, path):
+    for method in ("GET", "POST"):
+        headers = ask_now(new_app(repository), method, path, GOOD).headers
+        assert headers["content-security-policy"].endswith("; frame-ancestors 'none'")
+        assert headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
@@ -358,38 +331,6 @@ def test_the_page_and_its_policy(repository):
 def test_no_other_file_can_be_had(repository, path):
     answer = ask_now(new_app(repository), "GET", path)
     assert answer.status == 404 and list(answer.json()) == ["error"]
-
-
-# ---- connections ----
-
-
-@pytest.fixture
-def address(repository, monkeypatch):
-    """A server on a free port, with little patience."""
-    monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.5)
-    running = protocol.make_server(new_app(repository))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=running.run, args=([listener],))
-    thread.start()
-    yield listener.getsockname()
-    running.should_exit = True
-    thread.join()
-
-
-@pytest.mark.parametrize("head", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"])
-def test_a_head_that_does_not_come_is_not_waited_for(address, head):
-    with socket.create_connection(address, timeout=30) as client:
-        client.sendall(head)
-        assert client.recv(100) == b""
-
-
-def test_a_slow_request_is_not_taken_for_a_slow_head(address):
-    body = json.dumps({"instances": [-1]}).encode()
-    with socket.create_connection(address, timeout=30) as client:
-        client.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-        time.sleep(0.7)
-        client.sendall(body)
-        assert client.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 # ---- the command ----

@@ -9,17 +9,19 @@ from tf_cyclegan.serving.demo import demo_routes
 from tf_cyclegan.serving.documents import PROCESSES, Documents
 from tf_cyclegan.serving.memory import MemoryBudget
 from tf_cyclegan.serving.prediction import Predictor
+from tf_cyclegan.serving.hosts import Guard
 from tf_cyclegan.serving.rest import Rest
 from tf_cyclegan.serving.telemetry import Telemetry
 
 
-def create_app(repository, limits, cors=False):
+def create_app(repository, limits, cors=False, hosts=None):
     """Makes the application, to be run by any ASGI server.
 
     Args:
         repository: `Repository`, already scanned or started.
         limits: `Limits`.
         cors: bool, lets pages of other origins call the models. Defaults to False.
+        hosts: what `allowed_hosts` returns, the names that the server goes by. Defaults to None, any.
 
     Returns:
         `starlette.applications.Starlette`. Setting `app.state.stopping` makes it unready.
@@ -35,6 +37,7 @@ def create_app(repository, limits, cors=False):
     app.state.documents = documents
     app.state.predictor = predictor
     app.state.telemetry = telemetry
+    app.add_middleware(Guard, names=hosts)
 
     async def healthz(request):
         return JSONResponse({"status": "ok"})
@@ -46,6 +49,8 @@ def create_app(repository, limits, cors=False):
     async def metrics(request):
         return Response(telemetry.exposition(), media_type=telemetry.content_type)
 
+    # What no route can have is the target * alone, and only OPTIONS comes with it: the server as a whole is meant.
+    app.router.default = Response(headers={"Allow": "GET, HEAD, OPTIONS, POST"})
     app.router.routes += [
         Route("/healthz", healthz),
         Route("/readyz", readyz),

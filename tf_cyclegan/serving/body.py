@@ -82,13 +82,15 @@ def is_gzip(headers):
     """Whether a request's body is compressed.
 
     Raises:
-        ServingError: if it is, by anything but gzip.
+        ServingError: if it is, by anything but gzip, or more than once.
     """
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("gzip", "identity", ""):
+    encoding = ", ".join(headers.getlist("content-encoding"))
+    codings = [coding.strip().lower() for coding in encoding.split(",")]
+    codings = [coding for coding in codings if coding not in ("identity", "")]
+    if codings not in ([], ["gzip"], ["x-gzip"]):
         text = f"Content-Encoding must be gzip or absent. Received: {encoding}"
         raise ServingError("INVALID_ARGUMENT", text, http_status=415)
-    return encoding == "gzip"
+    return bool(codings)
 
 
 def gunzip(data, limit):

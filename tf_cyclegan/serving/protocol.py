@@ -1,36 +1,54 @@
-"""HTTP by uvicorn, with what it lacks: times to send a request's head and to take the reply in, and a clean end."""
+"""HTTP by uvicorn, with what it lacks: room for new connections, times to send and to take in, and clean ends."""
 
 import asyncio
 import contextlib
+import http
 import signal
 
+import h11
 import uvicorn
+from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tf_cyclegan.serving.hosts import HEADERS, HEALTH
+from tf_cyclegan.serving.messages import Connection
+from tf_cyclegan.serving.reply import write_error
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
 
 _HEAD_SECONDS = 10
 _REPLY_SECONDS = 60
-_KEEP_ALIVE_SECONDS = 5
+_LINGER_SECONDS = 10
+_KEEP_ALIVE_SECONDS = 75  # load balancers keep theirs for 60, and must be the ones to close
 _GRACE_SECONDS = 0.5
+_FRESH_SECONDS = 1  # for the first bytes to come
 _FINISH_SECONDS = 30
 _CONNECTIONS = 512  # idle ones too
+_OTHER_FILES = 128  # that the process may have open
+_JSON = {"Content-Type": "application/json", "Connection": "close"}
 
 
-def run_app(app, listener):
+def run_app(app, listener, keep_alive_seconds=_KEEP_ALIVE_SECONDS):
     """Serves until SIGTERM or SIGINT, then answers what has been accepted, for half a minute at most.
 
     Args:
         app: application of `create_app`.
         listener: listening socket.
+        keep_alive_seconds: float, for which a connection may be idle. Defaults to 75.
     """
-    server = make_server(app)
+    server = make_server(app, keep_alive_seconds)
     # uvicorn ends by the signal that it caught, which must then mean nothing any more.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     server.run([listener])
 
 
-def make_server(app):
+def make_server(app, keep_alive_seconds=_KEEP_ALIVE_SECONDS):
     """A uvicorn server with our protocol and times; it ends when its `should_exit` is set."""
+    most = _most_connections()
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -40,14 +58,27 @@ def make_server(app):
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        backlog=most,
+        timeout_keep_alive=keep_alive_seconds,
         timeout_graceful_shutdown=_FINISH_SECONDS,
     )
-    return _Server(config)
+    return _Server(config, most)
+
+
+def _most_connections():
+    """As many as there is room for twice among the open files: a full backlog is taken in before any is closed."""
+    if resource is None:
+        return _CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _CONNECTIONS if files < 0 else max(16, min(_CONNECTIONS, (files - _OTHER_FILES) // 2))
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config, most_connections):
+        super().__init__(config)
+        self.server_state.most_connections = most_connections
+        self.server_state.waiting = {}  # connections that no request keeps busy, and since when, in this order
+
     def handle_exit(self, sig, frame):
         self.config.app.state.stopping = True
         super().handle_exit(sig, frame)
@@ -71,44 +102,164 @@ def _queue(listener):
             yield listener.accept()[0]
 
 
-class Protocol(H11Protocol):
-    """Closes connections that hold memory and do not come to the point."""
+class _Transport:
+    """A transport whose `close` waits for the client to finish where it may still be sending.
 
-    _watchdog = None
+    The system answers what comes to a closed connection by a reset, which takes our reply from the client, too
+    (RFC 9112, 9.6).
+    """
+
+    def __init__(self, transport, conn, loop):
+        self._transport = transport
+        self._conn = conn
+        self._loop = loop
+        self._closing = False
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def is_closing(self):
+        return self._closing or self._transport.is_closing()
+
+    def close(self):
+        if not self._conn.unread:
+            self._transport.close()
+        elif not self.is_closing():
+            self._closing = True
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(_LINGER_SECONDS, self._transport.close)
+
+
+class Protocol(H11Protocol):
+    """Closes connections that hold memory and do not come to the point, and idle ones where others need the room."""
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.conn = Connection()
+        self.app = self._answer
+        self._timers = {}
+
+    # ---- what the transport says ----
 
     def connection_made(self, transport):
-        super().connection_made(transport)
-        self._watch()
+        super().connection_made(_Transport(transport, self.conn, self.loop))
+        self.transport.set_write_buffer_limits(0)  # to be told when all of a reply has been taken in
+        self._settle()
+        self._make_room()
 
     def data_received(self, data):
+        if self.transport.is_closing() or self.conn.their_state is h11.MUST_CLOSE:
+            return  # nobody reads it
         super().data_received(data)
-        self._watch()
+        self._settle(begun=True)
 
-    def on_response_complete(self):
-        super().on_response_complete()
-        if self.transport.get_write_buffer_size():
-            self.loop.call_later(_REPLY_SECONDS, self._abort_if_unread, self.cycle)
+    def pause_writing(self):
+        super().pause_writing()
+        self._abort_in(_REPLY_SECONDS, "reply")
+
+    def resume_writing(self):
+        super().resume_writing()
+        self._cancel("reply")
+        self._settle()
 
     def connection_lost(self, exc):
         super().connection_lost(exc)
-        self._unwatch()
+        self.server_state.waiting.pop(self, None)
+        self._cancel("head", "reply")
+
+    # ---- what uvicorn says ----
+
+    def on_response_complete(self):
+        super().on_response_complete()
+        self._settle()
+
+    def send_400_response(self, msg):
+        """Says what is wrong, unless an answer has begun, and closes."""
+        if not (self._busy and self.cycle.response_started):
+            self.transport.write(_refusal(self.conn, self.server_state.default_headers))
+        if self._busy:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
 
     def shutdown(self):
         """Requests that are on their way when the end comes are still answered."""
-        self.loop.call_later(_GRACE_SECONDS, super().shutdown)
+        self.loop.call_later(_GRACE_SECONDS, self._end)
 
-    def _watch(self):
-        """Between requests, the time runs from the first byte on; the application times the body itself."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._unwatch()
-        elif self._watchdog is None and not self.transport.is_closing():
-            self._watchdog = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+    def _end(self):
+        if not self.transport.is_closing():
+            super().shutdown()
 
-    def _unwatch(self):
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
+    # ---- requests ----
 
-    def _abort_if_unread(self, cycle):
-        if cycle is self.cycle and self.transport.get_write_buffer_size():
-            self.transport.abort()
+    async def _answer(self, scope, receive, send):
+        async def send_last(message):
+            """After a reply to a request that is not all there, its rest would be taken for another."""
+            if message["type"] == "http.response.start" and self.conn.their_state is h11.SEND_BODY:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        app = _unavailable if self._crowded() and scope["path"] not in HEALTH else self.config.loaded_app
+        await app(scope, receive, send_last)
+
+    def _crowded(self):
+        """Whether requests keep all connections busy but the few that are left for health."""
+        busy = len(self.connections) - len(self.server_state.waiting)
+        return busy > self.server_state.most_connections * 7 // 8
+
+    @property
+    def _busy(self):
+        return self.cycle is not None and not self.cycle.response_complete
+
+    # ---- room and time ----
+
+    def _make_room(self):
+        """Closes the connection that has been idle for longest, or, where all have begun or just come, the oldest."""
+        if len(self.connections) <= self.server_state.most_connections:
+            return
+        waiting = self.server_state.waiting
+        idle = (each for each, since in waiting.items() if each._idle and self.loop.time() > since + _FRESH_SECONDS)
+        victim = next(idle, next(iter(waiting)))  # this one at the worst
+        del waiting[victim]
+        self.connections.discard(victim)
+        victim.transport.abort()
+
+    @property
+    def _idle(self):
+        return self.transport.is_closing() or not self.conn.begun
+
+    def _settle(self, begun=False):
+        """Between requests, a connection can be done without, and a head has its time from the first byte on."""
+        if (self._busy and not self.transport.is_closing()) or self.flow.write_paused:
+            self.server_state.waiting.pop(self, None)
+            self._cancel("head")
+            return
+        self.server_state.waiting.setdefault(self, self.loop.time())
+        if self.cycle is None or begun or self.conn.begun:
+            self._abort_in(_HEAD_SECONDS, "head")
+
+    def _abort_in(self, seconds, reason):
+        if reason not in self._timers:
+            self._timers[reason] = self.loop.call_later(seconds, self.transport.abort)
+
+    def _cancel(self, *reasons):
+        for reason in reasons:
+            if timer := self._timers.pop(reason, None):
+                timer.cancel()
+
+
+def _refusal(conn, headers):
+    """The bytes of a reply that says what is wrong with a request."""
+    phrase = http.HTTPStatus(conn.status).phrase
+    body = write_error(f"{phrase}: {str(conn.fault).partition(': bytearray')[0]}")
+    fields = {**_JSON, **HEADERS, "Content-Length": len(body)}
+    head = b"".join(b"%s: %s\r\n" % field for field in headers)
+    head += "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode()
+    to_head = conn.request is not None and conn.request.method == b"HEAD"
+    return f"HTTP/1.1 {conn.status} {phrase}\r\n".encode() + head + b"\r\n" + (b"" if to_head else body)
+
+
+async def _unavailable(scope, receive, send):
+    body = write_error("The server has too many connections. Try again later.")
+    await Response(body, 503, {**_JSON, **HEADERS, "Retry-After": "1"})(scope, receive, send)

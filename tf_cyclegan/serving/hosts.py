@@ -1,0 +1,99 @@
+"""Who may ask: the hosts that requests name, and headers that keep other pages from using the replies."""
+
+import ipaddress
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+
+from tf_cyclegan.serving.reply import write_error
+
+HEALTH = ("/healthz", "/readyz")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of every reply; the page has a policy of its own."""
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]*)?", re.IGNORECASE)
+_PATTERN = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+", re.IGNORECASE)
+
+
+def host_name(field):
+    """The name or address in a `Host` field, in lower case and without port and brackets; None if it is no host."""
+    match = _HOST.fullmatch(field)
+    return match and (match[1] or match[2]).lower().removesuffix(".")
+
+
+def is_loopback(host):
+    """Whether a name or address is of this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def allowed_hosts(names, address):
+    """The hosts that a server goes by.
+
+    Args:
+        names: sequence of str: names, `*.` and the end of names, addresses, or `*`, which is any.
+        address: str, where the server listens.
+
+    Returns:
+        The names in lower case, or None for any: without names, only a server on a loopback address is particular.
+
+    Raises:
+        ValueError: if a name is none.
+    """
+    for name in names:
+        if not _PATTERN.fullmatch(name):
+            raise ValueError(f"`allowed_hosts` must be names without a port, as models.example.com. Received: {name}")
+    if "*" in names or not (names or is_loopback(address)):
+        return None
+    return tuple(name.lower() for name in names)
+
+
+class Guard:
+    """Answers only requests that are meant for this server, and gives every reply `HEADERS`.
+
+    A page of any site can have its own name lead to 127.0.0.1 (DNS rebinding): for the browser it is then of the same
+    origin as the server there. The name in `Host` tells the two apart. Health has nothing to hide and is asked by load
+    balancers under any name: it is always answered.
+
+    Args:
+        app: ASGI application.
+        names: what `allowed_hosts` returns; those of this machine are taken as well.
+    """
+
+    # Starlette's TrustedHostMiddleware knows no networks as 127.0.0.0/8, and its errors are text.
+
+    def __init__(self, app, names=None):
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope, receive, send):
+        async def send_guarded(message):
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        host = Headers(scope=scope).get("host", "")
+        allowed = self._names is None or scope["path"] in HEALTH or self._takes(host_name(host))
+        app = self._app if allowed else _misdirected(host)
+        await app(scope, receive, send_guarded)
+
+    def _takes(self, host):
+        return is_loopback(host) or any(
+            host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in self._names
+        )
+
+
+def _misdirected(host):
+    text = (
+        f"The server does not go by the Host {host[:100]!r}. Ask for localhost, "
+        f"or start it with --allowed-hosts {host_name(host)[:100] or 'NAME'}"
+    )
+    return Response(write_error(text), 421, media_type="application/json")

@@ -1,0 +1,125 @@
+"""Requests in HTTP/1.1 by h11, with the rules of RFC 9112 that h11 lacks."""
+
+import re
+
+import h11
+
+from tf_cyclegan.serving.hosts import host_name
+
+_MAX_HEAD = 16 * 1024  # h11's own limit, which it forgets where a head comes in one piece
+_MAX_FIELDS = 100
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE)
+
+
+class Connection(h11.Connection):
+    """The server's end of a connection. `request` is the one being read, `fault` what is wrong with it."""
+
+    def __init__(self):
+        super().__init__(h11.SERVER, _MAX_HEAD)
+        self.request = None
+        self.fault = None
+
+    def receive_data(self, data):
+        """Takes in what came, without the empty lines that clients send after a body."""
+        if self.their_state is h11.IDLE and not self.begun:
+            data = data.lstrip(b"\r\n")
+        if data:  # nothing would mean the end
+            super().receive_data(data)
+
+    def start_next_cycle(self):
+        """Begins anew, as an empty line cannot be taken out of what h11 has."""
+        rest, _ = self.trailing_data
+        self.__init__()
+        self.receive_data(rest)
+
+    def next_event(self):
+        """h11's next event; a request keeps to the rules, and its target is a path or `*`."""
+        try:
+            event = super().next_event()
+            if isinstance(event, h11.Request):
+                self.request = event
+                event = _checked(event)
+            elif isinstance(event, h11.EndOfMessage):
+                _check_fields(event.headers)
+        except h11.RemoteProtocolError as error:
+            self.fault = error
+            raise
+        return event
+
+    @property
+    def begun(self):
+        """Whether something came that is not read yet; between requests it is the start of a head."""
+        return bool(self.trailing_data[0])
+
+    @property
+    def unread(self):
+        """Whether the client has sent, or may still send, what nobody reads after the reply."""
+        return self.their_state in (h11.SEND_BODY, h11.ERROR) or (self.begun and self.their_state is not h11.IDLE)
+
+    @property
+    def status(self):
+        """The HTTP status for what is wrong."""
+        hint = self.fault.error_status_hint
+        if hint != 431 or isinstance(self.fault, _Refused):
+            return hint
+        if self.request is not None:
+            return 400  # a line among its chunks is too long
+        return 431 if b"\n" in self.trailing_data[0] else 414
+
+
+class _Refused(h11.RemoteProtocolError):
+    def __init__(self, message, status=400):
+        super().__init__(message, status)
+
+
+def _checked(request):
+    """The request, with a path for a whole address in its target."""
+    if len(request.target) > _MAX_HEAD:
+        raise _Refused(f"Expected a target of at most: {_MAX_HEAD} bytes", 414)
+    _check_fields(request.headers)
+    if not request.http_version.startswith(b"1."):
+        raise _Refused(f"The version must be HTTP/1.1. Received: HTTP/{request.http_version.decode()}", 505)
+    if request.method == b"CONNECT":
+        raise _Refused("CONNECT is for proxies, and this is none", 501)
+    fields = dict(request.headers)
+    _check_framing(request.http_version, fields)
+    if absolute := _ABSOLUTE.fullmatch(request.target):
+        fields[b"host"] = absolute[1]  # whatever the field says
+        request = _with_path(request, absolute)
+    _check_host(request.http_version, fields.get(b"host"))
+    if not request.target.startswith(b"/") and (request.method, request.target) != (b"OPTIONS", b"*"):
+        raise _Refused("The target must be a path that begins with / or an address that begins with http://")
+    return request
+
+
+def _check_fields(fields):
+    if sum(len(name) + len(value) for name, value in fields) > _MAX_HEAD or len(fields) > _MAX_FIELDS:
+        raise _Refused(f"Expected at most: {_MAX_FIELDS} header fields, {_MAX_HEAD} bytes", 431)
+
+
+def _check_framing(version, fields):
+    """Where others may see the end of a body elsewhere, what follows could be a request that they let in unseen."""
+    if b"transfer-encoding" in fields and b"content-length" in fields:
+        raise _Refused("Transfer-Encoding and Content-Length exclude each other. Send one of them")
+    if b"transfer-encoding" in fields and version == b"1.0":
+        raise _Refused("Transfer-Encoding needs HTTP/1.1. Received: HTTP/1.0")
+
+
+def _check_host(version, host):
+    if host is None and version != b"1.0":
+        raise _Refused("The header field Host is missing")
+    if host is not None and host_name(host.decode("latin-1")) is None:
+        raise _Refused("Host must be a name or an address, with or without a port")
+
+
+def _with_path(request, absolute):
+    authority, path = absolute.groups()
+    if not path.startswith(b"/"):
+        path = b"*" if request.method == b"OPTIONS" and not path else b"/" + path
+    others = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        headers=[(b"host", authority), *others],
+        target=path,
+        http_version=request.http_version,
+    )
