@@ -36,6 +36,14 @@ _WORDS = [
     *("..", "%2e%2e", "%00", "%ff", "%", "%zz", "etc", "passwd", "demo", "healthz", "readyz", "monitoring", "é", "~"),
     *("echo:predict", "foo:predict", ":predict", "echo:classify", "a" * 3000, "?", "?a=b&a=%00", "#", ";", "\\", "*"),
 ]
+_FIELDS = [
+    *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding : chunked", b" folded"),
+    *(b"Content-Length: 1, 2", b"Content-Length: +20", b"Host: b", b"Connection: close, \xff", b"\rX: y"),
+    *(b"Expect: 100-continue", b"Connection: Upgrade\r\nUpgrade: websocket", b"X: y\r\n" * 500 + b"Y: z"),
+]
+_TARGETS = [
+    *(b"*", b"//", b"http://", b"http://evil.example/", b"http://[::1]/v1/models", b"https:localhost", b"localhost:80"),
+]
 _VERBS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "PROPFIND", "get", "X" * 40]
 
 
@@ -222,7 +230,7 @@ def _url(chance):
 
 def _raw(chance):
     """What is no HTTP, or says a length that is not that of its body."""
-    good = b'POST /v1/models/echo:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n{"instances": [1.0]}'
+    good = b'POST /v1/models/echo:predict HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 20\r\n\r\n{"instances": [1.0]}'
     doubled = [b"20\r\nContent-Length: 3", b"20\r\nTransfer-Encoding: chunked"]
     length = chance.choice([b"-1", b"21", b"0", b"x", b"2e1", b"1" + b"0" * 30, *doubled])
     chunks = good.replace(b"Content-Length: 20", b"Transfer-Encoding: chunked")
@@ -238,6 +246,8 @@ def _raw(chance):
             lambda: b"GET / HTTP/9.9\r\n\r\n",
             lambda: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + chance.randbytes(500),
             lambda: good * 20,
+            lambda: good.replace(b"\r\n", b"\r\n" + chance.choice(_FIELDS) + b"\r\n", 1),
+            lambda: b"GET " + chance.choice(_TARGETS) + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         ]
     )()
     return Hostile("raw", raw=content)

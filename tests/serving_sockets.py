@@ -18,9 +18,9 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 @contextlib.contextmanager
-def served(repository, limits=None, **settings):
+def served(repository, limits=None, hosts=None, **settings):
     """A server on a free port; gives its address."""
-    app = create_app(repository, limits or Limits(body_seconds=1.0, max_body_bytes=2**20))
+    app = create_app(repository, limits or Limits(body_seconds=1.0, max_body_bytes=2**20), hosts=hosts)
     running = protocol.make_server(app, **settings)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],))

@@ -1,5 +1,6 @@
 """Hostile input: whatever is sent, the server stays up, small and right. --hostile-requests says how much is sent."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -102,8 +103,6 @@ def fault_of_content(hostile, reply):
     if hostile.method == "HEAD" or not hostile.path.lower().startswith("/v1/"):
         return "the file of another folder" if b"root:" in body else None
     status = int(head.split()[1])
-    if body == b"Invalid HTTP request received.":
-        return None if status == 400 else f"status {status}"  # the HTTP parser's own words: nothing of ours was reached
     if b"content-type: application/json" not in head.lower():
         return f"no JSON: {reply[:300]!r}"
     if hostile.method == "OPTIONS" and status == 200:
@@ -205,7 +204,7 @@ def dribble(url, start, seconds):
 
 
 def test_slow_bodies_are_sent_away(server):
-    head = b"POST /v1/models/echo:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+    head = b"POST /v1/models/echo:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     with ThreadPoolExecutor(40) as clients:
         slow = [clients.submit(dribble, server.url, head, 25) for _ in range(40)]
         for _ in range(10):
@@ -221,23 +220,31 @@ def test_slow_bodies_are_sent_away(server):
 @pytest.mark.parametrize("start", [b"", b"GET /v1/models/echo HTTP/1.1\r\nX: "], ids=["silent", "half a header"])
 def test_idle_connections_do_not_take_the_place_of_others(server, start):
     address = urlsplit(server.url)
-    idle = [socket.create_connection((address.hostname, address.port), timeout=10) for _ in range(300)]
+    idle = [socket.create_connection((address.hostname, address.port), timeout=10) for _ in range(600)]
     try:
         for connection in idle:
-            connection.sendall(start)
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(start)
         for _ in range(20):
             answers_right(server)
+            assert call(server.url, "GET", "/healthz", timeout=1).status == 200
     finally:
         for connection in idle:
             connection.close()
     answers_right(server)
 
 
+def test_pages_of_other_sites_get_nothing(server):
+    """A name that somebody else has lead to 127.0.0.1 is not one of this server."""
+    reply = call(server.url, "GET", "/demo/config.json", headers={"Host": f"evil.example:{urlsplit(server.url).port}"})
+    assert reply.status == 421 and b"evil.example" in reply.body and b"echo" not in reply.body
+
+
 def test_clients_that_leave(server):
     """A client that hangs up in the middle, before or after its request was read."""
     address = urlsplit(server.url)
     body = json.dumps({"instances": [200]}).encode()
-    whole = b"POST /v1/models/busy:predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    whole = b"POST /v1/models/busy:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     for count in range(60):
         with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
             connection.sendall(whole[: (count * 7) % len(whole) + 1] if count % 2 else whole)

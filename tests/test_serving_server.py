@@ -316,16 +316,6 @@ def test_the_page_and_its_policy(repository):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/demo/config.json", "/healthz", "/monitoring/prometheus/metrics", PREDICT, "/x"]
-)
-def test_no_reply_is_for_other_pages_to_show_or_to_guess_at(repository, path):
-    for method in ("GET", "POST"):
-        headers = ask_now(new_app(repository), method, path, GOOD).headers
-        assert headers["content-security-policy"].endswith("; frame-ancestors 'none'")
-        assert headers["x-content-type-options"] == "nosniff"
-
-
-@pytest.mark.parametrize(
     "path", ["/demo/", "/demo/../server.py", "/demo/%2e%2e/server.py", "/demo/samples", "/x", "/v1"]
 )
 def test_no_other_file_can_be_had(repository, path):
@@ -344,6 +334,10 @@ def test_no_other_file_can_be_had(repository, path):
         ({"max_running": 0}, "`max_running` must be an integer of at least 1"),
         ({"timeout_seconds": 0.0}, "`timeout_seconds` must be above 0"),
         ({"poll_seconds": -1.0}, "`poll_seconds` must be above 0"),
+        ({"keep_alive_seconds": 0.0}, "`keep_alive_seconds` must be above 0"),
+        ({"port": 0, "allowed_hosts": "a.example:80"}, "`allowed_hosts` must be names without ports"),
+        ({"port": 0, "allowed_hosts": "http://a.example"}, "Received: http://a.example$"),
+        ({"port": 0, "allowed_hosts": "a*.example"}, "`allowed_hosts` must be names"),
     ],
 )
 def test_settings_that_make_no_server(tmp_path, settings, message):

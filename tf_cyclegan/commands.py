@@ -223,6 +223,12 @@ class ServeConfig:
     """Address to listen on; 0.0.0.0 is every interface, for use behind a proxy."""
     port: int = 8501
     """Port; 0 takes a free one."""
+    allowed_hosts: Annotated[str, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")] = ""
+    """Names that requests may have in Host, besides those of this machine, as models.example.com,*.example.org or *
+    for any. Without, a server on a loopback address takes only localhost, 127.0.0.0/8 and [::1], as pages of other
+    sites can have their own names lead there (DNS rebinding); servers on other addresses take any."""
+    keep_alive_seconds: float = 75.0
+    """Seconds a connection may be idle between requests; more than a load balancer keeps it, mostly 60."""
     labels: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME:LABEL=VERSION ...")] = ()
     """Labels of versions, as horse2zebra_ab:stable=1; a labeled version is served beside the newest."""
     poll_seconds: float = 1.0

@@ -7,9 +7,9 @@ from starlette.routing import Route
 from tf_cyclegan.serving.admission import Admission
 from tf_cyclegan.serving.demo import demo_routes
 from tf_cyclegan.serving.documents import PROCESSES, Documents
+from tf_cyclegan.serving.hosts import Guard
 from tf_cyclegan.serving.memory import MemoryBudget
 from tf_cyclegan.serving.prediction import Predictor
-from tf_cyclegan.serving.hosts import Guard
 from tf_cyclegan.serving.rest import Rest
 from tf_cyclegan.serving.telemetry import Telemetry
 

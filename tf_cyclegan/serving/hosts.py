@@ -16,7 +16,7 @@ HEADERS = {
 """Of every reply; the page has a policy of its own."""
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]*)?", re.IGNORECASE)
-_PATTERN = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+", re.IGNORECASE)
+_PATTERN = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+")
 
 
 def host_name(field):
@@ -33,25 +33,29 @@ def is_loopback(host):
         return host == "localhost"
 
 
-def allowed_hosts(names, address):
+def allowed_hosts(setting, address):
     """The hosts that a server goes by.
 
     Args:
-        names: sequence of str: names, `*.` and the end of names, addresses, or `*`, which is any.
+        setting: str, names, `*.` and the end of names, and addresses, between commas; or `*`, which is any.
         address: str, where the server listens.
 
     Returns:
-        The names in lower case, or None for any: without names, only a server on a loopback address is particular.
+        Tuple of the names in lower case, or None for any, which is what servers on other than loopback addresses take
+        where no names are given.
 
     Raises:
         ValueError: if a name is none.
     """
+    names = [name.strip().lower() for name in setting.split(",") if name.strip()]
     for name in names:
         if not _PATTERN.fullmatch(name):
-            raise ValueError(f"`allowed_hosts` must be names without a port, as models.example.com. Received: {name}")
+            raise ValueError(
+                f"`allowed_hosts` must be names without ports between commas, as models.example.com. Received: {name}"
+            )
     if "*" in names or not (names or is_loopback(address)):
         return None
-    return tuple(name.lower() for name in names)
+    return tuple(names)
 
 
 class Guard:
@@ -80,9 +84,9 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        host = Headers(scope=scope).get("host", "")
-        allowed = self._names is None or scope["path"] in HEALTH or self._takes(host_name(host))
-        app = self._app if allowed else _misdirected(host)
+        host = host_name(Headers(scope=scope).get("host", "")) or ""
+        allowed = self._names is None or scope["path"] in HEALTH or self._takes(host)
+        app = self._app if allowed else _misdirected(host[:100])
         await app(scope, receive, send_guarded)
 
     def _takes(self, host):
@@ -92,8 +96,6 @@ class Guard:
 
 
 def _misdirected(host):
-    text = (
-        f"The server does not go by the Host {host[:100]!r}. Ask for localhost, "
-        f"or start it with --allowed-hosts {host_name(host)[:100] or 'NAME'}"
-    )
+    name = host if re.fullmatch(r"[a-z0-9._:-]+", host) else "NAME"  # as somebody may paste it into a shell
+    text = f"The server does not go by the Host {host!r}: ask for localhost, or start it with --allowed-hosts={name}"
     return Response(write_error(text), 421, media_type="application/json")

@@ -5,6 +5,7 @@ import socket
 import sys
 
 from tf_cyclegan.serving.app import create_app
+from tf_cyclegan.serving.hosts import allowed_hosts
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.protocol import run_app
 from tf_cyclegan.serving.repository import Repository
@@ -30,15 +31,18 @@ def run_serve(config, report):
         sys.stdout.flush()  # whoever waits for the address may read from a pipe
 
     limits = _limits(config)
+    if not config.keep_alive_seconds > 0:
+        raise ValueError(f"`keep_alive_seconds` must be above 0. Received: {config.keep_alive_seconds}")
     repository = Repository(config.directory, _labels(config.labels), config.poll_seconds, tell)
     listener = _listen(config.host, config.port)
-    repository.scan()
-    repository.start()
     try:
+        hosts = allowed_hosts(config.allowed_hosts, listener.getsockname()[0])
+        repository.scan()
+        repository.start()
         tell(_greeting(repository, listener))
-        app = create_app(repository, limits, config.cors)
+        app = create_app(repository, limits, config.cors, hosts)
         tell(_memory_line(repository, app.state.predictor.budget))
-        run_app(app, listener)
+        run_app(app, listener, config.keep_alive_seconds)
         app.state.admission.close()
         app.state.documents.close()
     finally:
