@@ -8,14 +8,18 @@ import json
 import operator
 import os
 import signal
+import socket
 import threading
 import time
 
 import numpy as np
 import pytest
 from serving_asgi import ask, ask_all, ask_now
+from serving_fakes import fake_repository
+from serving_sockets import GOOD, post, served, talk
 
 from tf_cyclegan.serving import documents as documents_module
+from tf_cyclegan.serving import rest
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.codec import Signature, TensorInfo
 from tf_cyclegan.serving.documents import Documents
@@ -24,6 +28,7 @@ from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.workers import Workers
 
 FLOATS = {"serving_default": Signature({"x": TensorInfo("float32", None)}, {}, "")}
+CLOSE = b"Connection: close\r\n"
 LARGE = 300_000  # values, which make a large document
 
 
@@ -205,3 +210,21 @@ def test_small_requests_do_not_wait_for_large_ones():
 
     asyncio.run(together())
     assert finished == [("small", 400)] + [("large", 400)] * 4
+
+
+def test_replies_that_nobody_takes_have_a_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(rest, "_UNREAD", 4)
+    body = json.dumps({"inputs": [[0.5] * 200_000]}).encode()
+    repository, limits = fake_repository(tmp_path, monkeypatch), Limits(max_body_bytes=2**20)
+    with served(repository, limits) as address, contextlib.ExitStack() as clients:
+        for _ in range(16):
+            client = clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(address)
+            client.sendall(post(body))
+        deadline = soon()
+        while (status := talk(address, post(GOOD, CLOSE))[0].status) == 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert status == 503
+    with served(repository, limits) as address:
+        assert [talk(address, post(body, CLOSE))[0].status for _ in range(20)] == [200] * 20  # who reads has no bound

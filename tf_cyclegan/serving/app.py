@@ -33,6 +33,7 @@ def create_app(repository, limits, cors=False, hosts=None):
     telemetry = Telemetry(admission, budget)
     app = Starlette()
     app.state.stopping = False
+    app.state.unread_bytes = int  # 0; the server knows how much it is
     app.state.admission = admission
     app.state.documents = documents
     app.state.predictor = predictor
@@ -49,6 +50,10 @@ def create_app(repository, limits, cors=False, hosts=None):
     async def metrics(request):
         return Response(telemetry.exposition(), media_type=telemetry.content_type)
 
+    def unread_bytes():
+        return app.state.unread_bytes()
+
+    rest = Rest(repository, limits, admission, documents, predictor, telemetry, unread_bytes, cors)
     # What no route can have is the target * alone, and only OPTIONS comes with it: the server as a whole is meant.
     app.router.default = Response(headers={"Allow": "GET, HEAD, OPTIONS, POST"})
     app.router.routes += [
@@ -56,6 +61,6 @@ def create_app(repository, limits, cors=False, hosts=None):
         Route("/readyz", readyz),
         Route("/monitoring/prometheus/metrics", metrics),
         *demo_routes(repository, limits),
-        Route("/{path:path}", Rest(repository, limits, admission, documents, predictor, telemetry, cors)),
+        Route("/{path:path}", rest),
     ]
     return app

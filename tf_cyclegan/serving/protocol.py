@@ -78,6 +78,11 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.server_state.most_connections = most_connections
         self.server_state.waiting = {}  # connections that no request keeps busy, and since when, in this order
+        config.app.state.unread_bytes = self._unread_bytes
+
+    def _unread_bytes(self):
+        """Replies that clients have yet to take in."""
+        return sum(connection.transport.get_write_buffer_size() for connection in list(self.server_state.connections))
 
     def handle_exit(self, sig, frame):
         self.config.app.state.stopping = True

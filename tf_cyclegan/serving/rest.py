@@ -25,6 +25,7 @@ _CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _RETRY_SECONDS = 1
+_UNREAD = 16  # times the size of a request: a reply in columns of numbers can be eight times as long
 
 
 class Rest:
@@ -37,15 +38,17 @@ class Rest:
         documents: `Documents`.
         predictor: `Predictor`.
         telemetry: `Telemetry`.
+        unread_bytes: callable that gives the size of the replies that clients have yet to take in.
         cors: bool, lets pages of other origins call.
     """
 
-    def __init__(self, repository, limits, admission, documents, predictor, telemetry, cors):
+    def __init__(self, repository, limits, admission, documents, predictor, telemetry, unread_bytes, cors):
         self._repository = repository
         self._admission = admission
         self._documents = documents
         self._predictor = predictor
         self._telemetry = telemetry
+        self._unread_bytes, self._max_unread = unread_bytes, _UNREAD * limits.max_body_bytes
         self._headers = _CORS if cors else {}
         self._bodies = BodyReader(limits)
 
@@ -142,6 +145,8 @@ class Rest:
 
     def _run(self, spec, verb, body, packed, deadline):
         """Bytes to bytes, in a thread."""
+        if self._unread_bytes() > self._max_unread:
+            raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
         signatures = self._repository.signatures(spec)
         name, inputs, rows = self._documents.read(body, packed, signatures, deadline)
         with self._repository.use(spec) as version:
