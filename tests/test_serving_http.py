@@ -112,6 +112,16 @@ def test_broken_chunks_end_the_connection(address, body):
     assert refused(address, post(b"", CHUNKED), body + LAST) == status  # and where the application waits for the body
 
 
+def test_tiny_chunks(address):
+    """They cost the server far more than the client, and all requests wait meanwhile."""
+    blanks = b"1\r\n \r\n"
+    chunk = b"14\r\n" + GOOD + b"\r\n"
+    assert statuses(address, post(chunk + blanks * 900 + b"0\r\n\r\n", CHUNKED) + LAST) == [200, 200]
+    full = b"400\r\n" + b" " * 1024 + b"\r\n"
+    assert statuses(address, post(chunk + full * 900 + blanks * 3000 + b"0\r\n\r\n", CHUNKED) + LAST) == [200, 200]
+    assert refused(address, post(chunk + blanks * 100_000 + b"0\r\n\r\n", CHUNKED) + LAST) == 400
+
+
 def test_chunks_that_end_in_the_middle(address):
     assert refused(address, post(b"14\r\n" + GOOD[:5], CHUNKED)) == 408
 
@@ -268,7 +278,8 @@ def test_requests_in_one_piece_are_answered_in_order(address):
     wrong = post(b"{}")
     slow = post(b'{"instances": [-0.2]}')
     assert statuses(address, slow + wrong + get() + post() + LAST) == [200, 400, 200, 200, 200]
-    assert statuses(address, get() * 300 + LAST) == [200] * 301
+    assert statuses(address, get() * 3000 + LAST) == [200] * 3001
+    assert statuses(address, (post() + b"\r\n") * 1000 + LAST) == [200] * 1001
 
 
 @pytest.mark.parametrize("value", ["close", "Close", "keep-alive, close"])

@@ -6,50 +6,68 @@ import h11
 
 from tf_cyclegan.serving.hosts import host_name
 
-_MAX_HEAD = 16 * 1024  # h11's own limit, which it forgets where a head comes in one piece
+_MAX_HEAD = 16 * 1024
 _MAX_FIELDS = 100
+_FREE_CHUNKS, _MIN_CHUNK = 1000, 256  # each takes h11 as long as 10 kB: bodies of tiny ones would stop everything else
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE)
 
 
 class Connection(h11.Connection):
     """The server's end of a connection. `request` is the one being read, `fault` what is wrong with it."""
 
-    def __init__(self):
+    def __init__(self, received=b""):
         super().__init__(h11.SERVER, _MAX_HEAD)
+        self._received = bytearray(received)
+        self._chunks = self._bytes = 0
         self.request = None
         self.fault = None
 
     def receive_data(self, data):
-        """Takes in what came, without the empty lines that clients send after a body."""
-        if self.their_state is h11.IDLE and not self.begun:
-            data = data.lstrip(b"\r\n")
-        if data:  # nothing would mean the end
-            super().receive_data(data)
+        """Takes in what came."""
+        self._received += data
 
     def start_next_cycle(self):
-        """Begins anew, as an empty line cannot be taken out of what h11 has."""
-        rest, _ = self.trailing_data
-        self.__init__()
-        self.receive_data(rest)
+        """Gets ready for the next request."""
+        given, _ = self.trailing_data
+        self.__init__(given + self._received)  # as an empty line before it cannot be taken out of what h11 has
 
     def next_event(self):
         """h11's next event; a request keeps to the rules, and its target is a path or `*`."""
         try:
             event = super().next_event()
-            if isinstance(event, h11.Request):
-                self.request = event
-                event = _checked(event)
-            elif isinstance(event, h11.EndOfMessage):
-                _check_fields(event.headers)
+            while event is h11.NEED_DATA and self._received:
+                self._give()
+                event = super().next_event()
+            return self._checked(event)
         except h11.RemoteProtocolError as error:
             self.fault = error
             raise
+
+    def _give(self):
+        """Gives h11 so little that it notices before it has read it that a head is too large."""
+        if self.their_state is h11.IDLE and not self.trailing_data[0]:
+            self._received = self._received.lstrip(b"\r\n")  # clients send empty lines after a body
+        if self._received:  # nothing would mean the end
+            super().receive_data(bytes(self._received[:_MAX_HEAD]))
+            del self._received[:_MAX_HEAD]
+
+    def _checked(self, event):
+        if isinstance(event, h11.Request):
+            self.request = event
+            return _checked_request(event)
+        if isinstance(event, h11.EndOfMessage):
+            _check_fields(event.headers)
+        elif isinstance(event, h11.Data):
+            self._chunks += event.chunk_start
+            self._bytes += len(event.data)
+            if self._chunks > _FREE_CHUNKS + self._bytes // _MIN_CHUNK:
+                raise _Refused(f"Expected chunks of at least: {_MIN_CHUNK} bytes, beyond the first {_FREE_CHUNKS}")
         return event
 
     @property
     def begun(self):
         """Whether something came that is not read yet; between requests it is the start of a head."""
-        return bool(self.trailing_data[0])
+        return bool(self._received or self.trailing_data[0])
 
     @property
     def unread(self):
@@ -72,7 +90,7 @@ class _Refused(h11.RemoteProtocolError):
         super().__init__(message, status)
 
 
-def _checked(request):
+def _checked_request(request):
     """The request, with a path for a whole address in its target."""
     if len(request.target) > _MAX_HEAD:
         raise _Refused(f"Expected a target of at most: {_MAX_HEAD} bytes", 414)
