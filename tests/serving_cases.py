@@ -49,6 +49,7 @@ def columns(text):
 HALF = f"{MODELS}/half_plus_two:predict"
 GOOD = '{"instances": [1.0]}'
 ONE_ROW = rows("[2.5")
+TOO_BIG = "JSON Parse error: Number too big to be stored in double. at offset:"
 
 ROUTES = [
     Case("predict", HALF, GOOD, text=ONE_ROW),
@@ -62,10 +63,15 @@ ROUTES = [
     Case("capitals", "/V1/Models/half_plus_two:predict", GOOD, text=ONE_ROW),
     Case("encoded name", f"{MODELS}/half%5Fplus%5ftwo:predict", GOOD, text=ONE_ROW),
     Case("encoded label", f"{MODELS}/half_plus/labels/%73table:predict", GOOD, text=ONE_ROW),
-    Case("query string", f"{HALF}?trace=1", GOOD, text=ONE_ROW),
     Case("content type is ignored", HALF, GOOD, headers={"Content-Type": "text/plain"}, text=ONE_ROW),
     Case("body in chunks", HALF, [b'{"instances"', b": [1.0]}"], text=ONE_ROW),
     Case("no models route", MODELS, status=400, error="^Missing model name in request.$"),
+    Case("query string", f"{HALF}?trace=1", GOOD, 400, error=r"^Malformed request: POST .*:predict\?trace=1$"),
+    Case("query string as of a name", f"{MODELS}/half_plus_two?x", status=404, error=r"of model half_plus_two\?x$"),
+    Case("models by POST", MODELS, GOOD, 400, error=f"^Malformed request: POST {MODELS}$"),
+    Case("name of two parts", f"{MODELS}/half/plus", status=400, error="^Malformed request: GET "),
+    Case("version in the singular", f"{MODELS}/half_plus/version/1:predict", GOOD, 400, error="^Malformed request"),
+    Case("label in the singular", f"{MODELS}/half_plus/label/stable:predict", GOOD, 400, error="^Malformed request"),
     Case("unknown path", "/v1/foo", status=400, error="^Malformed request: GET /v1/foo$"),
     Case("bare prefix", "/v1/", status=400, error="^Malformed request: GET /v1/$"),
     Case("slash at the end", f"{MODELS}/half_plus_two/", status=400, error="^Malformed request: GET "),
@@ -80,13 +86,8 @@ ROUTES = [
     Case("version in words", f"{MODELS}/half_plus/versions/HELLO:predict", GOOD, 400, error="^Malformed request"),
     Case("negative version", f"{MODELS}/half_plus/versions/-1:predict", GOOD, 400, error="^Malformed request"),
     Case("version and label", f"{MODELS}/half_plus/versions/1/labels/stable:predict", GOOD, 400, error="^Malformed"),
-    Case(
-        "version beyond 64 bits",
-        f"{MODELS}/half_plus/versions/9223372036854775808:predict",
-        GOOD,
-        400,
-        error="^Failed to convert version: 9223372036854775808 to numeric.$",
-    ),
+    # TensorFlow Serving forgets to write the message, and sends no body.
+    Case("version beyond 64 bits", f"{MODELS}/half_plus/versions/9223372036854775808:predict", GOOD, 400),
     Case("unknown model", f"{MODELS}/foo:predict", GOOD, 404, error=r"^Servable not found for request: Latest\(foo\)"),
     Case(
         "unknown version",
@@ -114,16 +115,15 @@ ROUTES = [
     Case("regress", f"{MODELS}/half_plus_two:regress", '{"examples": [{"x": 1.0}]}', 400, error="."),
 ]
 
+AVAILABLE = {
+    "model_version_status": [
+        {"version": "123", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    ]
+}
+
 STATUS = [
-    Case(
-        "status",
-        f"{MODELS}/half_plus_two",
-        json={
-            "model_version_status": [
-                {"version": "123", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-            ]
-        },
-    ),
+    Case("status", f"{MODELS}/half_plus_two", json=AVAILABLE),
+    Case("metadata in capitals is the status", f"{MODELS}/half_plus_two/METADATA", json=AVAILABLE),
     Case(
         "status of a version",
         f"{MODELS}/half_plus/versions/1",
@@ -152,18 +152,29 @@ STATUS = [
 REQUESTS = [
     ask("no body", "half_plus_two", "", error="^JSON Parse error: The document is empty"),
     ask("only space", "half_plus_two", "  \n", error="^JSON Parse error: The document is empty"),
-    ask("no JSON", "half_plus_two", "hello", error=r"^JSON Parse error: .* at offset: \d+"),
+    ask("no JSON", "half_plus_two", "hello", error="^JSON Parse error: Invalid value. at offset: 0$"),
+    ask("no JSON, but almost", "half_plus_two", "instances = [1, 2]", error="^JSON Parse error: Invalid value"),
     ask("cut off", "half_plus_two", '{"instances": [1.0', error=r"^JSON Parse error: .* at offset: \d+"),
     ask("comma at the end", "half_plus_two", '{"instances": [1.0,]}', error="^JSON Parse error: "),
     ask("single quotes", "half_plus_two", "{'instances': [1.0]}", error="^JSON Parse error: "),
     ask("half a surrogate pair", "half_plus_two", '{"instances": ["\\ud800"]}', error="^JSON Parse error: "),
-    ask("number beyond a double", "half_plus_two", '{"instances": [1e400]}', error="^JSON Parse error: "),
+    ask(
+        "no fraction",
+        "half_plus_two",
+        '{"instances": [1.]}',
+        error="^JSON Parse error: Miss fraction part in number.",
+    ),
+    ask("no exponent", "half_plus_two", '{"instances": [1e]}', error="^JSON Parse error: Miss exponent in number."),
+    ask("number beyond a double", "half_plus_two", '{"instances": [1e400]}', error=f"^{TOO_BIG} 15$"),
+    ask("number beyond a double, ignored", "half_plus_two", '{"x": {"y": -1e400}, "instances": [1.0]}', error=TOO_BIG),
+    ask("long integer, ignored", "half_plus_two", f'{{"x": [{"9" * 400}], "instances": [1.0]}}', error=f"{TOO_BIG} 7$"),
+    ask("longer integer, ignored", "half_plus_two", f'{{"instances": [1.0], "x": {"1" * 9000}}}', error=TOO_BIG),
     ask("an array", "half_plus_two", "[1.0]", error=r"Is not object"),
     ask("a number", "half_plus_two", "1", error="Is not object"),
     ask("text after the object", "half_plus_two", '{"instances": [1.0]} and so on', text=ONE_ROW),
     ask("no key", "half_plus_two", "{}", error="^Missing 'inputs' or 'instances' key"),
     ask("both keys", "half_plus_two", '{"instances": [1.0], "inputs": [1.0]}', error="expecting only one of 'inputs'"),
-    ask("instances no array", "half_plus_two", '{"instances": 1.0}', error="'instances' to be an list/array"),
+    ask("instances no array", "half_plus_two", '{"instances": 1.0}', error="Expecting 'instances' to be an list/array"),
     ask("no instances", "half_plus_two", '{"instances": []}', error="No values in 'instances' array"),
     ask(
         "signature no string",
@@ -179,6 +190,7 @@ REQUESTS = [
         error='^Serving signature name: "x" not found in signature def',
     ),
     ask("further keys", "half_plus_two", '{"instances": [1.0], "note": {"by": ["me"]}}', text=ONE_ROW),
+    ask("key that comes twice", "half_plus_two", '{"instances": [1.0], "instances": [2.0]}', text=ONE_ROW),
     ask("assertion in the graph", "refuse", '{"instances": [-1.0]}', error="not positive"),
 ]
 
@@ -261,103 +273,4 @@ COLUMNS = [
     ask("ragged columns", "echo", '{"inputs": [[1, 2], [3]]}', error="^Encountered list at unexpected size: 1 at"),
 ]
 
-_FLOATS = {
-    "1": "1.0",
-    "-0.0": "-0.0",
-    "0.1": "0.1",
-    "0.2": "0.2",
-    "0.3333333333": "0.333333343",
-    "0.0001": "0.0001",
-    "0.00003": "3e-05",
-    "100000": "100000.0",
-    "123456": "123456.0",
-    "1234567": "1234567.0",
-    "1e6": "1e+06",
-    "9000000": "9e+06",
-    "16777215": "16777215.0",
-    "16777216.0": "16777216.0",
-    "3.4028234663852886e38": "3.40282347e+38",
-    "1.1754943508222875e-38": "1.17549435e-38",
-    "1e-45": "1.4013e-45",
-    "1e20": "1e+20",
-    "NaN": "NaN",
-    "Infinity": "Infinity",
-    "-Infinity": "-Infinity",
-}
-_DOUBLES = {
-    "0.1": "0.1",
-    "0.3333333333333333": "0.33333333333333331",
-    "0.30000000000000004": "0.30000000000000004",
-    "123456789.125": "123456789.125",
-    "1e22": "1e+22",
-    "16777217": "16777217.0",
-    "1.7976931348623157e308": "1.7976931348623157e+308",
-}
-_INTEGERS = {
-    "int8": ("-128", "127"),
-    "int16": ("-32768", "32767"),
-    "int32": ("-2147483648", "2147483647"),
-    "int64": ("-9223372036854775808", "9223372036854775807"),
-    "uint8": ("0", "255"),
-    "uint32": ("0", "4294967295"),
-    "uint64": ("0", "18446744073709551615"),
-}
-
-NUMBERS = [
-    *(echo(f"float {sent}", "float32", f"[{sent}]", text=rows(f"[{text}")) for sent, text in _FLOATS.items()),
-    *(echo(f"double {sent}", "float64", f"[{sent}]", text=rows(f"[{text}")) for sent, text in _DOUBLES.items()),
-    *(
-        echo(f"ends of {dtype}", dtype, f"[{low}, {high}]", text=rows(f"[{low}, {high}"))
-        for dtype, (low, high) in _INTEGERS.items()
-    ),
-    *(
-        echo(f"no decimals for {dtype}", dtype, "[1.0]", error=f"JSON Value: 1.0 Type: Number is not .*: {dtype}")
-        for dtype in _INTEGERS
-    ),
-    echo("no truth values for int32", "int32", "[true]", error="JSON Value: true Type: True is not .*type: int32"),
-    echo("no text for int32", "int32", '["1"]', error='JSON Value: "1" Type: String is not of expected type: int32'),
-    echo("beyond int32", "int32", "[2147483648]", error="is not of expected type: int32"),
-    echo("beyond int64", "int64", "[9223372036854775808]", error="is not of expected type: int64"),
-    echo("beyond uint64", "uint64", "[18446744073709551616]", error="is not of expected type: uint64"),
-    echo("below uint32", "uint32", "[-1]", error="is not of expected type: uint32"),
-    echo("below uint64", "uint64", "[-1]", error="is not of expected type: uint64"),
-    echo("integer a float cannot hold", "float32", "[16777217]", error="to float without loss of precision"),
-    echo("beyond a float", "float32", "[1e39]", error="to float without loss of precision"),
-    echo("no text for floats", "float32", '["1"]', error='Value: "1" Type: String is not of expected type: float'),
-    echo("no truth values for floats", "float32", "[true]", error="Type: True is not of expected type: float"),
-    echo("no null for floats", "float32", "[null]", error="Type: Null is not of expected type: float"),
-    echo("no objects for floats", "float32", '[{"b64": "AA=="}]', error="Type: Object is not of expected type: float"),
-    echo("truth values", "bool", "[true, false]", text=rows("[true, false")),
-    echo("no numbers for truth values", "bool", "[1]", error="Type: Number is not of expected type: bool"),
-    echo("half precision in rows", "half", "[1.0]", status=400, error="."),
-    ask("half precision in columns", "echo", '{"signature_name": "half", "inputs": [1.0]}', status=501, error="."),
-    echo("half precision out", "to_half", "[1.0]", error="^Failed to write JSON value for tensor type: half"),
-]
-
-STRINGS = [
-    echo("text", "string", '["hello"]', text=rows('["hello"')),
-    echo("text is UTF-8", "string", '["é😀"]', text=rows('["é😀"')),
-    echo("escapes in", "string", '["\\u00e9\\ud83d\\ude00"]', text=rows('["é😀"')),
-    echo("quotes and slashes", "string", '["\\"\\\\\\/"]', text=rows('["\\"\\\\/"')),
-    echo("control characters", "string", '["\\b\\f\\n\\r\\t\\u001f"]', text=rows('["\\b\\f\\n\\r\\t\\u001F"')),
-    echo("b64 to text", "string", '[{"b64": "aGVsbG8="}]', text=rows('["hello"')),
-    echo("text to b64", "bytes", '["hello"]', text=rows('[{\n            "b64": "aGVsbG8="\n        }')),
-    echo(
-        "two b64",
-        "bytes",
-        '[{"b64": "aGVsbG8="}, {"b64": "d29ybGQ="}]',
-        text=rows('[{\n            "b64": "aGVsbG8="\n        }, {\n            "b64": "d29ybGQ="\n        }'),
-    ),
-    echo("any byte", "bytes", '[{"b64": "AP+AfwA="}]', json={"predictions": [{"b64": "AP+AfwA="}]}),
-    echo("empty b64", "bytes", '[{"b64": ""}]', json={"predictions": [{"b64": ""}]}),
-    echo("nested b64", "bytes", '[[{"b64": "AA=="}]]', json={"predictions": [[{"b64": "AA=="}]]}),
-    echo("b64 by name", "bytes", '[{"x": {"b64": "AA=="}}]', json={"predictions": [{"b64": "AA=="}]}),
-    echo("b64 not in the alphabet", "bytes", '[{"b64": "!!!!"}]', error="Unable to base64 decode"),
-    echo("b64 for URLs", "bytes", '[{"b64": "_-8="}]', error="Unable to base64 decode"),
-    echo("b64 no string", "bytes", '[{"b64": 5}]', error="does not have named input: b64"),
-    echo("b64 beside other keys", "bytes", '[{"b64": "AA==", "x": "a"}]', error="does not have named input: b64"),
-    echo("no numbers for text", "string", "[5]", error="JSON Value: 5 Type: Number is not of expected type: string"),
-    echo("no null for text", "string", "[null]", error="JSON Value: null Type: Null is not of expected type: string"),
-]
-
-CASES = [*ROUTES, *STATUS, *REQUESTS, *ROWS, *COLUMNS, *NUMBERS, *STRINGS]
+CASES = [*ROUTES, *STATUS, *REQUESTS, *ROWS, *COLUMNS]

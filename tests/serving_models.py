@@ -15,6 +15,7 @@ import tensorflow as tf
 
 LABELS = {"half_plus": {"stable": 1, "canary": 2}}
 ECHOED = ["float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", "bool", "string"]
+WITHOUT_FORM = ["half", "bfloat16", "uint16", "complex64"]  # in JSON
 
 _CONFIG = """  config {{
     name: "{name}"
@@ -96,7 +97,7 @@ def _signature_def(method, inputs, outputs):
 def echo():
     """Answers what it was asked: a signature for every type, of any rank."""
     signatures = {
-        dtype: signature(lambda x: {"y": tf.identity(x)}, tensor(dtype, shape=None)) for dtype in [*ECHOED, "half"]
+        dtype: signature(lambda x: {"y": tf.identity(x)}, tensor(dtype, shape=None)) for dtype in ECHOED + WITHOUT_FORM
     }
     signatures["bytes"] = signature(lambda x: {"y_bytes": tf.identity(x)}, tensor("string", shape=None))
     signatures["to_half"] = signature(lambda x: {"y": tf.cast(x, "float16")}, tensor("float32"))

@@ -1,8 +1,10 @@
 """JSON to arrays and back: the fast ways agree with the exact ones, and what is wrong is named."""
 
+import base64
 import itertools
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from tf_cyclegan.serving.codec import TensorInfo, read_inputs, signature_name
 from tf_cyclegan.serving.document import read_document
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
 from tf_cyclegan.serving.reply import decimals, show, write_error, write_reply
+from tf_cyclegan.serving.tensors import base64_hint
 
 FLOAT = {"x": TensorInfo("float32", None)}
+TOO_BIG = "Number too big to be stored in double."
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint32", "uint64"]
 
 
@@ -36,16 +40,32 @@ def read(text, inputs=FLOAT):
         ("", "The document is empty"),
         (" \n\t", "The document is empty"),
         ('{"a" 1}', "Missing a colon after a name of object member. at offset: 5"),
-        ('{"a": 1 "b"}', "Missing a comma or } after an object member. at offset: 8"),
-        ('{"a": [{"]": "\\"["} 2]}', "Missing a comma or ] after an array element. at offset: 20"),
+        ('{"a": 1 "b"}', "Missing a comma or '}' after an object member. at offset: 8"),
+        ('{"a": [{"]": "\\"["} 2]}', "Missing a comma or ']' after an array element. at offset: 20"),
         ('{"a": [1,]}', "Invalid value. at offset: 9"),
         ("{'a': 1}", "Missing a name for object member. at offset: 1"),
-        ('{"é": nope}', "Invalid value. at offset: 7"),
+        ('{"a": 1,}', "Missing a name for object member. at offset: 8"),
+        ('{"é": nope}', "Invalid value. at offset: 8"),
+        ('{"a": -Infinit}', "Invalid value. at offset: 14"),
+        ('{"a": -}', "Invalid value. at offset: 7"),
+        ('{"a": .5}', "Invalid value. at offset: 6"),
+        ('{"a": 1.}', "Miss fraction part in number. at offset: 8"),
+        ('{"a": [0.e1]}', "Miss fraction part in number. at offset: 9"),
+        ('{"a": 1.5e}', "Miss exponent in number. at offset: 10"),
+        ('{"a": 1E+}', "Miss exponent in number. at offset: 9"),
+        ('{"a": 1.5.2}', "Missing a comma or '}' after an object member. at offset: 9"),
+        ('{"a": 01}', "Missing a comma or '}' after an object member. at offset: 7"),
+        ('{"a": [Infx]}', "Missing a comma or ']' after an array element. at offset: 10"),
+        ('{"a": [-Inf, "-NaN", x]}', "Invalid value. at offset: 21"),
         ('{"a": "b', "Missing a closing quotation mark in string. at offset: 8"),
         ('{"a": "\\x"}', "Invalid escape character in string. at offset: 7"),
+        ('{"a": "\t"}', "Invalid escape character in string. at offset: 7"),
+        ('{"a": "\\u12g4"}', "Incorrect hex digit after \\u escape in string. at offset: 7"),
         ('{"a": "\\ud83d"}', "The surrogate pair in string is invalid."),
         ('{"a": ' + "[" * 100_000, "The document is nested too deeply."),
-        ('{"a": ' + "9" * 5000 + "}", "Number too big to be stored in double."),
+        ('{"a": ' + "9" * 5000 + "}", f"{TOO_BIG} at offset: 6"),
+        ('{"é": [1, ' + "9" * 309 + "]}", f"{TOO_BIG} at offset: 11"),
+        ('{"a": {"b": "1e999", "c": -1E+999}}', f"{TOO_BIG} at offset: 26"),
     ],
 )
 def test_what_is_no_json(text, message):
@@ -59,6 +79,32 @@ def test_bytes_that_are_no_utf_8():
 
 def test_a_byte_order_mark_and_text_after_the_object():
     assert read_document(b'\xef\xbb\xbf {"a": "\\ud83d\\ude00"} tail') == {"a": "😀"}
+
+
+def test_of_keys_that_come_twice_the_first_counts():
+    assert read_document(b'{"a": 1, "b": {"c": [2], "c": 3}, "a": 4}') == {"a": 1, "b": {"c": [2]}}
+
+
+def test_constants_by_all_their_names():
+    found = read_document(b'{"a": [Inf, -Inf, Infinity, -Infinity], "-NaN": [NaN, -NaN], "\\"Inf": "Inf"} Inf')
+    assert found["a"] == [math.inf, -math.inf] * 2 and found['"Inf'] == "Inf"
+    assert all(map(math.isnan, found["-NaN"]))
+
+
+def test_numbers_that_only_look_too_big():
+    text = '{"a": "1e999", "b": "%s", "c": 1e0005, "d": 0.%s, "e": 1%s} 1e999'
+    digits = "3" * 400
+    assert read_document((text % (digits, digits, "0" * 308)).encode())["c"] == 1e5
+
+
+@pytest.mark.parametrize("piece", ["x", "\\n"])
+def test_what_is_wrong_is_found_in_little_memory(piece):
+    body = ('{"a": "' + piece * 500_000 + '" "b"}').encode()
+    tracemalloc.start()
+    error = refusal(read_document, body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "comma or '}'" in error.message and peak < 10 * len(body)
 
 
 def test_a_request_cannot_be_all_brackets(monkeypatch):
@@ -109,34 +155,31 @@ def test_integers_to_the_ends_of_their_type_and_no_further(dtype):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "text", "fits"),
+    ("dtype", "text", "number"),
     [
-        ("float32", "16777215", True),
-        ("float32", "16777216", False),
-        ("float32", "-16777216", False),
-        ("float32", "16777216.0", True),
-        ("float32", "3.4e38", True),
-        ("float32", "-3.5e38", False),
-        ("float32", "100000000000000000000", True),  # beyond 64 bits it is a decimal
-        ("float64", "9007199254740991", True),
-        ("float64", "9007199254740993", False),
+        ("float32", "16777217", 16777216),
+        ("float32", "-16777219", -16777220),
+        ("float32", "1435774380", 1435774336),
+        ("float32", "18446744073709551617", 2.0**64),
+        ("float32", "1e39", math.inf),
+        ("float32", "-3.5e38", -math.inf),
+        ("float32", "1" + "0" * 300, math.inf),
+        ("float32", "2.22507e-308", 0),
+        ("float64", "9007199254740993", 9007199254740992),
+        ("float64", "1" + "0" * 300, 1e300),
     ],
 )
-def test_numbers_that_a_float_cannot_keep(dtype, text, fits):
+def test_numbers_that_a_float_cannot_keep_are_rounded(dtype, text, number):
     info = {"x": TensorInfo(dtype, None)}
-    if fits:
-        assert read(f'{{"instances": [{text}]}}', info)[0]["x"].tolist() == [np.dtype(dtype).type(float(text))]
-    else:
-        error = refusal(read, f'{{"instances": [{text}]}}', info)
-        assert "Cannot convert JSON value: " in error.message and error.message.endswith("without loss of precision.")
+    assert read(f'{{"instances": [{text}]}}', info)[0]["x"].tolist() == [number]
+    assert read(f'{{"inputs": {text}}}', info)[0]["x"].tolist() == number
 
 
 def test_numbers_that_are_not_finite():
-    found, _ = read('{"instances": [NaN, Infinity, -Infinity, 1]}')
-    np.testing.assert_array_equal(found["x"], [np.nan, np.inf, -np.inf, 1])
+    found, _ = read('{"instances": [NaN, Infinity, -Infinity, 1, -Inf]}')
+    np.testing.assert_array_equal(found["x"], [np.nan, np.inf, -np.inf, 1, -np.inf])
     for text in ("1e400", "-1e999", "1" + "0" * 400):
-        message = refusal(read, f'{{"instances": [{text}]}}').message
-        assert message == "JSON Parse error: Number too big to be stored in double."
+        assert refusal(read, f'{{"instances": [{text}]}}').message == f"JSON Parse error: {TOO_BIG} at offset: 15"
 
 
 def test_lists_deeper_than_any_array():
@@ -145,29 +188,64 @@ def test_lists_deeper_than_any_array():
         assert "nested" in refusal(read, f'{{"{key}": {deep}}}').message
 
 
-@pytest.mark.parametrize("value", ['{"b64": "aGk"}', '{"b64": "aGk="}', '{"b64": " aG k=\\n"}', '"hi"'])
+@pytest.mark.parametrize("value", ['{"b64": "aGk"}', '{"b64": "aGk."}', '{"b64": " aG k=\\n"}', '"hi"'])
 def test_strings(value):
     found, _ = read(f'{{"instances": [{value}]}}', {"x": TensorInfo("string", None)})
     assert found["x"].dtype == object and found["x"].tolist() == [b"hi"]
 
 
-@pytest.mark.parametrize("value", ["aGk-", "aGk==", "a", "é===", "=", "aG=k"])
+@pytest.mark.parametrize("value", ["aGk-", "aGk==", "a", "a===", "é===", "=", "aG=k", "aG\u00a0k"])
 def test_what_is_no_base64(value):
     request = json.dumps({"inputs": {"b64": value}})
     assert refusal(read, request, {"x": TensorInfo("string", None)}).message == "Unable to base64 decode"
 
 
-def test_types_that_json_has_no_form_for():
-    for dtype, name in {
-        "float16": "half",
-        "bfloat16": "bfloat16",
-        "complex64": "complex64",
-        "resource": "resource",
-    }.items():
-        for value in ("[1.5]", "[]"):
-            error = refusal(read, f'{{"inputs": {value}}}', {"x": TensorInfo(dtype, None)})
-            assert error.code == "UNIMPLEMENTED" and error.message.endswith(f"to type: {name}")
-            assert HTTP_STATUS[error.code] == 501
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "uint16", "complex64", "float8_e5m2"])
+def test_types_that_json_has_no_form_for(dtype):
+    info = {"x": TensorInfo(dtype, None)}
+    error = refusal(read, '{"inputs": [1.5]}', info)
+    assert error.code == "UNIMPLEMENTED" and error.message.endswith(f"to type: {reply.TYPE_NAMES.get(dtype, dtype)}")
+    assert HTTP_STATUS[error.code] == 501
+    assert refusal(read, '{"instances": [1.5]}', info).code == "INVALID_ARGUMENT"
+    for request, shape in {'{"inputs": []}': (0,), '{"instances": [[], []]}': (2, 0)}.items():
+        found, rows = read(request, info)
+        assert (found["x"].dtype.name, found["x"].shape) == (dtype, shape)
+        (values,) = json.loads(write_reply(found, rows)).values()
+        assert values == found["x"].tolist()
+
+
+def test_types_that_have_no_arrays():
+    for value in ("[1.5]", "[]"):
+        error = refusal(read, f'{{"inputs": {value}}}', {"x": TensorInfo("resource", None)})
+        assert error.code == "UNIMPLEMENTED" and error.message.endswith("to type: resource")
+
+
+def test_errors_list_the_inputs_after_the_words_of_tensorflow_serving():
+    one, two = FLOAT, {"b": FLOAT["x"], "a": FLOAT["x"]}
+    for request, inputs, theirs in [
+        ('{"instances": [{"z": 1}]}', one, "INVALID_ARGUMENT: JSON object: does not have named input: z"),
+        ('{"inputs": {"z": 1}}', one, "Missing named input: x in 'inputs' object."),
+        ('{"inputs": {"a": 1}}', two, "Missing named input: b in 'inputs' object."),
+        ('{"inputs": [1]}', two, "required as per tensorinfo_map"),
+        ('{"instances": [1]}', two, "required as per tensorinfo_map"),
+    ]:
+        before, after = refusal(read, request, inputs).message.split(theirs)
+        assert after.lstrip(". ") == f"The inputs are: {', '.join(sorted(inputs))}"
+
+
+def test_text_that_should_have_been_base64():
+    image = base64.b64encode(b"\x89PNG" + bytes(100)).decode()
+    info = {"image_bytes": TensorInfo("string", None), "n": TensorInfo("int32", None)}
+    for text in (
+        image,
+        f"data:image/png;base64,{image}",
+        image.replace("A", "-").rstrip("="),
+        f"{image[:40]}\n{image[40:]}",
+    ):
+        hint = base64_hint(read(json.dumps({"instances": [{"image_bytes": text, "n": 1}]}), info)[0])
+        assert hint.startswith('. If the text of image_bytes is base64, say {"b64": ')
+    for value in ({"b64": image}, "a sentence of some words, which nobody would take for an image in base64", "short"):
+        assert base64_hint(read(json.dumps({"instances": [{"image_bytes": value, "n": 1}]}), info)[0]) == ""
 
 
 def test_a_signature_without_inputs():

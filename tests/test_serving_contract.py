@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import serving_cases
 import serving_models
+import serving_value_cases
 import tensorflow as tf
 from serving_cases import GOOD, HALF, MODELS, NOTHING, ONE_ROW
 from serving_hostile import jpeg_header, png_header
 from serving_process import Server, call, predict
 
 STRICT = ["--cors", "--max-body-bytes=65536", "--max-pixels=10000", "--max-instances=4", "--timeout-seconds=2"]
+CASES = serving_cases.CASES + serving_value_cases.CASES
 ONE_AT_A_TIME = ["--max-running=1", "--max-queued=1"]
 
 
@@ -80,7 +82,7 @@ def error_of(reply):
     return content["error"]
 
 
-@pytest.mark.parametrize("case", serving_cases.CASES, ids=lambda case: case.name.replace(" ", "_"))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_reply(url, case):
     reply = call(url, case.verb(), case.path, encoded(case.body), case.headers)
     assert reply.status == case.status, reply.body
@@ -226,6 +228,21 @@ def test_health_and_metrics(ours):
 
 def test_the_body_of_a_get_is_ignored(ours):
     assert call(ours, "GET", f"{MODELS}/half_plus_two", b"x" * 100_000).status == 200
+
+
+def test_an_unknown_signature_gets_the_list_of_the_right_ones(ours):
+    reply = predict(ours, "several", {"signature_name": "x", "instances": [1.0]})
+    assert reply.status == 400
+    known = "The signatures are: serving_default, total, typed, uneven"
+    assert error_of(reply) == f'Serving signature name: "x" not found in signature def. {known}'
+
+
+def test_base64_without_its_object_gets_a_hint(ours):
+    image = base64.b64encode(tf.io.encode_png(np.zeros([9, 9, 3], "uint8")).numpy()).decode()
+    reply = predict(ours, "negative", {"instances": [image]})
+    assert reply.status == 400 and 'is base64, say {"b64": "..."}' in error_of(reply)
+    assert predict(ours, "echo", {"signature_name": "string", "instances": [image]}).json() == {"predictions": [image]}
+    assert "b64" not in error_of(predict(ours, "negative", {"instances": ["no image at all"]}))
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("int8", 128), ("int16", -32769), ("uint8", 256), ("uint8", -1)])

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -174,7 +175,7 @@ class Nothing:
 
     @contextlib.contextmanager
     def use(self, spec):
-        yield None
+        yield types.SimpleNamespace(engine=None, bytes_a_pixel={})
 
 
 @pytest.mark.parametrize("values", [[0.1] * 5000, ["a"] * 5000, [[0.1]] * 4999 + [0.1], [[0.1]] * 5000 + [["a"]]])

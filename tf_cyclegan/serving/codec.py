@@ -76,14 +76,14 @@ def read_inputs(document, tensors):
 def _read_rows(document, tensors):
     instances = document["instances"]
     if not isinstance(instances, list):
-        raise invalid(f"JSON Value: {show(document)} Excepting 'instances' to be an list/array")
+        raise invalid(f"JSON Value: {show(document)} Expecting 'instances' to be an list/array")
     if not instances:
         raise invalid(f"JSON Value: {show(document)} No values in 'instances' array")
     named = _is_object(instances[0])
     if not named and len(tensors) > 1:
         raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required "
-            "as per tensorinfo_map"
+            f"as per tensorinfo_map. {_names(tensors)}"
         )
     columns = _named_rows(instances, tensors) if named else _plain_rows(instances, tensors)
     return {
@@ -106,7 +106,7 @@ def _named_rows(instances, tensors):
             raise invalid(f"Expecting object but got list at item {index} of input list")
         for name, value in item.items():
             if name not in tensors:
-                reason = f"INVALID_ARGUMENT: JSON object: does not have named input: {name}"
+                reason = f"INVALID_ARGUMENT: JSON object: does not have named input: {name}. {_names(tensors)}"
                 raise invalid(f"Failed to process element: {index} key: {name} of 'instances' list. Error: {reason}")
             columns[name].append(value)
         if len(item) != len(tensors):
@@ -121,14 +121,18 @@ def _read_columns(value, tensors):
     if _is_object(value):
         missing = [name for name in tensors if name not in value]
         if missing:
-            raise invalid(f"Missing named input: {missing[0]} in 'inputs' object.")
+            raise invalid(f"Missing named input: {missing[0]} in 'inputs' object. {_names(tensors)}")
         return {name: read_tensor(value[name], info.dtype) for name, info in tensors.items()}
     if len(tensors) > 1:
         raise invalid(
             "inputs is a plain value/list, but expecting an object as multiple input tensors required "
-            "as per tensorinfo_map"
+            f"as per tensorinfo_map. {_names(tensors)}"
         )
     return {name: read_tensor(value, info.dtype) for name, info in tensors.items()}
+
+
+def _names(tensors):
+    return f"The inputs are: {', '.join(sorted(tensors))}"
 
 
 def _is_object(value):

@@ -172,7 +172,9 @@ def _leaves(name, array, level):
         return ["true" if value else "false" for value in values.tolist()]
     if kind == "object":
         return [_base64(value, level) if name.endswith("_bytes") else _text(name, value) for value in values]
-    raise invalid(f"Failed to write JSON value for tensor type: {TYPE_NAMES.get(kind, kind)}")
+    if values.size:
+        raise invalid(f"Failed to write JSON value for tensor type: {TYPE_NAMES.get(kind, kind)}")
+    return []
 
 
 def _base64(value, level):

@@ -14,11 +14,12 @@ from tf_cyclegan.serving.documents import is_large
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.reply import write_error
 from tf_cyclegan.serving.repository import ModelSpec
+from tf_cyclegan.serving.tensors import base64_hint
 
 _log = logging.getLogger(__name__)
 _WHERE = r"/v1/models(?:/(?P<name>[^/:]+)){}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _PREDICT = re.compile(_WHERE.format("") + r":(?P<verb>(?-i:predict|classify|regress))", re.IGNORECASE)
-_STATUS = re.compile(_WHERE.format("?") + r"(?P<metadata>/(?-i:metadata))?", re.IGNORECASE)
+_STATUS = re.compile(_WHERE.format("?") + r"(?:/(?P<part>metadata))?", re.IGNORECASE)
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
@@ -54,6 +55,8 @@ class Rest:
 
     async def __call__(self, scope, receive, send):
         path = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
+        if scope["query_string"]:  # no route has a query
+            path += f"?{scope['query_string'].decode('latin-1')}"
         if not path.lower().startswith("/v1/"):
             response = _reply(write_error(f"Not found: {scope['method']} {path}"), 404)
         else:
@@ -83,7 +86,7 @@ class Rest:
         if method == "POST" and (match := _PREDICT.fullmatch(path)):
             return await self._predict(_spec(match), match["verb"], headers, receive)
         if method == "GET" and (match := _STATUS.fullmatch(path)):
-            return self._describe(_spec(match), match["metadata"])
+            return self._describe(_spec(match), match["part"] == "metadata")
         raise invalid(f"Malformed request: {method} {path}")
 
     # ---- status and metadata ----
@@ -153,8 +156,16 @@ class Rest:
             if verb != "predict":
                 raise invalid(f"The {verb} API takes tf.Example, which this server does not: use :predict")
             if inputs is None:
-                raise invalid(f'Serving signature name: "{name}" not found in signature def')
-            outputs = self._predictor.predict(version, name, inputs, deadline)
+                known = ", ".join(version.engine.signatures)
+                raise invalid(
+                    f'Serving signature name: "{name}" not found in signature def. The signatures are: {known}'
+                )
+            try:
+                outputs = self._predictor.predict(version, name, inputs, deadline)
+            except ServingError as error:
+                if error.code == "INVALID_ARGUMENT":
+                    error.message += base64_hint(inputs)
+                raise
         return self._documents.write(outputs, rows, deadline)
 
 

@@ -1,14 +1,13 @@
 """JSON values to arrays: numbers, strings and base64 in nested lists, as TensorFlow Serving takes them."""
 
 import base64
-import binascii
+import contextlib
 import itertools
-import math
-import sys
+import re
 
+import ml_dtypes
 import numpy as np
 
-from tf_cyclegan.serving.document import ParseError, Token
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.reply import TYPE_NAMES, show
 
@@ -19,6 +18,7 @@ _INTEGERS = {
 _FLOATS = ("float32", "float64")
 _TYPES = {"string", "bool", *_FLOATS, *_INTEGERS}
 _MAX_RANK = 32  # NumPy 1's
+_BASE64 = re.compile(rb"(?:data:[^,]*,)?[A-Za-z0-9+/_\r\n-]{64,}+={0,2}")  # longer than any word
 
 
 def read_tensor(value, dtype):
@@ -66,8 +66,6 @@ def stack_tensors(values, dtype, key=""):
             _collect(value, shape, dtype, 0, leaves)
             first = first or (shape, len(leaves))
             _check_same(first, (shape, len(leaves) - before))
-        except ParseError:  # of the document, not of an element
-            raise
         except ServingError as error:
             reason = f"{error.code}: {error.message}"
             raise invalid(f"Failed to process element: {index}{key} of 'instances' list. Error: {reason}") from error
@@ -87,9 +85,13 @@ def _written(shape):
 
 
 def _array(leaves, shape, dtype):
-    if not leaves and dtype not in _TYPES:
-        raise _unimplemented([], dtype)
-    return np.array(leaves, object if dtype == "string" else dtype).reshape(shape)
+    """The leaves in one array; without any, JSON stands for the types too that it has no form for."""
+    try:
+        kind = np.dtype(object if dtype == "string" else getattr(ml_dtypes, dtype, dtype))
+    except TypeError:
+        raise _unimplemented([], dtype) from None
+    with np.errstate(over="ignore"):  # numbers beyond the type are infinite
+        return np.array(leaves, kind).reshape(shape)
 
 
 # ---- the fast way: lists of numbers that are beyond doubt; everything else is looked at value by value ----
@@ -111,9 +113,8 @@ def _plain_array(values, dtype):
 def _plain_numbers(values, types, dtype):
     try:
         if dtype in _FLOATS and types <= {int, float}:
-            numbers = np.array(values, np.float64)
-            limit = _largest_integer(dtype) if int in types else np.finfo(dtype).max
-            return numbers.astype(dtype) if np.all(np.abs(numbers) <= limit) else None
+            with np.errstate(over="ignore"):
+                return np.array(values, np.float64).astype(dtype)
         if dtype in _INTEGERS and types <= {int}:
             numbers = np.array(values, np.int64)
             low, high = _INTEGERS[dtype]
@@ -121,11 +122,6 @@ def _plain_numbers(values, types, dtype):
     except OverflowError:
         return None
     return np.array(values, bool) if dtype == "bool" and types <= {bool} else None
-
-
-def _largest_integer(dtype):
-    """The whole numbers up to here keep their value in a floating-point type."""
-    return 2 ** (np.finfo(dtype).nmant + 1) - 1
 
 
 # ---- the exact way, which finds the first thing that is wrong ----
@@ -169,7 +165,7 @@ def _leaf(value, dtype):
     if dtype == "bool" and isinstance(value, bool):
         return value
     if dtype in _FLOATS and number:
-        return _to_float(value, dtype)
+        return float(value)
     if dtype in _INTEGERS and type(value) is int and _INTEGERS[dtype][0] <= value <= _INTEGERS[dtype][1]:
         return value
     if dtype not in _TYPES:
@@ -183,28 +179,31 @@ def _unimplemented(value, dtype):
     return ServingError("UNIMPLEMENTED", f"Conversion of JSON Value: {show(value)} to type: {wanted}")
 
 
-def _to_float(value, dtype):
-    if type(value) is float and math.isinf(value) or type(value) is int and abs(value) > sys.float_info.max:
-        raise ParseError("Number too big to be stored in double.")
-    # Integers of 64 bits must keep their value; longer ones are decimals to TensorFlow Serving.
-    whole = type(value) is int and -(2**63) <= value < 2**64
-    limit = _largest_integer(dtype) if whole else float(np.finfo(dtype).max)
-    if not isinstance(value, Token) and abs(value) > limit:
-        lossy = f"to {TYPE_NAMES[dtype]} without loss of precision."
-        raise invalid(f"Cannot convert JSON value: {show(value)} {lossy}")
-    return float(value)
-
-
 def _from_base64(value):
     if not is_base64(value):
         raise invalid(f"JSON Value: {show(value)} not formatted correctly for base64 data")
-    text = "".join(value["b64"].split())
-    if not text.endswith("="):
-        text += "=" * (-len(text) % 4)
-    try:
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise invalid("Unable to base64 decode") from error
+    text = b"".join(value["b64"].encode().split())
+    digits = text.rstrip(b"=.")  # Abseil takes dots too, or no padding at all
+    padding = -len(digits) % 4
+    with contextlib.suppress(ValueError):
+        if len(text) - len(digits) in (0, padding):
+            return base64.b64decode(digits + b"=" * padding, validate=True)
+    raise invalid("Unable to base64 decode")
+
+
+def base64_hint(inputs):
+    """What the error of a model is to add if a string looks as if base64 was meant and text was sent.
+
+    Args:
+        inputs: dict, name to array, as of `read_inputs`.
+
+    Returns:
+        str, "" if no string looks so.
+    """
+    for name, array in inputs.items():
+        if array.dtype == object and any(_BASE64.fullmatch(text.strip()) for text in array.flat):
+            return f'. If the text of {name} is base64, say {{"b64": "..."}} in the place of "..."'
+    return ""
 
 
 def is_base64(value):
