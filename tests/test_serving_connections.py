@@ -11,6 +11,7 @@ from serving_fakes import fake_repository
 from serving_sockets import GOOD, LAST, get, post, served, statuses, talk
 
 from tf_cyclegan.serving import protocol
+from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.limits import Limits
 
 HEALTH = get()
@@ -117,8 +118,8 @@ def test_idle_connections_are_kept_as_long_as_asked(repository):
         assert client.recv(100) == b"" and time.monotonic() - started < 1
 
 
-def test_idle_connections_outlast_those_of_load_balancers():
-    assert protocol.make_server(None).config.timeout_keep_alive > 60
+def test_idle_connections_outlast_those_of_load_balancers(repository):
+    assert protocol.make_server(create_app(repository, Limits())).config.timeout_keep_alive > 60
 
 
 def test_replies_that_are_not_taken_in_are_not_kept(repository, monkeypatch):
