@@ -20,6 +20,8 @@ _CONSTANT = re.compile(r"-?(?:NaN|Inf(?:inity|(?!i)))")
 _CONSTANTS = re.compile(rf"{_STRING}|{_CONSTANT.pattern}", re.DOTALL)
 _LITERALS = ("null", "true", "false", "NaN", "Infinity", "-NaN", "-Infinity")
 _MARKS = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG_EXPONENT = re.compile(b"e000")  # "in" takes three times as long
+_LONG_INTEGER = b"0" * 309
 _WORDS = {
     "Expecting value": "Invalid value.",
     "Expecting property name enclosed in double quotes": "Missing a name for object member.",
@@ -73,7 +75,7 @@ def _parse(body, text):
         raise ParseError("The document is empty")
     try:
         document, end = _decode(text, start)
-        if "\\ud" in text or "\\uD" in text:
+        if "\\" in text and ("\\ud" in text or "\\uD" in text):
             json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise _parse_error(error) from None
@@ -122,10 +124,10 @@ def _object(members):
 def _check_numbers(body, text, start, end):
     """Python's integers have no end, and its decimals are infinite where they are too big."""
     marks = body.translate(_MARKS, b"+")
-    if b"e000" not in marks and b"0" * 309 not in marks:
+    if not _LONG_EXPONENT.search(marks) and _LONG_INTEGER not in marks:
         return
     for number in _NUMBERS.finditer(text, start, end):
-        if not number[0].startswith('"') and math.isinf(float(number[0])):
+        if text[number.start()] != '"' and math.isinf(float(number[0])):
             raise _at("Number too big to be stored in double.", text, number.start())
 
 
