@@ -87,7 +87,7 @@ ROUTES = [
     Case("negative version", f"{MODELS}/half_plus/versions/-1:predict", GOOD, 400, error="^Malformed request"),
     Case("version and label", f"{MODELS}/half_plus/versions/1/labels/stable:predict", GOOD, 400, error="^Malformed"),
     # TensorFlow Serving forgets to write the message, and sends no body.
-    Case("version beyond 64 bits", f"{MODELS}/half_plus/versions/9223372036854775808:predict", GOOD, 400),
+    Case("version beyond 64 bits", f"{MODELS}/half_plus/versions/9223372036854775808:predict", GOOD, 400, text=""),
     Case("unknown model", f"{MODELS}/foo:predict", GOOD, 404, error=r"^Servable not found for request: Latest\(foo\)"),
     Case(
         "unknown version",

@@ -172,7 +172,7 @@ class Rest:
 def _spec(match):
     version = match["version"]
     if version and (len(version.lstrip("0")) > 19 or int(version) >= 2**63):
-        raise invalid(f"Failed to convert version: {version} to numeric.")
+        raise invalid("")  # TensorFlow Serving's reply has no words for it
     label = match["label"] and unquote(match["label"])
     return ModelSpec(unquote(match["name"] or ""), int(version) if version else None, label)
 
@@ -196,4 +196,4 @@ def _error_reply(error, headers):
     extra = {"Retry-After": str(_RETRY_SECONDS)} if error.http_status == 503 else {}
     if error.http_status == 408:  # what comes after would be taken for the next request
         extra["Connection"] = "close"
-    return _reply(write_error(error.message), error.http_status, {**headers, **extra})
+    return _reply(error.message and write_error(error.message), error.http_status, {**headers, **extra})
