@@ -19,6 +19,7 @@ class Connection(h11.Connection):
         super().__init__(h11.SERVER, _MAX_HEAD)
         self._received = bytearray(received)
         self._chunks = self._bytes = 0
+        self._plain = False  # whether what comes is a body of known length
         self.request = None
         self.fault = None
 
@@ -44,17 +45,20 @@ class Connection(h11.Connection):
             raise
 
     def _give(self):
-        """Gives h11 so little that it notices before it has read it that a head is too large."""
+        """Gives h11 all of a body, but of lines so little that it notices in time where they are too long."""
         if self.their_state is h11.IDLE and not self.trailing_data[0]:
             self._received = self._received.lstrip(b"\r\n")  # clients send empty lines after a body
+        size = len(self._received) if self._plain else _MAX_HEAD
         if self._received:  # nothing would mean the end
-            super().receive_data(bytes(self._received[:_MAX_HEAD]))
-            del self._received[:_MAX_HEAD]
+            super().receive_data(bytes(self._received[:size]))
+            del self._received[:size]
 
     def _checked(self, event):
         if isinstance(event, h11.Request):
             self.request = event
-            return _checked_request(event)
+            request = _checked_request(event)
+            self._plain = b"transfer-encoding" not in dict(event.headers)
+            return request
         if isinstance(event, h11.EndOfMessage):
             _check_fields(event.headers)
         elif isinstance(event, h11.Data):
