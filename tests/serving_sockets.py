@@ -49,6 +49,7 @@ def replies_of(data, heads=()):
         first, *lines = head.decode("latin-1").split("\r\n")
         status = int(re.fullmatch(r"HTTP/1\.1 (\d{3}) .*", first)[1])
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        assert len(headers) == len(lines)  # none twice
         length = 0 if status < 200 or len(found) in heads else int(headers["content-length"])
         assert len(data) >= length
         found.append(Reply(status, headers, data[:length]))

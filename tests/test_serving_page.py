@@ -36,7 +36,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
 
 PAGE = importlib.resources.files("tf_cyclegan.serving") / "page"
-POLICY = "default-src 'self'; img-src 'self' blob: data:"
+POLICY = "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-color-profile=srgb"]
 # An error status is itself a line in the console; whatever else is there is a fault.
 EXPECTED_CONSOLE = ("Failed to load resource: the server responded with a status of", "Failed to load resource: net::")

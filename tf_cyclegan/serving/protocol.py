@@ -7,6 +7,7 @@ import signal
 
 import h11
 import uvicorn
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -202,7 +203,7 @@ class Protocol(H11Protocol):
         async def send_last(message):
             """After a reply to a request that is not all there, its rest would be taken for another."""
             if message["type"] == "http.response.start" and self.conn.their_state is h11.SEND_BODY:
-                message["headers"] = [*message["headers"], (b"connection", b"close")]
+                MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         app = _unavailable if self._crowded() and scope["path"] not in HEALTH else self.config.loaded_app
