@@ -1,7 +1,7 @@
 """Sizes of encoded images from their headers, so that a small file cannot ask for a huge picture.
 
 A header is read as the decoders read it, who pass over much that does not belong there; what they would believe and
-this cannot is refused.
+this cannot is refused, and so is what would keep them for long.
 """
 
 import struct
@@ -13,16 +13,28 @@ _GIF = (b"GIF87a", b"GIF89a")
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 # Start of frame, in all its kinds: 0xC4, 0xC8 and 0xCC are something else.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_ALONE = {0x00, 0x01, *range(0xD0, 0xD9)}  # markers without a length
+_ARITHMETIC = {*range(0xC9, 0xD0)}
+_SCAN, _END = 0xDA, 0xD9
+# A file is looked through by kinds of bytes, so that none is slow: 0xFF, what makes it a marker, and what does not,
+# which is 0xFF00, 0xFF01 and the restarts within a scan.
+_KINDS = bytes(2 if byte == 0xFF else byte not in (0x00, 0x01, *range(0xD0, 0xD8)) for byte in range(256))
+_MARKER = b"\2\1"
+_MAX_SCANS = 100  # each goes over the whole image; cameras and encoders make 1 to 14
+_MAX_ARITHMETIC_SCANS = 20  # which take five times as long
 _MAX_PARTS = 20_000  # of a file, looked at one by one
+_MAX_BLOCKS = 200_000  # of a GIF; encoders make them 255 bytes long
 
 
 class ImageSize(NamedTuple):
-    """What a decoder would make of a file; of an animation, sides that hold every frame."""
+    """What a decoder would make of a file; of an animation, sides that hold every frame.
+
+    `codes` is how many a GIF's data have room for: each may be one that makes the decoder clear its table.
+    """
 
     height: int
     width: int
     frames: int = 1
+    codes: int = 0
 
 
 def image_size(data):
@@ -32,10 +44,10 @@ def image_size(data):
         data: bytes of a file.
 
     Returns:
-        `ImageSize`; None for what is no PNG, JPEG, GIF or WebP, or ends before its size.
+        `ImageSize`; None for what is no PNG, JPEG, GIF, WebP or BMP, or ends before its size.
 
     Raises:
-        ValueError: for a file that hides its size.
+        ValueError: for a file that hides its size, or that no decoder should get.
     """
     if data.startswith(_PNG):
         return _png_size(data)
@@ -43,13 +55,20 @@ def image_size(data):
         return _jpeg_size(data)
     if data.startswith(_GIF):
         return _gif_size(data)
+    if data.startswith(b"BM"):
+        return _bmp_size(data)
     if data.startswith(_JPEG_XL):  # its header is a puzzle of bits, and a few can stand for a billion pixels
         raise ValueError("JPEG XL is not taken: send a PNG or JPEG")
     return _webp_size(data) if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
 
 
+def is_png(data):
+    """Whether a file begins as a PNG with a header."""
+    return data.startswith(_PNG) and len(data) >= 24
+
+
 def _png_size(data):
-    if len(data) < 24:
+    if not is_png(data):
         return None
     if data[12:16] != b"IHDR":  # decoders pass over other chunks before it
         raise ValueError("A PNG does not begin with its header")
@@ -58,26 +77,41 @@ def _png_size(data):
 
 
 def _jpeg_size(data):
-    position = 2
+    """Goes from marker to marker as the decoder does, through all scans to the end."""
+    kinds, position = data.translate(_KINDS), 2
+    size, scans, most = None, 0, _MAX_SCANS
     for _ in range(_MAX_PARTS):
-        position = data.find(b"\xff", position)
-        while data[position : position + 2] == b"\xff\xff":  # any number of fill bytes may stand before a marker
-            position += 1
-        if position < 0 or position + 9 > len(data):
-            return None
-        marker = data[position + 1]
-        if marker in _FRAMES:
-            return ImageSize(*struct.unpack_from(">HH", data, position + 5))
-        position += 2
-        if marker not in _ALONE:
+        position = kinds.find(_MARKER, position) + 2
+        if not 1 < position <= len(data) - 7:
+            return size
+        marker = data[position - 1]
+        if marker == _END and size:
+            return size
+        if marker in _FRAMES and not size:
+            size = ImageSize(*struct.unpack_from(">HH", data, position + 3))
+            most = _MAX_ARITHMETIC_SCANS if marker in _ARITHMETIC else _MAX_SCANS
+        scans += marker == _SCAN
+        if scans > most:
+            raise ValueError(f"A JPEG has more than {most} scans: save it with fewer, or as a PNG")
+        if marker >= 0xC0 and marker not in (0xD8, _END):  # the decoder passes over others one by one, or gives up
             position += int.from_bytes(data[position : position + 2], "big")
-    raise ValueError(f"A JPEG has more than {_MAX_PARTS} segments before its size")
+    raise ValueError(f"A JPEG has more than {_MAX_PARTS} segments")
+
+
+def _bmp_size(data):
+    """Of what is a text that begins with BM the sides are beyond what its bytes could hold."""
+    if len(data) < 30:
+        return None
+    width, height = struct.unpack_from("<ii", data, 18)
+    return ImageSize(abs(height), width) if 0 < width * abs(height) <= len(data) else None
 
 
 def _webp_size(data):
     if len(data) < 30:
         return None
     kind = data[12:16]
+    if kind == b"VP8X" and data[20] & 2:  # TensorFlow 2.21 writes beyond its memory, where one has no transparency
+        raise ValueError("An animated WebP is not taken: send its frames, or a GIF")
     if kind == b"VP8X":
         width, height = (1 + int.from_bytes(data[start : start + 3], "little") for start in (24, 27))
     elif kind == b"VP8L":
@@ -102,16 +136,18 @@ def _gif_size(data):
 
 def _gif_canvas(data):
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    position, frames = 13 + _table_bytes(flags), 0
+    position, frames, blocks, codes = 13 + _table_bytes(flags), 0, 0, 0
     for _ in range(_MAX_PARTS):
         if data[position] == 0x2C:  # a frame
             frame_width, frame_height, flags = struct.unpack_from("<HHB", data, position + 5)
             width, height, frames = max(width, frame_width), max(height, frame_height), frames + 1
-            position = _after_blocks(data, position + 11 + _table_bytes(flags))
+            start = position + 11 + _table_bytes(flags)
+            position, blocks = _after_blocks(data, start, blocks)
+            codes += 8 * (position - start) // (1 + data[start - 1])
         elif data[position] == 0x21:  # an extension
-            position = _after_blocks(data, position + 2)
+            position, blocks = _after_blocks(data, position + 2, blocks)
         else:
-            return ImageSize(height, width, max(frames, 1))
+            return ImageSize(height, width, max(frames, 1), codes)
     raise ValueError(f"A GIF has more than {_MAX_PARTS} parts")
 
 
@@ -120,10 +156,11 @@ def _table_bytes(flags):
     return 3 * 2 ** (1 + (flags & 7)) if flags & 0x80 else 0
 
 
-def _after_blocks(data, position):
-    for _ in range(_MAX_PARTS * 10):
+def _after_blocks(data, position, count):
+    """Where a row of blocks ends, and how many the file has so far."""
+    for number in range(count + 1, _MAX_BLOCKS + 1):
         length = data[position]
         position += 1 + length
         if length == 0:
-            return position
-    raise ValueError("A GIF has too many parts")
+            return position, number
+    raise ValueError(f"A GIF has more than {_MAX_BLOCKS} blocks of data")

@@ -7,9 +7,11 @@ import numpy as np
 
 from tf_cyclegan.checks import check_integer
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.image_size import image_size
+from tf_cyclegan.serving.image_size import image_size, is_png
+from tf_cyclegan.serving.png_work import MAX_UNPACKED, unpacked_bytes
 
 MAX_SIDE = 8192
+MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; a body of 16 MiB has no more, but of pictures of few colors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,21 +72,33 @@ def check_inputs(inputs, limits):
 
     Raises:
         ServingError: if there are too many instances.
-        ImageRejected: if encoded images have too many pixels or too long a side.
+        ImageRejected: if encoded images have too many pixels or too long a side, or would keep their decoder for long.
     """
     for name, array in inputs.items():
         if array.ndim and len(array) > limits.max_instances:
             raise invalid(f"Input {name} has {len(array)} instances. Expected at most: {limits.max_instances}")
-    strings = (value for array in inputs.values() if array.dtype == object for value in np.ravel(array))
+    strings = [value for array in inputs.values() if array.dtype == object for value in np.ravel(array)]
     try:
         sizes = [size for size in map(image_size, strings) if size]
+        _check_sizes(sizes, limits.max_pixels)
+        unpacked = unpacked_bytes([value for value in strings if is_png(value)])
     except ValueError as error:
         raise ImageRejected(str(error)) from error
+    if unpacked > MAX_UNPACKED:
+        raise ImageRejected(
+            f"The request's PNGs have texts and profiles of up to {unpacked} bytes. Expected at most: {MAX_UNPACKED}"
+        )
+
+
+def _check_sizes(sizes, max_pixels):
     for size in sizes:
         if max(size.height, size.width) > MAX_SIDE:
             raise ImageRejected(
                 f"An image has {size.width} x {size.height} pixels. Expected sides of at most: {MAX_SIDE}"
             )
     pixels = sum(size.height * size.width * size.frames for size in sizes)
-    if pixels > limits.max_pixels:
-        raise ImageRejected(f"The request has images of {pixels} pixels. Expected at most: {limits.max_pixels}")
+    if pixels > max_pixels:
+        raise ImageRejected(f"The request has images of {pixels} pixels. Expected at most: {max_pixels}")
+    codes = sum(size.codes for size in sizes)
+    if codes > MAX_CODES:
+        raise ImageRejected(f"The request has GIFs of up to {codes} codes. Expected at most: {MAX_CODES}")
