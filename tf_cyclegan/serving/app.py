@@ -53,10 +53,9 @@ def create_app(repository, limits, cors=False, hosts=None):
     def unread_bytes():
         return app.state.unread_bytes()
 
-    rest = Rest(repository, limits, admission, documents, predictor, telemetry, unread_bytes, cors)
     # What no route can have is the target * alone, and only OPTIONS comes with it: the server as a whole is meant.
     app.router.default = Response(headers={"Allow": "GET, HEAD, OPTIONS, POST"})
-    rest = Rest(repository, limits, admission, telemetry, cors)
+    rest = Rest(repository, limits, admission, documents, predictor, telemetry, unread_bytes, cors)
     app.router.routes += [
         Route("/v1/{path:path}", rest),  # the first, as they are tried one after another
         Route("/healthz", healthz),
