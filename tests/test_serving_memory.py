@@ -14,10 +14,11 @@ from serving_asgi import ask_now
 
 from tf_cyclegan.serving import memory
 from tf_cyclegan.serving.app import create_app
+from tf_cyclegan.serving.codec import Signature, TensorInfo
 from tf_cyclegan.serving.engine import Engine
-from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.serving.limits import Limits
-from tf_cyclegan.serving.memory import MemoryBudget, bytes_a_pixel, free_bytes, pixels_of
+from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.limits import Limits, check_inputs
+from tf_cyclegan.serving.memory import MemoryBudget, bytes_a_pixel, free_bytes
 from tf_cyclegan.serving.repository import Repository
 
 
@@ -94,7 +95,8 @@ def test_an_error_gives_back_what_was_reserved():
 
 def test_pixels_are_counted_in_files_and_arrays():
     files = np.array([png(10, 20), b"no image", png(1, 1)], object)
-    assert pixels_of({"a": files, "b": np.zeros((2, 3, 4, 5)), "c": np.zeros((1000, 1000))}) == 200 + 1 + 24
+    inputs = {"a": files, "b": np.zeros((2, 3, 4, 5)), "c": np.zeros((10, 1000))}
+    assert check_inputs(inputs, Limits()) == 200 + 1 + 24
 
 
 def wide(dtype="float32", shape=(None, None, None, 3)):
@@ -116,6 +118,17 @@ def test_what_a_pixel_takes_is_measured(tmp_path, dtype, shape):
 def test_models_of_no_images_take_nothing(tmp_path):
     assert bytes_a_pixel(engine_of(tmp_path / "1", serving_models.several()))["serving_default"] == 0
     assert bytes_a_pixel(engine_of(tmp_path / "2", serving_models.half_plus(2))) == {"serving_default": 0}
+
+
+@pytest.mark.parametrize("dtype", ["resource", "bfloat16"])
+def test_types_that_numpy_lacks_take_nothing(dtype):
+    class Refusing:
+        signatures = {"a": Signature({"x": TensorInfo(dtype, (None, None, None, 3))}, {}, "")}
+
+        def peak_bytes(self, name, inputs):
+            raise invalid("no such input")
+
+    assert bytes_a_pixel(Refusing()) == {"a": 0}
 
 
 def test_images_that_do_not_fit_are_refused_and_others_answered(tmp_path):

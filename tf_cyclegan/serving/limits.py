@@ -1,6 +1,7 @@
 """How much a request may ask for."""
 
 import dataclasses
+import math
 import os
 
 import numpy as np
@@ -70,6 +71,9 @@ def check_inputs(inputs, limits):
         inputs: dict, name to array; strings are object arrays of bytes.
         limits: `Limits`.
 
+    Returns:
+        int, the pixels of its images, encoded or as arrays of rank 4.
+
     Raises:
         ServingError: if there are too many instances.
         ImageRejected: if encoded images have too many pixels or too long a side, or would keep their decoder for long.
@@ -80,7 +84,7 @@ def check_inputs(inputs, limits):
     strings = [value for array in inputs.values() if array.dtype == object for value in np.ravel(array)]
     try:
         sizes = [size for size in map(image_size, strings) if size]
-        _check_sizes(sizes, limits.max_pixels)
+        pixels = _checked_pixels(sizes, limits.max_pixels)
         unpacked = unpacked_bytes([value for value in strings if is_png(value)])
     except ValueError as error:
         raise ImageRejected(str(error)) from error
@@ -88,9 +92,15 @@ def check_inputs(inputs, limits):
         raise ImageRejected(
             f"The request's PNGs have texts and profiles of up to {unpacked} bytes. Expected at most: {MAX_UNPACKED}"
         )
+    return pixels + sum(map(array_pixels, inputs.values()))
 
 
-def _check_sizes(sizes, max_pixels):
+def array_pixels(array):
+    """The pixels of images in an array of rank 4; others are no images."""
+    return math.prod(array.shape[:3]) if array.ndim == 4 else 0
+
+
+def _checked_pixels(sizes, max_pixels):
     for size in sizes:
         if max(size.height, size.width) > MAX_SIDE:
             raise ImageRejected(
@@ -102,3 +112,4 @@ def _check_sizes(sizes, max_pixels):
     codes = sum(size.codes for size in sizes)
     if codes > MAX_CODES:
         raise ImageRejected(f"The request has GIFs of up to {codes} codes. Expected at most: {MAX_CODES}")
+    return pixels

@@ -11,7 +11,7 @@ import psutil
 from PIL import Image
 
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.serving.image_size import image_size
+from tf_cyclegan.serving.limits import array_pixels
 
 _SHARE = 0.8  # of what is free when the server starts; the rest is for documents, and for what is not foreseen
 _SIDE = 256  # of the image that is measured: networks that pad to a multiple have none larger
@@ -100,28 +100,6 @@ def _cached(file):
 # ---- what images take ----
 
 
-def pixels_of(inputs):
-    """The pixels of the images of a request, encoded or as arrays of rank 4.
-
-    Args:
-        inputs: dict, name to array; strings are object arrays of bytes.
-
-    Returns:
-        int.
-
-    Raises:
-        ValueError: for an encoded image that hides its size.
-    """
-    return sum(map(_pixels, inputs.values()))
-
-
-def _pixels(array):
-    if array.dtype != object:
-        return math.prod(array.shape[:3]) if array.ndim == 4 else 0
-    sizes = filter(None, map(image_size, array.ravel()))
-    return sum(size.height * size.width * size.frames for size in sizes)
-
-
 def bytes_a_pixel(engine):
     """What the signatures of a model take for each pixel, by a run of each on a black image of 256 x 256.
 
@@ -135,9 +113,9 @@ def bytes_a_pixel(engine):
 
 
 def _bytes_a_pixel(engine, name, tensors):
-    inputs = {input_name: _example(info) for input_name, info in tensors.items()}
     try:
-        pixels = pixels_of(inputs)
+        inputs = {input_name: _example(info) for input_name, info in tensors.items()}
+        pixels = sum(_SIDE**2 if array.dtype == object else array_pixels(array) for array in inputs.values())
         return math.ceil(_UNSEEN * engine.peak_bytes(name, inputs) / pixels) if pixels else 0
     except (ServingError, TypeError):  # it takes something else, or of a type that NumPy has not
         return 0

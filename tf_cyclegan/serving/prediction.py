@@ -6,7 +6,6 @@ import time
 
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.limits import check_inputs
-from tf_cyclegan.serving.memory import pixels_of
 
 
 class Predictor:
@@ -39,8 +38,7 @@ class Predictor:
             ServingError: if the inputs go beyond a limit or do not fit, there is not enough memory for them, the time
                 is over, or the computation fails.
         """
-        check_inputs(inputs, self._limits)
-        needed = pixels_of(inputs) * version.bytes_a_pixel.get(signature_name, 0)
+        needed = check_inputs(inputs, self._limits) * version.bytes_a_pixel.get(signature_name, 0)
         with self._place(deadline), self.budget.reserve(needed):
             return version.engine.run(signature_name, inputs, timeout_seconds=_left(deadline), outputs=outputs)
 
