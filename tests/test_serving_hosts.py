@@ -1,5 +1,6 @@
 """Who may ask, and what pages of other sites get: nothing. TensorFlow is a stand-in here."""
 
+import asyncio
 import re
 
 import pytest
@@ -71,6 +72,20 @@ def test_the_host_of_a_whole_address_counts(repository):
         assert statuses(address, asked + LAST) == [421, 200, 200, 200]
         (refusal,) = talk(address, b"GET / HTTP/1.0\r\n\r\n")  # no browser, but none that names this machine either
         assert refusal.status == 421
+
+
+def test_what_is_no_request_passes(repository):
+    """Servers of others begin with `lifespan`."""
+    app, sent = create_app(repository, Limits(), hosts=()), []
+
+    async def receive():
+        return {"type": "lifespan.startup" if not sent else "lifespan.shutdown"}
+
+    async def send(message):
+        sent.append(message["type"])
+
+    asyncio.run(app({"type": "lifespan"}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 def test_other_addresses_take_any_host():

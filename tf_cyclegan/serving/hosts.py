@@ -84,9 +84,10 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        host = host_name(Headers(scope=scope).get("host", "")) or ""
-        allowed = self._names is None or scope["path"] in HEALTH or self._takes(host)
-        app = self._app if allowed else _misdirected(host[:100])
+        app = self._app
+        if self._names is not None and scope["type"] == "http" and scope["path"] not in HEALTH:
+            host = host_name(Headers(scope=scope).get("host", "")) or ""
+            app = app if self._takes(host) else _misdirected(host[:100])
         await app(scope, receive, send_guarded)
 
     def _takes(self, host):
