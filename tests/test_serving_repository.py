@@ -1,12 +1,15 @@
 """Versions that come, go, break and are in use: with a stand-in for the engine that reads a number from a file."""
 
+import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
 from tf_cyclegan.serving import repository as repositories
 from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.folder import where_models_are
 from tf_cyclegan.serving.repository import ModelSpec, Repository
 from tf_cyclegan.serving.versions import versions
 
@@ -257,11 +260,185 @@ def test_a_long_life_leaves_no_pile_of_ended_versions(base):
     assert answer(repository) == 39 and len(states(repository)) <= 22 and len(repository._seen) <= 1
 
 
-def test_folders_that_make_no_repository(base, tmp_path):
+def unreadable(path, monkeypatch):
+    """Takes the right to read a folder away, from the superuser too. Returns what gives it back."""
+    closed = [path]
+
+    def guarded(function):
+        def guard(place, *arguments, **settings):
+            if any(folder in (Path(place), *Path(place).parents) for folder in closed):
+                raise PermissionError(13, "Permission denied", str(place))
+            return function(place, *arguments, **settings)
+
+        return guard
+
+    for owner, name in ((os, "scandir"), (Path, "iterdir"), (Path, "read_text")):
+        monkeypatch.setattr(owner, name, guarded(getattr(owner, name)))
+    return closed.clear
+
+
+def looping(path, monkeypatch):
+    """Puts a link to itself in the place of a folder. Returns what brings the folder back."""
+    aside = path.with_name("aside")
+    path.rename(aside)
+    path.symlink_to(path.name)
+
+    def mend():
+        path.unlink()
+        aside.rename(path)
+
+    return mend
+
+
+DAMAGES = pytest.mark.parametrize("damage", [unreadable, looping])
+
+
+@DAMAGES
+def test_a_version_that_cannot_be_read_at_the_start_hides_no_other(base, monkeypatch, damage):
     publish(base, 1)
-    with pytest.raises(ValueError, match="`directory` must be a folder of models.*nowhere"):
-        Repository(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="`directory` is itself a model; give the folder above it"):
-        Repository(base / "m")
+    publish(base, 2)
+    publish(base, 1, name="n")
+    mend = damage(base / "m" / "2", monkeypatch)
+    lines = []
+    repository = opened(base, report=lines.append)
+    settle(repository)
+    assert answer(repository) == 1 and answer(repository, ModelSpec("n")) == 1
+    assert states(repository) == {2: "END", 1: "AVAILABLE"} and str(base) not in repository.status(MODEL)[0][2].message
+    assert len(lines) == 1 and lines[0].startswith("Cannot serve m version 2: ")
+    mend()
+    settle(repository)
+    assert answer(repository) == 2
+
+
+@DAMAGES
+def test_a_version_that_cannot_be_read_does_not_stop_the_watch(base, monkeypatch, damage):
+    publish(base, 1)
+    lines = []
+    repository = opened(base, report=lines.append)
+    publish(base, 2)
+    mend = damage(base / "m" / "2", monkeypatch)
+    for _ in range(3):
+        settle(repository)
+    publish(base, 1, name="n")
+    settle(repository)
+    assert answer(repository) == 1 and answer(repository, ModelSpec("n")) == 1
+    assert len([line for line in lines if line.startswith("Cannot serve m version 2: ")]) == 1 and len(lines) == 2
+    mend()
+    settle(repository)
+    assert answer(repository) == 2
+
+
+@DAMAGES
+def test_a_model_that_cannot_be_read_hides_no_other(base, monkeypatch, damage, caplog):
+    publish(base, 1)
+    publish(base, 1, name="n")
+    mend = damage(base / "m", monkeypatch)
+    if damage is looping:
+        (base / "aside").rename(base.parent / "aside")
+    repository = opened(base)
+    settle(repository)
+    assert [version.name for version in repository.newest()] == ["n"]
+    assert len([record for record in caplog.records if "Cannot look for models in m" in record.message]) == 1
+    if damage is looping:
+        (base.parent / "aside").rename(base / "aside")
+    mend()
+    settle(repository)
+    assert answer(repository) == 1
+
+
+@DAMAGES
+def test_what_is_served_serves_on_when_it_cannot_be_read_any_more(base, monkeypatch, damage):
+    publish(base, 1)
+    repository = opened(base)
+    damage(base / "m" / "1", monkeypatch)
+    settle(repository)
+    assert answer(repository) == 1 and states(repository) == {1: "AVAILABLE"}
+
+
+def test_links_in_a_circle_within_a_version(base):
+    publish(base, 1)
+    for name in ("assets", "variables"):
+        (base / "m" / "1" / name).symlink_to(name)
+    (base / "m" / "notes").symlink_to("notes")
+    (base / "file").symlink_to("file")
+    assert answer(opened(base)) == 1
+
+
+def test_a_version_is_tried_again_when_rights_change(base, monkeypatch):
+    publish(base, 1, "junk")
+    repository = opened(base)
+    monkeypatch.setattr(Path, "read_text", lambda path: "1")
+    settle(repository)
+    assert states(repository) == {1: "END"}
+    (base / "m" / "1" / "saved_model.pb").chmod(0o600)
+    settle(repository)
+    assert answer(repository) == 1
+
+
+def test_names_that_no_request_can_have_are_said_once(base):
+    publish(base, 1, name="no spaces")
+    publish(base, 1, name="b\u00e4r\n")
+    (base / "no models").mkdir()
+    lines = []
+    repository = opened(base, report=lines.append)
+    settle(repository)
+    assert len(lines) == 2 and all("names of models are of A-Z, a-z, 0-9, _, . and -" in line for line in lines)
+    assert lines[0].startswith("Skipped 'b\\xe4r\\n': ") and lines[1].startswith("Skipped 'no spaces': ")
+    (base / "no spaces").rename(base / "no_spaces")
+    settle(repository)
+    assert [version.name for version in repository.newest()] == ["no_spaces"] and len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("nowhere", "`directory` must be a folder of models, with NAME/VERSION/saved_model.pb.*which does not exist"),
+        ("base/m/1/saved_model.pb", "`directory` must be a folder of models, with NAME/VERSION/.*, a file$"),
+        ("base/m/1", "`directory` is itself a version of a model; give the folder two above it, {tmp}/base, which has"),
+        (
+            "base/m",
+            "`directory` is itself a model; give the folder above it, {tmp}/base, which has NAME/VERSION/saved_",
+        ),
+        (
+            "plain",
+            "itself a version of a model; move it into a folder that has NAME/VERSION/.*, as models/plain/1, and",
+        ),
+        ("loop", "`directory` must be a folder of models.*loop"),
+    ],
+)
+def test_folders_that_make_no_repository(base, tmp_path, place, message):
+    publish(base, 1)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "saved_model.pb").write_text("1")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ValueError, match=message.format(tmp=tmp_path)) as caught:
+        Repository(tmp_path / place)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_time_between_looks_that_is_none(base):
+    base.mkdir()
     with pytest.raises(ValueError, match="`poll_seconds` must be above 0"):
         Repository(base, poll_seconds=0)
+
+
+def test_what_is_said_of_a_folder_without_models(base, tmp_path):
+    base.mkdir()
+    looked_for = f"Waiting for {base}/NAME/VERSION/saved_model.pb"
+    assert where_models_are(base) == f"{looked_for}: there are no folders."
+    (base / "notes").mkdir()
+    (base / "m" / "next").mkdir(parents=True)
+    (base / "loop").symlink_to("loop")
+    assert where_models_are(base) == f"{looked_for}: no folder there has one."
+    publish(base / "deep" / "er", 1)
+    assert where_models_are(base) == (
+        f"{looked_for}. There are models further below: tf-cyclegan serve {base / 'deep' / 'er'}"
+    )
+    assert where_models_are(base / "deep").endswith(f"further below: tf-cyclegan serve {base / 'deep' / 'er'}")
+    publish(base, 1, "junk")
+    assert where_models_are(base) == f"{looked_for}: no model that is there can be loaded."
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    assert where_models_are(tmp_path / "run") == (
+        f"Waiting for {tmp_path}/run/NAME/VERSION/saved_model.pb. This is a run folder of training: "
+        f"tf-cyclegan export {tmp_path}/run MODELS, then serve MODELS."
+    )

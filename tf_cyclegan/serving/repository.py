@@ -6,10 +6,10 @@ import logging
 import os
 import re
 import threading
-from pathlib import Path
 
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.folder import checked_folder
 from tf_cyclegan.serving.memory import bytes_a_pixel
 from tf_cyclegan.serving.versions import file_marks, versions
 
@@ -54,7 +54,8 @@ class Repository:
         report: callable, gets a line for each version that comes, goes or fails. Defaults to the log.
 
     Raises:
-        ValueError: if the folder does not exist, or is itself a model.
+        ValueError: if the folder does not exist, or is itself a model or a version of one.
+        OSError: if it cannot be read.
 
     Example:
         >>> repository = Repository("exported")  # doctest: +SKIP
@@ -64,13 +65,7 @@ class Repository:
     """
 
     def __init__(self, directory, labels=None, poll_seconds=1.0, report=_log.info):
-        self._directory = Path(directory).resolve()
-        if not self._directory.is_dir():
-            raise ValueError(f"`directory` must be a folder of models. Received: directory={directory}")
-        if versions(self._directory):
-            raise ValueError(
-                f"`directory` is itself a model; give the folder above it. Received: directory={directory}"
-            )
+        self._directory = checked_folder(directory)
         if not poll_seconds > 0:
             raise ValueError(f"`poll_seconds` must be above 0. Received: poll_seconds={poll_seconds}")
         self._labels = labels or {}
@@ -79,6 +74,7 @@ class Repository:
         self._models = {}
         self._seen = {}
         self._warned = {}
+        self._skipped = set()
         self._scanned = False
         self._lock = threading.Lock()  # of the states; never held while a model loads, runs or closes
         self._stop = threading.Event()
@@ -203,14 +199,26 @@ class Repository:
 
     def scan(self):
         """Looks at the folder once: loads what is new, retires what is superseded or gone."""
-        entries = {entry.name: entry for entry in self._directory.iterdir() if _NAME.fullmatch(entry.name)}
-        for name in sorted({*entries, *self._models}):
+        entries = {entry.name: entry for entry in self._directory.iterdir()}
+        self._skip({name: path for name, path in entries.items() if not _NAME.fullmatch(name)})
+        for name in sorted({*filter(_NAME.fullmatch, entries), *self._models}):
             try:
                 self._update(name, versions(entries[name]) if name in entries else {})
             except OSError as error:  # what is loaded serves on
                 self._warn(name, error)
-        self._seen = {path: marks for path, marks in self._seen.items() if path.exists()}
+            else:
+                self._warned.pop(name, None)
+        self._seen = {path: marks for path, marks in self._seen.items() if os.path.lexists(path)}
         self._scanned = True
+
+    def _skip(self, others):
+        """Says once of each model whose name no request can have that it is not served."""
+        for name, path in sorted(others.items()):
+            with contextlib.suppress(OSError):
+                if name not in self._skipped and versions(path):
+                    self._skipped.add(name)
+                    self._report(f"Skipped {ascii(name)}: names of models are of A-Z, a-z, 0-9, _, . and -; rename it.")
+        self._skipped &= set(others)
 
     def _poll(self):
         while not self._stop.wait(self._poll_seconds):

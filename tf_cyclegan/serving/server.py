@@ -5,6 +5,7 @@ import socket
 import sys
 
 from tf_cyclegan.serving.app import create_app
+from tf_cyclegan.serving.folder import where_models_are
 from tf_cyclegan.serving.hosts import allowed_hosts
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.protocol import run_app
@@ -39,6 +40,8 @@ def run_serve(config, report):
         hosts = allowed_hosts(config.allowed_hosts, listener.getsockname()[0])
         repository.scan()
         repository.start()
+        if not repository.newest():
+            tell(where_models_are(config.directory))
         tell(_greeting(repository, listener))
         app = create_app(repository, limits, config.cors, hosts)
         tell(_memory_line(repository, app.state.predictor.budget))

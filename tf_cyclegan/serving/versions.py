@@ -7,11 +7,28 @@ from pathlib import Path
 _MAX_VERSION = 2**63 - 1
 
 
-def _folders(directory):
-    """The folders in one, links to folders too; none where it has gone."""
+def folders(directory):
+    """The folders in one, links to folders too.
+
+    Args:
+        directory: path; it need not exist.
+
+    Returns:
+        list of `Path`, among them what cannot be looked at: whoever opens it learns why.
+
+    Raises:
+        OSError: if the folder cannot be read.
+    """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
-        return [Path(entry.path) for entry in entries if entry.is_dir()]
+        return [Path(entry.path) for entry in entries if _may_be_folder(entry)]
     return []
+
+
+def _may_be_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, a place without permission, a disk that fails
+        return True
 
 
 def versions(directory):
@@ -26,7 +43,7 @@ def versions(directory):
     Raises:
         OSError: if the folder cannot be read.
     """
-    found = [path for path in _folders(directory) if path.name.isascii() and path.name.isdecimal()]
+    found = [path for path in folders(directory) if path.name.isascii() and path.name.isdecimal()]
     return {int(path.name): path for path in sorted(found) if len(path.name) < 100 and int(path.name) <= _MAX_VERSION}
 
 
@@ -37,18 +54,23 @@ def file_marks(path):
         path: folder of the version.
 
     Returns:
-        tuple, to be compared with an earlier one. It covers two levels, which is what a SavedModel has.
-
-    Raises:
-        OSError: if a folder cannot be read.
+        tuple, to be compared with an earlier one. It covers two levels, which is what a SavedModel has. What cannot be
+        read has the number of its error.
     """
-    folders = [path, *_folders(path)]
-    files = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir()]
-    return tuple(sorted((str(file), *_mark(file)) for file in files))
+    files = _entries(path)
+    files += [file for folder in files for file in _entries(folder)]
+    return tuple(sorted((str(file), *_mark(file)) for file in [path, *files]))
+
+
+def _entries(folder):
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return []
 
 
 def _mark(file):
-    with contextlib.suppress(FileNotFoundError):
+    try:
         found = file.stat()
-        return found.st_size, found.st_mtime_ns, found.st_ino
-    return ()
+    except OSError as error:
+        return (error.errno,)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino  # the third tells of changed rights
