@@ -80,6 +80,21 @@ def test_sizes_of_animations_count_every_frame():
     assert image_size(bytes(large))[:2] == (50000, 60000)
 
 
+def test_sizes_of_gifs_that_decoders_take_nevertheless():
+    frames = [noise(30, 20).rotate(180 * number).convert("P") for number in range(3)]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    other = b"GIF80z" + data[6:]
+    assert tf.io.decode_image(other).shape == (3, 20, 30, 3) and image_size(other)[:3] == (20, 30, 3)
+    for cut in range(13, len(data), 5):
+        size = image_size(data[:cut])
+        assert size[:2] == (20, 30)
+        try:
+            decoded = tf.io.decode_image(data[:cut])
+        except tf.errors.InvalidArgumentError:
+            continue
+        assert len(decoded) <= size.frames <= 3
+
+
 def test_sizes_where_decoders_find_them():
     segment = b"\xff\xe1\x00\x06\xff\xc0ab"  # what looks like a size inside a segment is none
     for before in (segment, segment + b"\xff\xff\xff", b"\xff\x01" + segment * 900, b"junk", b"\xff\x00\x00\x02"):

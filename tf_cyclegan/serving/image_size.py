@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-_GIF = (b"GIF87a", b"GIF89a")
+_GIF = b"GIF8"  # decoders look no further
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 # Start of frame, in all its kinds: 0xC4, 0xC8 and 0xCC are something else.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -128,23 +128,20 @@ def _webp_size(data):
 
 
 def _gif_size(data):
-    try:
-        return _gif_canvas(data)
-    except (IndexError, struct.error):  # it ends in the middle, as the decoder will notice
+    """Takes all frames that have begun: where the file ends in the middle, the decoder is content with those before."""
+    if len(data) < 13:
         return None
-
-
-def _gif_canvas(data):
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position, frames, blocks, codes = 13 + _table_bytes(flags), 0, 0, 0
     for _ in range(_MAX_PARTS):
-        if data[position] == 0x2C:  # a frame
+        kind = data[position : position + 1]
+        if kind == b"," and position + 10 <= len(data):  # a frame
             frame_width, frame_height, flags = struct.unpack_from("<HHB", data, position + 5)
             width, height, frames = max(width, frame_width), max(height, frame_height), frames + 1
             start = position + 11 + _table_bytes(flags)
             position, blocks = _after_blocks(data, start, blocks)
-            codes += 8 * (position - start) // (1 + data[start - 1])
-        elif data[position] == 0x21:  # an extension
+            codes += 8 * (position - start) // (1 + int.from_bytes(data[start - 1 : start]))
+        elif kind == b"!":  # an extension
             position, blocks = _after_blocks(data, position + 2, blocks)
         else:
             return ImageSize(height, width, max(frames, 1), codes)
@@ -159,7 +156,7 @@ def _table_bytes(flags):
 def _after_blocks(data, position, count):
     """Where a row of blocks ends, and how many the file has so far."""
     for number in range(count + 1, _MAX_BLOCKS + 1):
-        length = data[position]
+        length = int.from_bytes(data[position : position + 1])  # 0 behind the end too
         position += 1 + length
         if length == 0:
             return position, number
