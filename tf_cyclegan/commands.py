@@ -223,6 +223,8 @@ class ServeConfig:
     """Address to listen on; 0.0.0.0 is every interface, for use behind a proxy."""
     port: int = 8501
     """Port; 0 takes a free one."""
+    grpc_port: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: no gRPC)", metavar="PORT")] = None
+    """Port of TensorFlow Serving's gRPC interface, usually 8500; 0 takes a free one."""
     allowed_hosts: Annotated[str, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")] = ""
     """Names that requests may have in Host, besides those of this machine, as models.example.com,*.example.org or *
     for any. Without, a server on a loopback address takes only localhost, 127.0.0.0/8 and [::1], as pages of other

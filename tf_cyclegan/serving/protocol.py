@@ -32,15 +32,18 @@ _OTHER_FILES = 128  # that the process may have open
 _JSON = {"Content-Type": "application/json", "Connection": "close"}
 
 
-def run_app(app, listener, keep_alive_seconds=_KEEP_ALIVE_SECONDS):
+def run_app(app, listener, keep_alive_seconds=_KEEP_ALIVE_SECONDS, beside=None):
     """Serves until SIGTERM or SIGINT, then answers what has been accepted, for half a minute at most.
 
     Args:
         app: application of `create_app`.
         listener: listening socket.
         keep_alive_seconds: float, for which a connection may be idle. Defaults to 75.
+        beside: optional object with coroutine functions `start` and `stop`, to run in the same event loop. Defaults
+            to None.
     """
     server = make_server(app, keep_alive_seconds)
+    server.beside = beside
     # uvicorn ends by the signal that it caught, which must then mean nothing any more.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
@@ -75,6 +78,8 @@ def _most_connections():
 
 
 class _Server(uvicorn.Server):
+    beside = None
+
     def __init__(self, config, most_connections):
         super().__init__(config)
         self.server_state.most_connections = most_connections
@@ -85,18 +90,26 @@ class _Server(uvicorn.Server):
         """Replies that clients have yet to take in."""
         return sum(connection.transport.get_write_buffer_size() for connection in list(self.server_state.connections))
 
+    async def startup(self, sockets=None):
+        if self.beside:
+            await self.beside.start()
+        await super().startup(sockets)
+
     def handle_exit(self, sig, frame):
         self.config.app.state.stopping = True
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets=None):
         """Takes in the connections that the system has accepted, which closing the listener would reset."""
+        beside = asyncio.ensure_future(self.beside.stop()) if self.beside else None
         taken = [connection for listener in sockets or () for connection in _queue(listener)]
         for server in self.servers:
             server.close()
         for connection in taken:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         await super().shutdown(sockets)
+        if beside:
+            await beside
 
     def _protocol(self):
         return Protocol(self.config, self.server_state, self.lifespan.state)

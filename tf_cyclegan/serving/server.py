@@ -34,24 +34,36 @@ def run_serve(config, report):
     limits = _limits(config)
     if not config.keep_alive_seconds > 0:
         raise ValueError(f"`keep_alive_seconds` must be above 0. Received: {config.keep_alive_seconds}")
+    grpc_server = None if config.grpc_port is None else _grpc_server()
     repository = Repository(config.directory, _labels(config.labels), config.poll_seconds, tell)
     listener = _listen(config.host, config.port)
     try:
         hosts = allowed_hosts(config.allowed_hosts, listener.getsockname()[0])
+        address = _free_address(config.host, config.grpc_port) if grpc_server else None
         repository.scan()
         repository.start()
         if not repository.newest():
             tell(where_models_are(config.directory))
-        tell(_greeting(repository, listener))
+        tell(_greeting(repository, listener, address))
         app = create_app(repository, limits, config.cors, hosts)
         tell(_memory_line(repository, app.state.predictor.budget))
-        run_app(app, listener, config.keep_alive_seconds)
+        beside = grpc_server(repository, limits, app, *address) if grpc_server else None
+        run_app(app, listener, config.keep_alive_seconds, beside)
         app.state.admission.close()
         app.state.documents.close()
     finally:
         listener.close()
         repository.close()
     return 0
+
+
+def _grpc_server():
+    try:
+        from tf_cyclegan.serving.grpc_server import GrpcServer
+    except ImportError as error:
+        missing = f"Missing or broken: {error.name}"
+        raise ValueError(f'`grpc_port` needs pip install "tf_cyclegan[serve]". {missing}') from error
+    return GrpcServer
 
 
 def _limits(config):
@@ -84,11 +96,20 @@ def _listen(host, port):
     return listener
 
 
-def _greeting(repository, listener):
-    host, port = listener.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _free_address(host, port):
+    """Where gRPC, which listens only once it runs, will listen: it does not say why it cannot."""
+    with _listen(host, port) as listener:
+        return listener.getsockname()[:2]
+
+
+def _greeting(repository, listener, grpc_address):
     models = ", ".join(f"{version.name} (version {version.number})" for version in repository.newest())
-    return f"Serving {models or 'no models yet'} at {address}"
+    grpc = f", gRPC at {_written(*grpc_address)}" if grpc_address else ""
+    return f"Serving {models or 'no models yet'} at http://{_written(*listener.getsockname()[:2])}{grpc}"
+
+
+def _written(host, port):
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _memory_line(repository, budget):

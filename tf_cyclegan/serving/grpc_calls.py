@@ -1,0 +1,112 @@
+"""Calls of gRPC: a message in, one out, and errors as statuses. Handlers get bytes, to parse them in threads."""
+
+import asyncio
+import contextlib
+import logging
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from tf_cyclegan.serving.errors import ServingError, invalid
+
+_log = logging.getLogger(__name__)
+_SHOWN = 2000  # bytes of an error's text: clients take 8 KiB of trailers, in which a byte can become three
+_SMALL = 64 * 1024  # bytes of a message that only names something
+_SMALL_TOGETHER = 8
+
+
+class CallReader:
+    """Takes in the messages of calls; those in memory at the same time have a limit together.
+
+    gRPC reads a message as it is asked to, and holds little of it before.
+
+    Args:
+        limits: `Limits`.
+    """
+
+    def __init__(self, limits):
+        self._limits = limits
+        self._room = limits.max_running + limits.max_queued + 1
+        self._small = asyncio.Semaphore(_SMALL_TOGETHER)
+
+    @contextlib.asynccontextmanager
+    async def read(self, context):
+        """Gives the message of a call, bytes, which has the time that an answer has to arrive.
+
+        Raises:
+            ServingError: if it is too slow or there is none, or too many others are being read or answered.
+        """
+        if not self._room:
+            raise ServingError("UNAVAILABLE", "Too many requests are being sent. Try again later.")
+        self._room -= 1
+        try:
+            yield await _message(context, self._limits.timeout_seconds)
+        finally:
+            self._room += 1
+
+    async def read_small(self, context):
+        """The message of a call that only names something.
+
+        Raises:
+            ServingError: if it is too slow or too large, or there is none.
+        """
+        async with self._small:
+            message = await _message(context, self._limits.body_seconds)
+        if len(message) > _SMALL:
+            text = f"The request has {len(message)} bytes. Expected of its method at most: {_SMALL}"
+            raise ServingError("RESOURCE_EXHAUSTED", text)
+        return message
+
+
+async def _message(context, seconds):
+    try:
+        message = await asyncio.wait_for(context.read(), seconds)
+    except TimeoutError:
+        raise ServingError("DEADLINE_EXCEEDED", f"The request did not arrive within {seconds:g} seconds") from None
+    if message is not grpc.aio.EOF:
+        return message
+    if context.done():  # gRPC has answered: it is larger than its limit
+        raise asyncio.CancelledError
+    raise invalid("The call has no request")
+
+
+def parse(kind, data):
+    """The message of a protobuf class, from bytes.
+
+    Raises:
+        ServingError: if they are none.
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise invalid(f"The request is no {kind.DESCRIPTOR.name}") from None
+
+
+def answering(answer, handler=grpc.stream_unary_rpc_method_handler):
+    """A handler of a method.
+
+    Args:
+        answer: coroutine function that gets the call's context, and gives the reply as bytes or writes several. Its
+            errors become statuses; none has a traceback.
+        handler: gRPC's function that makes one for the kind of method. Defaults to that of one reply; the one of
+            requests one after the other lets us say when the request is read.
+    """
+
+    async def handle(_, context):
+        try:
+            return await answer(context)
+        except ServingError as error:
+            failure = error.code, error.message
+        except MemoryError:
+            failure = "RESOURCE_EXHAUSTED", "The server is out of memory"
+        except Exception:
+            _log.exception("%s failed", answer.__name__)
+            failure = "INTERNAL", "The server failed; its log says why."
+        await _end(context, *failure)
+
+    return handler(handle)
+
+
+async def _end(context, code, text):
+    shown = text.encode(errors="replace")[:_SHOWN].decode(errors="ignore")
+    await context.abort(grpc.StatusCode[code], shown)

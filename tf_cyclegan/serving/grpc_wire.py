@@ -1,0 +1,68 @@
+"""Protobuf's wire format, looked over before it is parsed."""
+
+from tf_cyclegan.serving.errors import ServingError, invalid
+
+# A field of two bytes can become an object of hundreds: 16 MiB of them would take gigabytes.
+_MAX_FIELDS = 2**16
+# The messages inside a PredictRequest that are not taken as a whole, by the numbers of their fields.
+_INSIDE = {"request": {2: "input"}, "input": {2: "tensor"}, "tensor": {2: "shape"}}
+_HANDLES = (14, 15)  # resource_handle_val and variant_val of a tensor: trees of objects, which no request needs
+_FIXED = {1: 8, 5: 4}
+
+
+def check_fields(data):
+    """Checks how much a PredictRequest would take when it is parsed.
+
+    Args:
+        data: bytes of the message.
+
+    Raises:
+        ServingError: if it is no message, has too many fields, or has resources or variants.
+    """
+    count, parts = 0, [("request", 0, len(data))]
+    while parts:
+        message, position, end = parts.pop()
+        while position < end:
+            count += 1
+            if count > _MAX_FIELDS:
+                text = f"The request has more than {_MAX_FIELDS} fields. Send values packed or as tensor_content"
+                raise ServingError("RESOURCE_EXHAUSTED", text)
+            number, start, position = _field(data, position, end)
+            if message == "tensor" and number in _HANDLES:
+                raise ServingError("UNIMPLEMENTED", "Tensors of resources and variants are not taken")
+            if number in _INSIDE.get(message, ()):
+                parts.append((_INSIDE[message][number], start, position))
+
+
+def _field(data, position, end):
+    """The number of a field, and where what it holds begins and ends."""
+    tag, start = _varint(data, position, end)
+    number, kind = tag >> 3, tag & 7
+    if kind == 0:
+        stop = _varint(data, start, end)[1]
+    elif kind == 2:
+        size, start = _varint(data, start, end)
+        stop = start + size
+    elif kind in _FIXED:
+        stop = start + _FIXED[kind]
+    else:
+        raise malformed()
+    if stop > end:
+        raise malformed()
+    return number, start, stop
+
+
+def _varint(data, position, end):
+    value = shift = 0
+    while position < end and shift < 70:
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+    raise malformed()
+
+
+def malformed():
+    """The error for bytes that are no message."""
+    return invalid("The request is no message of its method")
