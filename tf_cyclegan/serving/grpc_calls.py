@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -13,6 +14,8 @@ _log = logging.getLogger(__name__)
 _SHOWN = 2000  # bytes of an error's text: clients take 8 KiB of trailers, in which a byte can become three
 _SMALL = 64 * 1024  # bytes of a message that only names something
 _SMALL_TOGETHER = 8
+_QUIET_SECONDS = 0.2
+_LONGEST_STOP_SECONDS = 2
 
 
 class CallReader:
@@ -28,6 +31,8 @@ class CallReader:
         self._limits = limits
         self._room = limits.max_running + limits.max_queued + 1
         self._small = asyncio.Semaphore(_SMALL_TOGETHER)
+        self._stopping = False
+        self._came = time.monotonic()
 
     @contextlib.asynccontextmanager
     async def read(self, context):
@@ -36,6 +41,9 @@ class CallReader:
         Raises:
             ServingError: if it is too slow or there is none, or too many others are being read or answered.
         """
+        self._came = time.monotonic()
+        if self._stopping:
+            raise ServingError("UNAVAILABLE", "The server is stopping.")
         if not self._room:
             raise ServingError("UNAVAILABLE", "Too many requests are being sent. Try again later.")
         self._room -= 1
@@ -56,6 +64,17 @@ class CallReader:
             text = f"The request has {len(message)} bytes. Expected of its method at most: {_SMALL}"
             raise ServingError("RESOURCE_EXHAUSTED", text)
         return message
+
+
+    async def stop(self):
+        """Refuses what comes, until nothing does.
+
+        gRPC cancels the calls that clients send before they know that it shuts down, without a word that they are to
+        be sent again. After a refusal they wait, or send elsewhere.
+        """
+        self._stopping, last = True, time.monotonic() + _LONGEST_STOP_SECONDS
+        while time.monotonic() < min(last, self._came + _QUIET_SECONDS):
+            await asyncio.sleep(_QUIET_SECONDS / 4)
 
 
 async def _message(context, seconds):

@@ -49,12 +49,13 @@ class GrpcServer:
         """Answers what has been accepted, for half a minute at most; probes see the end before it comes."""
         self._probes.stop()
         await asyncio.sleep(_GRACE_SECONDS)
+        await self._reader.stop()
         await self._server.stop(_FINISH_SECONDS)
 
     def _handlers(self):
         reader, state = CallReader(self._limits), self._app.state
         services = GrpcServices(self._repository, self._limits, state.admission, state.telemetry, reader).methods()
-        self._probes = Probes(self._repository, reader, services)
+        self._reader, self._probes = reader, Probes(self._repository, reader, services)
         handlers = {
             service: {name: answering(method) for name, method in methods.items()}
             for service, methods in services.items()
