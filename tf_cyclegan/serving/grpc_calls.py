@@ -65,7 +65,6 @@ class CallReader:
             raise ServingError("RESOURCE_EXHAUSTED", text)
         return message
 
-
     async def stop(self):
         """Refuses what comes, until nothing does.
 

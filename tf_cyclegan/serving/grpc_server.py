@@ -20,7 +20,7 @@ class GrpcServer:
     Args:
         repository: `Repository`.
         limits: `Limits`.
-        app: application of `create_app`, whose admission and telemetry it shares.
+        app: application of `create_app`, whose admission, predictor and telemetry it shares.
         host: str, address to listen on.
         port: int.
     """
@@ -54,7 +54,8 @@ class GrpcServer:
 
     def _handlers(self):
         reader, state = CallReader(self._limits), self._app.state
-        services = GrpcServices(self._repository, self._limits, state.admission, state.telemetry, reader).methods()
+        shared = state.admission, state.predictor, state.telemetry
+        services = GrpcServices(self._repository, self._limits, *shared, reader).methods()
         self._reader, self._probes = reader, Probes(self._repository, reader, services)
         handlers = {
             service: {name: answering(method) for name, method in methods.items()}

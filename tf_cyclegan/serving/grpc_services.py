@@ -21,7 +21,6 @@ from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.grpc_calls import parse
 from tf_cyclegan.serving.grpc_tensors import read_tensor, write_tensor
 from tf_cyclegan.serving.grpc_wire import check_fields
-from tf_cyclegan.serving.prediction import predict
 from tf_cyclegan.serving.repository import ModelSpec
 
 
@@ -32,14 +31,16 @@ class GrpcServices:
         repository: `Repository`.
         limits: `Limits`.
         admission: `Admission`, shared with the REST interface.
+        predictor: `Predictor`, shared too.
         telemetry: `Telemetry`.
         reader: `CallReader`.
     """
 
-    def __init__(self, repository, limits, admission, telemetry, reader):
+    def __init__(self, repository, limits, admission, predictor, telemetry, reader):
         self._repository = repository
         self._limits = limits
         self._admission = admission
+        self._predictor = predictor
         self._telemetry = telemetry
         self._reader = reader
 
@@ -83,7 +84,7 @@ class GrpcServices:
         async with self._reader.read(context) as message:
 
             def work(deadline):
-                check_fields(message)
+                check_fields(message, self._limits.max_body_bytes)
                 request = parse(PredictRequest, message)
                 names.append(request.model_spec.name)
                 return self._run(request, min(deadline, clients))
@@ -100,7 +101,7 @@ class GrpcServices:
                 raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
             wanted = _wanted(request.output_filter, signature.outputs)
             inputs = self._inputs(request.inputs, signature.inputs)
-            outputs = predict(version.engine, name, inputs, self._limits, deadline, wanted)
+            outputs = self._predictor.predict(version, name, inputs, deadline, wanted)
         response = PredictResponse()
         for output, array in outputs.items():
             response.outputs[output].CopyFrom(write_tensor(array))

@@ -61,9 +61,13 @@ def read_tensor(proto, name, max_bytes):
     size = math.prod(shape)
     if proto.tensor_content:
         return _from_content(proto.tensor_content, name, dtype, size).reshape(shape)
-    values = _own(_kept(getattr(proto, field), kept), name, dtype)
+    found = getattr(proto, field)
+    most = size * (2 if dtype.kind == "c" else 1)
+    if len(found) > most:
+        raise invalid(f"Input {name} has {len(found)} values in {field}. Expected by its shape at most: {most}")
+    values = _own(_kept(found, kept), name, dtype)
     _check_strings(values, name, size, max_bytes)
-    return _filled(values, name, size).reshape(shape)
+    return _filled(values, size).reshape(shape)
 
 
 def write_tensor(array):
@@ -145,14 +149,12 @@ def _own(values, name, dtype):
 def _check_strings(values, name, size, max_bytes):
     """The same bytes again and again are one object here, and a copy each in TensorFlow."""
     if values.dtype.kind == "O" and len(values):
-        total = sum(map(len, values)) + max(size - len(values), 0) * len(values[-1])
+        total = sum(map(len, values)) + (size - len(values)) * len(values[-1])
         if total > max_bytes:
             raise invalid(f"Input {name} has strings of {total} bytes. Expected at most: {max_bytes}")
 
 
-def _filled(values, name, size):
-    if len(values) > size:
-        raise invalid(f"Input {name} has {len(values)} values. Expected by its shape at most: {size}")
+def _filled(values, size):
     if len(values) == size:
         return values
     filled = np.empty(size, values.dtype)

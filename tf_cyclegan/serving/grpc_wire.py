@@ -1,5 +1,7 @@
 """Protobuf's wire format, looked over before it is parsed."""
 
+import numpy as np
+
 from tf_cyclegan.serving.errors import ServingError, invalid
 
 # A field of two bytes can become an object of hundreds: 16 MiB of them would take gigabytes.
@@ -7,19 +9,23 @@ _MAX_FIELDS = 2**16
 # The messages inside a PredictRequest that are not taken as a whole, by the numbers of their fields.
 _INSIDE = {"request": {2: "input"}, "input": {2: "tensor"}, "tensor": {2: "shape"}}
 _HANDLES = (14, 15)  # resource_handle_val and variant_val of a tensor: trees of objects, which no request needs
+# By the fields of a tensor that have integers one after the other: the fewest bytes that one takes in an array. In the
+# request it may take a single one.
+_INTEGERS = {7: 1, 10: 8, 11: 1, 13: 2, 16: 4, 17: 8}
 _FIXED = {1: 8, 5: 4}
 
 
-def check_fields(data):
+def check_fields(data, max_bytes):
     """Checks how much a PredictRequest would take when it is parsed.
 
     Args:
         data: bytes of the message.
+        max_bytes: int, the most bytes of integers.
 
     Raises:
-        ServingError: if it is no message, has too many fields, or has resources or variants.
+        ServingError: if it is no message, has too many fields or integers, or has resources or variants.
     """
-    count, parts = 0, [("request", 0, len(data))]
+    count, integers, parts = 0, 0, [("request", 0, len(data))]
     while parts:
         message, position, end = parts.pop()
         while position < end:
@@ -30,8 +36,17 @@ def check_fields(data):
             number, start, position = _field(data, position, end)
             if message == "tensor" and number in _HANDLES:
                 raise ServingError("UNIMPLEMENTED", "Tensors of resources and variants are not taken")
+            if message == "tensor" and number in _INTEGERS:
+                integers += _INTEGERS[number] * _count_integers(data, start, position)
+                if integers > max_bytes:
+                    raise invalid(f"The request has more than {max_bytes} bytes of integers")
             if number in _INSIDE.get(message, ()):
                 parts.append((_INSIDE[message][number], start, position))
+
+
+def _count_integers(data, start, stop):
+    """How many are packed there: the last byte of each is below 128."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8, stop - start, start) < 0x80))
 
 
 def _field(data, position, end):
