@@ -38,7 +38,7 @@ from tensorflow_serving.apis import (
 )
 
 from tf_cyclegan.commands import ServeConfig
-from tf_cyclegan.serving import protocol, server
+from tf_cyclegan.serving import grpc_calls, protocol, server
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.grpc_server import GrpcServer
 from tf_cyclegan.serving.grpc_tensors import read_tensor, write_tensor
@@ -72,7 +72,9 @@ def serve(directory, **limits):
 
 
 def stubs(port):
-    channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.max_receive_message_length", -1)])
+    channel = grpc.insecure_channel(
+        f"127.0.0.1:{port}", options=[(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
+    )
     grpc.channel_ready_future(channel).result(60)
     return SimpleNamespace(
         channel=channel,
@@ -334,6 +336,27 @@ def test_messages_beyond_the_limit(client, compression, caplog):
     fits = request("echo", "string", x=np.array([bytes(LIMIT - 200)], object))
     reply = client.prediction.Predict(fits, timeout=60, compression=compression)
     assert len(reply.outputs["y"].string_val[0]) == LIMIT - 200
+
+
+def test_replies_that_clients_do_not_take(models, monkeypatch):
+    monkeypatch.setattr(grpc_calls, "_UNREAD", 1)
+    size = 16 * LIMIT  # gRPC takes a quarter of that without being asked
+    running = serve(models, max_body_bytes=size)
+    client = stubs(running.port)
+    large = request("echo", "string", x=np.array([bytes(size - 200)], object)).SerializeToString()
+    untaken = []
+    for _ in range(2):
+        untaken.append(client.channel.unary_stream(PREDICT)(large, timeout=60))
+        time.sleep(1)
+    code, words = refusal(client.prediction.Predict, request("half_plus", x=np.float32([1])))
+    assert code == "UNAVAILABLE" and words.startswith("Too many replies wait")
+    assert health(client, "") == health_pb2.HealthCheckResponse.SERVING
+    assert len(next(untaken.pop())) > size - 200
+    for call in untaken:
+        call.cancel()
+    time.sleep(0.5)
+    assert client.prediction.Predict(request("half_plus", x=np.float32([1])), timeout=60)
+    running.stop()
 
 
 # ---- tensors of strangers ----

@@ -14,14 +14,15 @@ _log = logging.getLogger(__name__)
 _SHOWN = 2000  # bytes of an error's text: clients take 8 KiB of trailers, in which a byte can become three
 _SMALL = 64 * 1024  # bytes of a message that only names something
 _SMALL_TOGETHER = 8
+_UNREAD = 16  # times the size of a request
 _QUIET_SECONDS = 0.2
 _LONGEST_STOP_SECONDS = 2
 
 
-class CallReader:
-    """Takes in the messages of calls; those in memory at the same time have a limit together.
+class Calls:
+    """Takes requests in and sends replies; those in memory at the same time have a limit together.
 
-    gRPC reads a message as it is asked to, and holds little of it before.
+    gRPC reads a message when it is asked to, and holds little of it before.
 
     Args:
         limits: `Limits`.
@@ -30,6 +31,7 @@ class CallReader:
     def __init__(self, limits):
         self._limits = limits
         self._room = limits.max_running + limits.max_queued + 1
+        self._unread, self._max_unread = 0, _UNREAD * limits.max_body_bytes
         self._small = asyncio.Semaphore(_SMALL_TOGETHER)
         self._stopping = False
         self._came = time.monotonic()
@@ -39,11 +41,13 @@ class CallReader:
         """Gives the message of a call, bytes, which has the time that an answer has to arrive.
 
         Raises:
-            ServingError: if it is too slow or there is none, or too many others are being read or answered.
+            ServingError: if it is too slow or there is none, or too many others are being read, answered or taken.
         """
         self._came = time.monotonic()
         if self._stopping:
             raise ServingError("UNAVAILABLE", "The server is stopping.")
+        if self._unread > self._max_unread:
+            raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
         if not self._room:
             raise ServingError("UNAVAILABLE", "Too many requests are being sent. Try again later.")
         self._room -= 1
@@ -64,6 +68,41 @@ class CallReader:
             text = f"The request has {len(message)} bytes. Expected of its method at most: {_SMALL}"
             raise ServingError("RESOURCE_EXHAUSTED", text)
         return message
+
+    def handler(self, answer):
+        """A handler of a method.
+
+        Args:
+            answer: coroutine function that gets the call's context, and gives the reply as bytes, or writes several
+                and gives None. Its errors become statuses; none has a traceback.
+        """
+
+        async def handle(_, context):
+            try:
+                reply = await answer(context)
+            except ServingError as error:
+                failure = error.code, error.message
+            except MemoryError:
+                failure = "RESOURCE_EXHAUSTED", "The server is out of memory"
+            except Exception:
+                _log.exception("%s failed", answer.__name__)
+                failure = "INTERNAL", "The server failed; its log says why."
+            else:
+                return await self._send(context, reply)
+            await _end(context, *failure)
+
+        # As if requests and replies were many: then it is for us to read the one, and to know when the other is taken.
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+    async def _send(self, context, reply):
+        """Waits until the client has taken the reply; it has until its connection ends."""
+        if reply is None:
+            return
+        self._unread += len(reply)
+        try:
+            await context.write(reply)
+        finally:
+            self._unread -= len(reply)
 
     async def stop(self):
         """Refuses what comes, until nothing does.
@@ -98,31 +137,6 @@ def parse(kind, data):
         return kind.FromString(data)
     except DecodeError:
         raise invalid(f"The request is no {kind.DESCRIPTOR.name}") from None
-
-
-def answering(answer, handler=grpc.stream_unary_rpc_method_handler):
-    """A handler of a method.
-
-    Args:
-        answer: coroutine function that gets the call's context, and gives the reply as bytes or writes several. Its
-            errors become statuses; none has a traceback.
-        handler: gRPC's function that makes one for the kind of method. Defaults to that of one reply; the one of
-            requests one after the other lets us say when the request is read.
-    """
-
-    async def handle(_, context):
-        try:
-            return await answer(context)
-        except ServingError as error:
-            failure = error.code, error.message
-        except MemoryError:
-            failure = "RESOURCE_EXHAUSTED", "The server is out of memory"
-        except Exception:
-            _log.exception("%s failed", answer.__name__)
-            failure = "INTERNAL", "The server failed; its log says why."
-        await _end(context, *failure)
-
-    return handler(handle)
 
 
 async def _end(context, code, text):

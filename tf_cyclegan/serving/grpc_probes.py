@@ -17,13 +17,13 @@ class Probes:
 
     Args:
         repository: `Repository`.
-        reader: `CallReader`.
+        calls: `Calls`.
         services: names of services that are there when the server is.
     """
 
-    def __init__(self, repository, reader, services):
+    def __init__(self, repository, calls, services):
         self._repository = repository
-        self._reader = reader
+        self._calls = calls
         self._whole = {"", *services}
         self._stopping = asyncio.Event()
 
@@ -51,7 +51,7 @@ class Probes:
             await asyncio.wait_for(self._stopping.wait(), _LOOK_SECONDS)
 
     async def _name(self, context):
-        return parse(HealthCheckRequest, await self._reader.read_small(context)).service
+        return parse(HealthCheckRequest, await self._calls.read_small(context)).service
 
     def _status(self, name):
         if name not in self._whole and not self._repository.knows(name):

@@ -4,12 +4,13 @@ import asyncio
 
 import grpc
 
-from tf_cyclegan.serving.grpc_calls import CallReader, answering
+from tf_cyclegan.serving.grpc_calls import Calls
 from tf_cyclegan.serving.grpc_probes import SERVICE, Probes
 from tf_cyclegan.serving.grpc_services import GrpcServices
 
 _CALLS = 512  # at the same time; of those that are not yet read little is in memory
-_IDLE_SECONDS = 300
+_AGE_SECONDS = 120  # of a connection that gets no more calls
+_REPLY_SECONDS = 60
 _GRACE_SECONDS = 0.5
 _FINISH_SECONDS = 30
 
@@ -49,26 +50,28 @@ class GrpcServer:
         """Answers what has been accepted, for half a minute at most; probes see the end before it comes."""
         self._probes.stop()
         await asyncio.sleep(_GRACE_SECONDS)
-        await self._reader.stop()
+        await self._calls.stop()
         await self._server.stop(_FINISH_SECONDS)
 
     def _handlers(self):
-        reader, state = CallReader(self._limits), self._app.state
+        calls, state = Calls(self._limits), self._app.state
         shared = state.admission, state.predictor, state.telemetry
-        services = GrpcServices(self._repository, self._limits, *shared, reader).methods()
-        self._reader, self._probes = reader, Probes(self._repository, reader, services)
-        handlers = {
-            service: {name: answering(method) for name, method in methods.items()}
+        services = GrpcServices(self._repository, self._limits, *shared, calls).methods()
+        self._calls, self._probes = calls, Probes(self._repository, calls, services)
+        services[SERVICE] = {"Check": self._probes.check, "Watch": self._probes.watch}
+        return [
+            grpc.method_handlers_generic_handler(
+                service, {name: calls.handler(method) for name, method in methods.items()}
+            )
             for service, methods in services.items()
-        }
-        watch = answering(self._probes.watch, grpc.stream_stream_rpc_method_handler)
-        handlers[SERVICE] = {"Check": answering(self._probes.check), "Watch": watch}
-        return [grpc.method_handlers_generic_handler(service, methods) for service, methods in handlers.items()]
+        ]
 
     def _options(self):
         return [
             ("grpc.max_receive_message_length", self._limits.max_body_bytes),  # also after decompression
             ("grpc.max_send_message_length", -1),
-            ("grpc.max_connection_idle_ms", _IDLE_SECONDS * 1000),
+            # Clients begin another connection without a word. Those that do not take their replies lose them.
+            ("grpc.max_connection_age_ms", _AGE_SECONDS * 1000),
+            ("grpc.max_connection_age_grace_ms", int(1000 * (2 * self._limits.timeout_seconds + _REPLY_SECONDS))),
             ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share the calls
         ]

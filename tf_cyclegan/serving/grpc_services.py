@@ -33,16 +33,16 @@ class GrpcServices:
         admission: `Admission`, shared with the REST interface.
         predictor: `Predictor`, shared too.
         telemetry: `Telemetry`.
-        reader: `CallReader`.
+        calls: `Calls`.
     """
 
-    def __init__(self, repository, limits, admission, predictor, telemetry, reader):
+    def __init__(self, repository, limits, admission, predictor, telemetry, calls):
         self._repository = repository
         self._limits = limits
         self._admission = admission
         self._predictor = predictor
         self._telemetry = telemetry
-        self._reader = reader
+        self._calls = calls
 
     def methods(self):
         """dict, name of a service to a dict of its methods' names to coroutine functions."""
@@ -81,7 +81,7 @@ class GrpcServices:
     async def _compute(self, context, started, names):
         remaining = context.time_remaining()
         clients = started + remaining if remaining is not None else float("inf")
-        async with self._reader.read(context) as message:
+        async with self._calls.read(context) as message:
 
             def work(deadline):
                 check_fields(message, self._limits.max_body_bytes)
@@ -120,7 +120,7 @@ class GrpcServices:
     # ---- what is served ----
 
     async def get_model_metadata(self, context):
-        return await asyncio.to_thread(self._metadata, await self._reader.read_small(context))
+        return await asyncio.to_thread(self._metadata, await self._calls.read_small(context))
 
     def _metadata(self, message):
         request = parse(GetModelMetadataRequest, message)
@@ -139,7 +139,7 @@ class GrpcServices:
         return response.SerializeToString()
 
     async def get_model_status(self, context):
-        return await asyncio.to_thread(self._status, await self._reader.read_small(context))
+        return await asyncio.to_thread(self._status, await self._calls.read_small(context))
 
     def _status(self, message):
         response = GetModelStatusResponse()
