@@ -271,11 +271,11 @@ def test_settings_that_make_no_server(tmp_path, settings, message):
 
 
 def test_a_folder_without_models_is_waited_for_and_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "run_app", lambda app, listener: None)
+    monkeypatch.setattr(server, "run_app", lambda *arguments: None)
     lines = []
     assert run_serve(ServeConfig(directory=tmp_path, port=0), lines.append) == 0
     assert lines[0] == f"Waiting for {tmp_path}/NAME/VERSION/saved_model.pb: there are no folders."
-    assert lines[1].startswith("Serving no models yet at http://127.0.0.1:") and len(lines) == 2
+    assert lines[1].startswith("Serving no models yet at http://127.0.0.1:") and len(lines) == 3
 
 
 def test_addresses_that_cannot_be_had(tmp_path):
