@@ -393,7 +393,11 @@ def test_names_that_no_request_can_have_are_said_once(base):
     ("place", "message"),
     [
         ("nowhere", "`directory` must be a folder of models, with NAME/VERSION/saved_model.pb.*which does not exist"),
-        ("base/m/1/saved_model.pb", "`directory` must be a folder of models, with NAME/VERSION/.*, a file$"),
+        ("weights.keras", "`directory` must be a folder of models, .*, a file: of a trained model, tf-cyclegan export"),
+        (
+            "base/m/1/saved_model.pb",
+            "`directory` is itself a version of a model; give the folder two above it, {tmp}/base,",
+        ),
         ("base/m/1", "`directory` is itself a version of a model; give the folder two above it, {tmp}/base, which has"),
         (
             "base/m",
@@ -408,6 +412,7 @@ def test_names_that_no_request_can_have_are_said_once(base):
 )
 def test_folders_that_make_no_repository(base, tmp_path, place, message):
     publish(base, 1)
+    (tmp_path / "weights.keras").write_text("")
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "saved_model.pb").write_text("1")
     (tmp_path / "loop").symlink_to("loop")

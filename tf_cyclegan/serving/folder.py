@@ -1,5 +1,6 @@
 """The folder that is to be served: what it is where it is not one of models, and what to give instead."""
 
+import collections
 import contextlib
 import os
 from pathlib import Path
@@ -28,8 +29,11 @@ def checked_folder(directory):
         folder = Path(directory).resolve()
     except RuntimeError as error:  # links that go in a circle
         raise ValueError(f"`directory` must be a folder of models. Received: directory={directory}, {error}") from error
+    if folder.name == _MODEL:
+        folder = folder.parent
     if not os.path.isdir(folder):
-        found = "a file" if os.path.exists(folder) else "which does not exist"
+        a_file = "a file: of a trained model, tf-cyclegan export makes such a folder"
+        found = a_file if os.path.exists(folder) else "which does not exist"
         raise ValueError(
             f"`directory` must be a folder of models, with {LAYOUT}. Received: directory={directory}, {found}"
         )
@@ -62,28 +66,28 @@ def where_models_are(directory):
     """
     folder = Path(directory).resolve()
     waiting = f"Waiting for {folder / LAYOUT}"
+    models = _nearest_models(folder)
+    if models == folder:  # why they failed has been said
+        return f"{waiting}: no model that is there can be loaded."
+    if models:
+        return f"{waiting}. There are models further below: tf-cyclegan serve {models}"
     if os.path.isdir(folder / "checkpoints"):
         return f"{waiting}. This is a run folder of training: tf-cyclegan export {folder} MODELS, then serve MODELS."
-    if _holds_models(folder):  # and why they failed has been said
-        return f"{waiting}: no model that is there can be loaded."
-    if below := _models_below(folder):
-        return f"{waiting}. There are models further below: tf-cyclegan serve {below}"
     return f"{waiting}: {'no folder there has one' if _below(folder) else 'there are no folders'}."
 
 
-def _models_below(folder):
-    """The first folder of models, one or two levels below."""
-    level = [folder]
-    for _ in range(2):
-        level = [below for above in level for below in sorted(_below(above))][:_MOST]
-        if found := next(filter(_holds_models, level), None):
-            return found
+def _nearest_models(folder):
+    """The first folder of models, this one or one or two levels below, where it is soon found."""
+    waiting = collections.deque([(folder, 0)])
+    for _ in range(_MOST):
+        if not waiting:
+            break
+        path, depth = waiting.popleft()
+        if depth >= 2 and path.name.isdecimal() and os.path.exists(path / _MODEL):
+            return path.parent.parent
+        if depth < 4:
+            waiting.extend((below, depth + 1) for below in sorted(_below(path)))
     return None
-
-
-def _holds_models(folder):
-    numbered = [path for model in _below(folder)[:_MOST] for path in _below(model) if path.name.isdecimal()]
-    return any(os.path.exists(path / _MODEL) for path in numbered)
 
 
 def _below(folder):

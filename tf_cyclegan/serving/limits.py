@@ -12,7 +12,7 @@ from tf_cyclegan.serving.image_size import image_size, is_png
 from tf_cyclegan.serving.png_work import MAX_UNPACKED, unpacked_bytes
 
 MAX_SIDE = 8192
-MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; a body of 16 MiB has no more, but of pictures of few colors
+MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; files of 16 MiB have no more where they have over 64 colors
 
 
 @dataclasses.dataclass(frozen=True)
