@@ -328,6 +328,20 @@ def test_a_request_that_does_not_come_is_not_waited_for(models):
     running.stop()
 
 
+def test_health_does_not_wait_for_calls_that_ask_nothing(models):
+    running = serve(models)
+    client, never = stubs(running.port), threading.Event()
+    status = client.channel.stream_unary("/tensorflow.serving.ModelService/GetModelStatus")
+    silent = [status.future(iter(never.wait, None)) for _ in range(20)]
+    started = time.monotonic()
+    assert health(client, "half_plus") == health_pb2.HealthCheckResponse.SERVING
+    assert time.monotonic() - started < 2
+    never.set()
+    for call in silent:
+        call.cancel()
+    running.stop()
+
+
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
 def test_messages_beyond_the_limit(client, compression, caplog):
     large = request("echo", "string", x=np.array([bytes(LIMIT)], object))

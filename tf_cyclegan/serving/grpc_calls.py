@@ -14,6 +14,7 @@ _log = logging.getLogger(__name__)
 _SHOWN = 2000  # bytes of an error's text: clients take 8 KiB of trailers, in which a byte can become three
 _SMALL = 64 * 1024  # bytes of a message that only names something
 _SMALL_TOGETHER = 8
+_PROBES_TOGETHER, _PROBE_SECONDS = 64, 2  # who asks for health must not wait for those who ask for nothing
 _UNREAD = 16  # times the size of a request
 _QUIET_SECONDS = 0.2
 _LONGEST_STOP_SECONDS = 2
@@ -32,7 +33,7 @@ class Calls:
         self._limits = limits
         self._room = limits.max_running + limits.max_queued + 1
         self._unread, self._max_unread = 0, _UNREAD * limits.max_body_bytes
-        self._small = asyncio.Semaphore(_SMALL_TOGETHER)
+        self._small, self._probes = asyncio.Semaphore(_SMALL_TOGETHER), asyncio.Semaphore(_PROBES_TOGETHER)
         self._stopping = False
         self._came = time.monotonic()
 
@@ -56,14 +57,18 @@ class Calls:
         finally:
             self._room += 1
 
-    async def read_small(self, context):
+    async def read_small(self, context, probe=False):
         """The message of a call that only names something.
+
+        Args:
+            context: of the call.
+            probe: bool, whether it asks for health. Defaults to False.
 
         Raises:
             ServingError: if it is too slow or too large, or there is none.
         """
-        async with self._small:
-            message = await _message(context, self._limits.body_seconds)
+        async with self._probes if probe else self._small:
+            message = await _message(context, _PROBE_SECONDS if probe else self._limits.body_seconds)
         if len(message) > _SMALL:
             text = f"The request has {len(message)} bytes. Expected of its method at most: {_SMALL}"
             raise ServingError("RESOURCE_EXHAUSTED", text)

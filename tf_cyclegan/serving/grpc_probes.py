@@ -51,7 +51,7 @@ class Probes:
             await asyncio.wait_for(self._stopping.wait(), _LOOK_SECONDS)
 
     async def _name(self, context):
-        return parse(HealthCheckRequest, await self._calls.read_small(context)).service
+        return parse(HealthCheckRequest, await self._calls.read_small(context, probe=True)).service
 
     def _status(self, name):
         if name not in self._whole and not self._repository.knows(name):

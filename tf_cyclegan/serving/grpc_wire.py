@@ -1,4 +1,4 @@
-"""Protobuf's wire format, looked over before it is parsed."""
+"""Protobuf's messages as bytes, looked over before they are parsed."""
 
 import numpy as np
 
@@ -61,9 +61,9 @@ def _field(data, position, end):
     elif kind in _FIXED:
         stop = start + _FIXED[kind]
     else:
-        raise malformed()
+        raise _malformed()
     if stop > end:
-        raise malformed()
+        raise _malformed()
     return number, start, stop
 
 
@@ -75,9 +75,8 @@ def _varint(data, position, end):
         position, shift = position + 1, shift + 7
         if byte < 0x80:
             return value, position
-    raise malformed()
+    raise _malformed()
 
 
-def malformed():
-    """The error for bytes that are no message."""
-    return invalid("The request is no message of its method")
+def _malformed():
+    return invalid("The request is no PredictRequest")
