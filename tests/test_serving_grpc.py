@@ -58,7 +58,7 @@ def serve(directory, **limits):
     app = create_app(repository, limits)
     running = protocol.make_server(app)
     host, port = server._free_address("127.0.0.1", 0)
-    running.beside = GrpcServer(repository, limits, app, host, port)
+    running.beside = GrpcServer(app.state.service, host, port)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()
@@ -264,7 +264,7 @@ def test_health(client):
 def test_metrics_name_the_interface(client, served):
     client.prediction.Predict(request("half_plus", x=np.float32([1])), timeout=60)
     refusal(client.prediction.Predict, request("invented", x=np.float32([1])))
-    text = served.app.state.telemetry.exposition().decode()
+    text = served.app.state.service.telemetry.exposition().decode()
     assert 'request_latency_count{API="predict",entrypoint="GRPC",model_name="half_plus"}' in text
     assert 'request_count{model_name="half_plus",status="OK"}' in text and "invented" not in text
 
@@ -286,7 +286,7 @@ def test_both_deadlines_hold(models):
 
 def wait_until_idle(running, seconds=5):
     end = time.monotonic() + seconds
-    while running.app.state.admission.running:
+    while running.app.state.service.admission.running:
         assert time.monotonic() < end
         time.sleep(0.01)
 
@@ -300,16 +300,16 @@ def test_what_is_too_much_is_refused_and_what_a_client_cancels_is_dropped(models
     running = serve(models, timeout_seconds=3.0, max_running=1, max_queued=1)
     client = stubs(running.port)
     first, second = client.prediction.Predict.future(busy()), client.prediction.Predict.future(busy())
-    while running.app.state.admission.queued < 1:
+    while running.app.state.service.admission.queued < 1:
         time.sleep(0.01)
     assert refusal(client.prediction.Predict, request("half_plus", x=np.float32([1])))[0] == "UNAVAILABLE"
     assert health(client, "") == health_pb2.HealthCheckResponse.SERVING
     second.cancel()
-    while running.app.state.admission.queued:
+    while running.app.state.service.admission.queued:
         time.sleep(0.01)
     assert first.exception().code().name == "DEADLINE_EXCEEDED"
     assert client.prediction.Predict(request("half_plus", x=np.float32([1])), timeout=60)
-    text = running.app.state.telemetry.exposition().decode()
+    text = running.app.state.service.telemetry.exposition().decode()
     assert 'request_count{model_name="busy",status="DEADLINE_EXCEEDED"} 1.0' in text
     assert 'request_count{model_name="",status="CANCELLED"} 1.0' in text  # it was never read
     running.stop()

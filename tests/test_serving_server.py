@@ -198,7 +198,7 @@ def test_no_traceback_leaves_the_server(repository, caplog):
 def test_health(repository, tmp_path):
     app = new_app(repository)
     assert ask_now(app, "GET", "/healthz").status == ask_now(app, "GET", "/readyz").status == 200
-    app.state.stopping = True
+    app.state.service.stopping = True
     assert (ask_now(app, "GET", "/healthz").status, ask_now(app, "GET", "/readyz").status) == (200, 503)
     answer = ask_now(app, "POST", PREDICT, GOOD)
     assert answer.status == 200 and answer.headers["connection"] == "close"

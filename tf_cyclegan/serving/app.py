@@ -4,14 +4,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tf_cyclegan.serving.admission import Admission
 from tf_cyclegan.serving.demo import demo_routes
-from tf_cyclegan.serving.documents import PROCESSES, Documents
 from tf_cyclegan.serving.hosts import Guard
-from tf_cyclegan.serving.memory import MemoryBudget
-from tf_cyclegan.serving.prediction import Predictor
 from tf_cyclegan.serving.rest import Rest
-from tf_cyclegan.serving.telemetry import Telemetry
+from tf_cyclegan.serving.service import Service
 
 
 def create_app(repository, limits, cors=False, hosts=None):
@@ -24,38 +20,25 @@ def create_app(repository, limits, cors=False, hosts=None):
         hosts: what `allowed_hosts` returns, the names that the server goes by. Defaults to None, any.
 
     Returns:
-        `starlette.applications.Starlette`. Setting `app.state.stopping` makes it unready.
+        `starlette.applications.Starlette`; `app.state.service` is its `Service`, whose `stopping` makes it unready.
     """
-    admission = Admission(limits, PROCESSES)
-    documents = Documents(limits)
-    budget = MemoryBudget(limits.max_memory_bytes)
-    predictor = Predictor(limits, budget)
-    telemetry = Telemetry(admission, budget)
-    app = Starlette()
-    app.state.stopping = False
-    app.state.unread_bytes = int  # 0; the server knows how much it is
-    app.state.admission = admission
-    app.state.documents = documents
-    app.state.predictor = predictor
-    app.state.telemetry = telemetry
+    app, service = Starlette(), Service(repository, limits)
+    app.state.service = service
     app.add_middleware(Guard, names=hosts)
 
     async def healthz(request):
         return JSONResponse({"status": "ok"})
 
     async def readyz(request):
-        ready = repository.ready and not app.state.stopping
+        ready = repository.ready and not service.stopping
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
     async def metrics(request):
-        return Response(telemetry.exposition(), media_type=telemetry.content_type)
+        return Response(service.telemetry.exposition(), media_type=service.telemetry.content_type)
 
-    def unread_bytes():
-        return app.state.unread_bytes()
-
+    rest = Rest(service, cors)
     # What no route can have is the target * alone, and only OPTIONS comes with it: the server as a whole is meant.
     app.router.default = Response(headers={"Allow": "GET, HEAD, OPTIONS, POST"})
-    rest = Rest(repository, limits, admission, documents, predictor, telemetry, unread_bytes, cors)
     app.router.routes += [
         Route("/v1/{path:path}", rest),  # the first, as they are tried one after another
         Route("/healthz", healthz),

@@ -19,17 +19,14 @@ class GrpcServer:
     """Serves from `start` to `stop`.
 
     Args:
-        repository: `Repository`.
-        limits: `Limits`.
-        app: application of `create_app`, whose admission, predictor and telemetry it shares.
+        service: `Service`.
         host: str, address to listen on.
         port: int.
     """
 
-    def __init__(self, repository, limits, app, host, port):
-        self._repository = repository
-        self._limits = limits
-        self._app = app
+    def __init__(self, service, host, port):
+        self._service = service
+        self._limits = service.limits
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def start(self):
@@ -54,10 +51,9 @@ class GrpcServer:
         await self._server.stop(_FINISH_SECONDS)
 
     def _handlers(self):
-        calls, state = Calls(self._limits), self._app.state
-        shared = state.admission, state.predictor, state.telemetry
-        services = GrpcServices(self._repository, self._limits, *shared, calls).methods()
-        self._calls, self._probes = calls, Probes(self._repository, calls, services)
+        calls = Calls(self._limits)
+        services = GrpcServices(self._service, calls).methods()
+        self._calls, self._probes = calls, Probes(self._service.repository, calls, services)
         services[SERVICE] = {"Check": self._probes.check, "Watch": self._probes.watch}
         return [
             grpc.method_handlers_generic_handler(

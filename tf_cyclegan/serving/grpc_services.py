@@ -28,20 +28,12 @@ class GrpcServices:
     """The methods of the services, each a coroutine from a call's context to the bytes of the reply.
 
     Args:
-        repository: `Repository`.
-        limits: `Limits`.
-        admission: `Admission`, shared with the REST interface.
-        predictor: `Predictor`, shared too.
-        telemetry: `Telemetry`.
+        service: `Service`, shared with the REST interface.
         calls: `Calls`.
     """
 
-    def __init__(self, repository, limits, admission, predictor, telemetry, calls):
-        self._repository = repository
-        self._limits = limits
-        self._admission = admission
-        self._predictor = predictor
-        self._telemetry = telemetry
+    def __init__(self, service, calls):
+        self._service = service
         self._calls = calls
 
     def methods(self):
@@ -75,8 +67,7 @@ class GrpcServices:
         return reply
 
     def _count(self, names, error, started):
-        known = next(filter(self._repository.knows, names), "")
-        self._telemetry.count(known, error, time.monotonic() - started, "GRPC")
+        self._service.count(next(iter(names), ""), error, started, "GRPC")
 
     async def _compute(self, context, started, names):
         remaining = context.time_remaining()
@@ -84,24 +75,24 @@ class GrpcServices:
         async with self._calls.read(context) as message:
 
             def work(deadline):
-                check_fields(message, self._limits.max_body_bytes)
+                check_fields(message, self._service.limits.max_body_bytes)
                 request = parse(PredictRequest, message)
                 names.append(request.model_spec.name)
                 return self._run(request, min(deadline, clients))
 
             # gRPC cancels this coroutine when the client leaves or its deadline is over.
-            return await self._admission.run(work, asyncio.Event().wait)
+            return await self._service.admission.run(work, asyncio.Event().wait)
 
     def _run(self, request, deadline):
         """Message to bytes, in a thread."""
         name = request.model_spec.signature_name or "serving_default"
-        with self._repository.use(_spec(request)) as version:
+        with self._service.repository.use(_spec(request)) as version:
             signature = version.engine.signatures.get(name)
             if signature is None:
                 raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
             wanted = _wanted(request.output_filter, signature.outputs)
             inputs = self._inputs(request.inputs, signature.inputs)
-            outputs = self._predictor.predict(version, name, inputs, deadline, wanted)
+            outputs = self._service.predictor.predict(version, name, inputs, deadline, wanted)
         response = PredictResponse()
         for output, array in outputs.items():
             response.outputs[output].CopyFrom(write_tensor(array))
@@ -111,7 +102,7 @@ class GrpcServices:
     def _inputs(self, protos, expected):
         if not set(protos) <= set(expected):
             raise invalid(f"Expected inputs {sorted(expected)} but got: {sorted(protos)}")
-        inputs, left = {}, self._limits.max_body_bytes
+        inputs, left = {}, self._service.limits.max_body_bytes
         for name, proto in protos.items():
             inputs[name] = read_tensor(proto, name, left)
             left -= inputs[name].nbytes
@@ -131,7 +122,7 @@ class GrpcServices:
             if field != "signature_def":
                 raise invalid(f"Metadata field {field} is not supported")
         signatures, response = SignatureDefMap(), GetModelMetadataResponse()
-        with self._repository.use(spec) as version:
+        with self._service.repository.use(spec) as version:
             for name, signature in version.engine.signature_defs.items():
                 signatures.signature_def[name].CopyFrom(signature)
         response.metadata["signature_def"].Pack(signatures)
@@ -143,7 +134,7 @@ class GrpcServices:
 
     def _status(self, message):
         response = GetModelStatusResponse()
-        for number, state, error in self._repository.status(_spec(parse(GetModelStatusRequest, message))):
+        for number, state, error in self._service.repository.status(_spec(parse(GetModelStatusRequest, message))):
             status = response.model_version_status.add(version=number, state=ModelVersionStatus.State.Value(state))
             status.status.error_code = error_codes_pb2.Code.Value(error.code if error else "OK")
             status.status.error_message = error.message if error else ""

@@ -18,7 +18,7 @@ class Predictor:
 
     def __init__(self, limits, budget):
         self._limits = limits
-        self.budget = budget
+        self._budget = budget
         self._places = threading.BoundedSemaphore(limits.max_running)
 
     def predict(self, version, signature_name, inputs, deadline, outputs=None):
@@ -39,7 +39,7 @@ class Predictor:
                 is over, or the computation fails.
         """
         needed = check_inputs(inputs, self._limits) * version.bytes_a_pixel.get(signature_name, 0)
-        with self._place(deadline), self.budget.reserve(needed):
+        with self._place(deadline), self._budget.reserve(needed):
             return version.engine.run(signature_name, inputs, timeout_seconds=_left(deadline), outputs=outputs)
 
     @contextlib.contextmanager

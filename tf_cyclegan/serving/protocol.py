@@ -84,7 +84,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.server_state.most_connections = most_connections
         self.server_state.waiting = {}  # connections that no request keeps busy, and since when, in this order
-        config.app.state.unread_bytes = self._unread_bytes
+        config.app.state.service.unread_bytes = self._unread_bytes
 
     def _unread_bytes(self):
         """Replies that clients have yet to take in."""
@@ -96,7 +96,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
 
     def handle_exit(self, sig, frame):
-        self.config.app.state.stopping = True
+        self.config.app.state.service.stopping = True
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets=None):

@@ -33,25 +33,14 @@ class Rest:
     """TensorFlow Serving's routes, as an ASGI application: every error becomes a reply, none has a traceback.
 
     Args:
-        repository: `Repository`.
-        limits: `Limits`.
-        admission: `Admission`.
-        documents: `Documents`.
-        predictor: `Predictor`.
-        telemetry: `Telemetry`.
-        unread_bytes: callable that gives the size of the replies that clients have yet to take in.
+        service: `Service`.
         cors: bool, lets pages of other origins call.
     """
 
-    def __init__(self, repository, limits, admission, documents, predictor, telemetry, unread_bytes, cors):
-        self._repository = repository
-        self._admission = admission
-        self._documents = documents
-        self._predictor = predictor
-        self._telemetry = telemetry
-        self._unread_bytes, self._max_unread = unread_bytes, _UNREAD * limits.max_body_bytes
+    def __init__(self, service, cors):
+        self._service = service
         self._headers = _CORS if cors else {}
-        self._bodies = BodyReader(limits)
+        self._bodies = BodyReader(service.limits)
 
     async def __call__(self, scope, receive, send):
         path = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
@@ -62,7 +51,7 @@ class Rest:
         else:
             response = await self._answer(scope, path, receive)
         if response is not None:
-            if scope["app"].state.stopping:
+            if self._service.stopping:
                 response.headers["Connection"] = "close"
             await response(scope, receive, send)
 
@@ -106,12 +95,12 @@ class Rest:
                     "error_message": error.message if error else "",
                 },
             }
-            for number, state, error in self._repository.status(spec)
+            for number, state, error in self._service.repository.status(spec)
         ]
         return _proto_json({"model_version_status": versions}).encode()
 
     def _metadata(self, spec):
-        with self._repository.use(spec) as version:
+        with self._service.repository.use(spec) as version:
             model = _proto_json({"name": version.name, "signature_name": "", "version": str(version.number)})
             signatures = _proto_json({"signature_def": version.engine.metadata()})
         # Put together as TensorFlow Serving does, line breaks included.
@@ -124,14 +113,10 @@ class Rest:
         try:
             reply = await self._compute(spec, verb, headers, receive)
         except BaseException as error:
-            self._count(spec, error, started)
+            self._service.count(spec.name, error, started, "REST")
             raise
-        self._count(spec, None, started)
+        self._service.count(spec.name, None, started, "REST")
         return reply
-
-    def _count(self, spec, error, started):
-        known = spec.name if self._repository.knows(spec.name) else ""
-        self._telemetry.count(known, error, time.monotonic() - started)
 
     async def _compute(self, spec, verb, headers, receive):
         packed = is_gzip(headers)
@@ -144,15 +129,15 @@ class Rest:
                 while (await receive())["type"] != "http.disconnect":
                     pass
 
-            return await self._admission.run(work, disconnected, large=is_large(body, packed))
+            return await self._service.admission.run(work, disconnected, large=is_large(body, packed))
 
     def _run(self, spec, verb, body, packed, deadline):
         """Bytes to bytes, in a thread."""
-        if self._unread_bytes() > self._max_unread:
+        if self._service.unread_bytes() > _UNREAD * self._service.limits.max_body_bytes:
             raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
-        signatures = self._repository.signatures(spec)
-        name, inputs, rows = self._documents.read(body, packed, signatures, deadline)
-        with self._repository.use(spec) as version:
+        signatures = self._service.repository.signatures(spec)
+        name, inputs, rows = self._service.documents.read(body, packed, signatures, deadline)
+        with self._service.repository.use(spec) as version:
             if verb != "predict":
                 raise invalid(f"The {verb} API takes tf.Example, which this server does not: use :predict")
             if inputs is None:
@@ -161,12 +146,12 @@ class Rest:
                     f'Serving signature name: "{name}" not found in signature def. The signatures are: {known}'
                 )
             try:
-                outputs = self._predictor.predict(version, name, inputs, deadline)
+                outputs = self._service.predictor.predict(version, name, inputs, deadline)
             except ServingError as error:
                 if error.code == "INVALID_ARGUMENT":
                     error.message += base64_hint(inputs)
                 raise
-        return self._documents.write(outputs, rows, deadline)
+        return self._service.documents.write(outputs, rows, deadline)
 
 
 def _spec(match):

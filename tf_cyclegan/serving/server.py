@@ -46,11 +46,11 @@ def run_serve(config, report):
             tell(where_models_are(config.directory))
         tell(_greeting(repository, listener, address))
         app = create_app(repository, limits, config.cors, hosts)
-        tell(_memory_line(repository, app.state.predictor.budget))
-        beside = grpc_server(repository, limits, app, *address) if grpc_server else None
+        service = app.state.service
+        tell(_memory_line(repository, service.budget))
+        beside = grpc_server(service, *address) if grpc_server else None
         run_app(app, listener, config.keep_alive_seconds, beside)
-        app.state.admission.close()
-        app.state.documents.close()
+        service.close()
     finally:
         listener.close()
         repository.close()
