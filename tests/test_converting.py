@@ -295,6 +295,28 @@ def test_unit_halves_of_a_golden_file(tmp_path):
     np.testing.assert_allclose(model.translate(images, "ba"), arrays["output_mean"].transpose(0, 2, 3, 1), atol=1e-4)
 
 
+def test_what_was_written_is_read_again_and_compared(tmp_path, monkeypatch):
+    network = networks.resnet_generator(filters=4, residual_blocks=1)
+    write_checkpoint(tmp_path / "x.pth", to_state_dict(network))
+    CycleGAN(**SMALL).save(tmp_path / "two.keras")
+    texts = [convert([tmp_path / "x.pth"], tmp_path / "one.keras")]
+    for files, output, format in (("one.keras", "back.pth", "pth"), ("two.keras", "folder", "pretrained")):
+        texts.append(convert([tmp_path / files], tmp_path / output, format=format))
+    closing = [text.splitlines()[-1] for text in texts]
+    assert all(line.startswith("Read again: ") and line.endswith(" values are equal.") for line in closing)
+    assert f"all {sum(value.size for value in to_state_dict(network).values()):,} values" in closing[1]
+
+    def damaged(path):
+        state = read_checkpoint(path)
+        return state | {"model.1.bias": np.nextafter(state["model.1.bias"], 1)}
+
+    monkeypatch.setattr("tf_cyclegan.converting.read_checkpoint", damaged)
+    lines = []
+    config = ConvertConfig(files=(tmp_path / "one.keras",), output=tmp_path / "damaged.pth")
+    assert run_convert(config, lines.append) == 1
+    assert lines[-1].startswith("Read again, 1 of ") and "damaged.pth: model.1.bias" in lines[-1]
+
+
 ADDONS = Path(__file__).parent / "data" / "addons"
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import SMALL, random_images
+from reference.c_api import is_available, run_by_c_api
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_cyclegan import CycleGAN, images
 from tf_cyclegan.export import check, export_saved_model
-from tf_cyclegan.export.c_api import is_available, run_by_c_api
 from tf_cyclegan.export.publish import publish_version, versions
 from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.networks import resnet_generator
@@ -214,7 +214,7 @@ _WITHOUT_XLA = """
 import ctypes, sys
 import numpy as np
 import tensorflow as tf
-from tf_cyclegan.export.c_api import _library_path
+from reference.c_api import _library_path
 from tf_cyclegan.serving.engine import Engine
 ctypes.CDLL(_library_path())._ZN10tensorflow21DisableXlaCompilationEv()
 engine = Engine(sys.argv[1])

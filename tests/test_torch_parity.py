@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 from conftest import channels_last, golden, part, random_images
-from torch_cases import ANY, FAMILIES, TINY, TOLERANCE, random_network
+from reference.torch_cases import ANY, FAMILIES, TINY, TOLERANCE, random_network
 
 from tf_cyclegan import networks
 from tf_cyclegan.pytorch import load_state_dict, read_checkpoint, to_state_dict, write_checkpoint
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `parity`)")
 
-from tf_cyclegan.pytorch.torch_networks import torch_network  # noqa: E402
+from reference.torch_networks import torch_network  # noqa: E402
 
 
 def loaded(function, settings, state):

@@ -1,16 +1,16 @@
-"""The largest difference that `convert` tells: none where there is none, and what it sees, drops and refuses."""
+"""The largest difference from PyTorch: none where there is none, and what the probe sees, drops and refuses."""
 
 import importlib.util
 
 import numpy as np
 import pytest
 from conftest import golden
-from torch_cases import ANY, FAMILIES, TINY, TOLERANCE, random_network
+from reference.probe import largest_difference
+from reference.torch_cases import ANY, FAMILIES, TINY, TOLERANCE, random_network
 
 from tf_cyclegan import networks
 from tf_cyclegan.pytorch import load_state_dict, to_state_dict
 from tf_cyclegan.pytorch.architecture import Architecture
-from tf_cyclegan.pytorch.probe import largest_difference
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `parity`)")
 

@@ -2,39 +2,39 @@
 
 from pathlib import Path
 
+import keras
+import numpy as np
+
 from tf_cyclegan.config import parse_size
 from tf_cyclegan.files import check_writable, replacing
 from tf_cyclegan.importing import import_model, is_weight_file
-from tf_cyclegan.importing.parts import TensorFlowPart, is_pytorch_file
+from tf_cyclegan.importing.parts import is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
 from tf_cyclegan.known_ranges import known_ranges, ranges_in
 from tf_cyclegan.models import UNIT, PretrainedGenerator
 from tf_cyclegan.models.directions import TwoWayModel
-from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
-from tf_cyclegan.pytorch.probe import largest_difference
+from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.trained import load_trained
 from tf_cyclegan.weights import save_pretrained
 from tf_cyclegan.weights.documents import DOCUMENT, WEIGHTS
 from tf_cyclegan.weights.provenance import command_of, scores_of, terms_of
+from tf_cyclegan.weights.storing import stored_arrays
 
-# Two runs of PyTorch on two processors differ by 2e-4 where a network amplifies rounding.
-_LARGEST_DIFFERENCE = 1e-3
 _KERAS = ".keras"
 
 
 def run_convert(config, report):
     """Converts weight files to a `.keras` file, or a trained model to PyTorch's checkpoints or a folder of weights.
 
-    Where PyTorch is installed, each network and PyTorch's are run on the same random images, and the largest
-    difference is reported.
+    What was written is read again and compared with the networks: every name, shape and value.
 
     Args:
         config: `ConvertConfig`.
         report: callable, takes lines of text.
 
     Returns:
-        0, or 1 if a network does not compute what PyTorch's does.
+        0, or 1 if what is read again differs.
 
     Raises:
         ValueError: if a file cannot be read, the networks make no model, or files would be replaced.
@@ -54,7 +54,7 @@ def _to_keras(config, report):
     if config.output.suffix != _KERAS:
         raise ValueError(f"`output` must end in .keras for weight files. Received: {config.output}")
     _check_free([config.output], config.overwrite)
-    model, networks = import_model(
+    model, _ = import_model(
         config.files,
         config.roles,
         config.direction,
@@ -68,8 +68,7 @@ def _to_keras(config, report):
     with replacing(config.output) as aside:
         model.save(aside)
     report(f"Wrote {config.output}, a {type(model).__name__} for the directions {' and '.join(model.directions)}.")
-    comparable = {role: pair for role, pair in networks.items() if not isinstance(pair[1], TensorFlowPart)}
-    return _judged({role: part.difference(network) for role, (network, part) in comparable.items()}, report)
+    return _compared(_weights(model), _weights(keras.models.load_model(config.output, compile=False)), report)
 
 
 def _to_pytorch(config, report):
@@ -88,8 +87,11 @@ def _to_pytorch(config, report):
         report(f"Wrote {path}.")
     if flags := known_ranges(config.files[0]).flags():
         report(f"Such files hold no range of values: who translates with them adds {flags}.")
-    written = [network for parts in networks.values() for part in parts.values() for network in part]
-    return _judged({network.name: largest_difference(network, to_state_dict(network)) for network in written}, report)
+    written, found = {}, {}
+    for path, name in targets.items():
+        written |= {f"{path}: {key}": value for key, value in _dotted(states[name])}
+        found |= {f"{path}: {key}": value for key, value in read_checkpoint(path).items()}
+    return _compared(written, found, report)
 
 
 def _to_pretrained(config, report):
@@ -112,7 +114,7 @@ def _to_pretrained(config, report):
     )
     size = (config.output / WEIGHTS).stat().st_size / 1e6
     report(f"Wrote {config.output}: {size:.2f} MB, the generators in half precision, for from_pretrained.")
-    return 0
+    return _compared(stored_arrays(model), read_checkpoint(config.output / WEIGHTS), report)
 
 
 def _check_way_back(config):
@@ -149,16 +151,28 @@ def _networks(model):
     return {FILE_NAMES[role]: {"": [network]} for role, network in networks.items() if network is not None}
 
 
-def _judged(differences, report):
-    measured = {name: value for name, value in differences.items() if value is not None}
-    if len(measured) < len(differences):
-        report("PyTorch is not installed: nothing was run against it. pip install 'tf_cyclegan[parity]' gets it.")
-    for name, value in measured.items():
-        report(f"{name}: differs from PyTorch by at most {value:.2g} on random images.")
-    wrong = [name for name, value in measured.items() if not value <= _LARGEST_DIFFERENCE]
+def _dotted(domains):
+    for domain, state in domains.items():
+        yield from ((f"{domain}.{name}" if domain else name, value) for name, value in state.items())
+
+
+def _weights(model):
+    return {weight.path: np.asarray(weight) for weight in model.weights}
+
+
+def _compared(written, found, report):
+    """Compares dicts of names to arrays, the values bit for bit; 1 if they differ."""
+    wrong = [name for name in written.keys() | found.keys() if not _equal(written.get(name), found.get(name))]
     if wrong:
-        report(f"Not the same network as PyTorch's: {', '.join(wrong)}. Please report it.")
-    return 1 if wrong else 0
+        report(f"Read again, {len(wrong)} of {len(written)} arrays differ, the first {min(wrong)}. Please report it.")
+        return 1
+    values = sum(array.size for array in written.values())
+    report(f"Read again: {len(written)} names, their shapes and all {values:,} values are equal.")
+    return 0
+
+
+def _equal(a, b):
+    return a is not None and b is not None and (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
 
 
 def _check_free(paths, overwrite):

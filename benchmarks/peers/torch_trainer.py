@@ -5,13 +5,15 @@ Networks and losses have the names that they have in `tf_cyclegan`, images are c
 
 import itertools
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from tf_cyclegan.pytorch.torch_networks import torch_network
+sys.path.append(str(Path(__file__).parents[2] / "tests"))  # whose networks in PyTorch these are
+from reference.torch_networks import torch_network  # noqa: E402
 
 # The original's names: D_A judges what G_A makes, images of B.
 FILES = {"generator_ab": "G_A", "generator_ba": "G_B", "discriminator_b": "D_A", "discriminator_a": "D_B"}

@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan import images
-from tf_cyclegan.export import c_api
 from tf_cyclegan.export.signatures import smallest_side
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.serving.engine import Engine
@@ -92,16 +91,13 @@ def _differences(path, network, functions, size_multiple, value_ranges):
             if encoding is not None:
                 pixels %= np.uint8(min(encoding.classes, 255))
             expected = expected_translation(network, pixels, size_multiple)
-            inputs = {spec.name: _encoded(pixels, spec.dtype)}
-            yield name, _difference(engine.run(name, inputs), expected)
+            yield name, _difference(engine.run(name, {spec.name: _encoded(pixels, spec.dtype)}), expected)
             if spec.dtype == tf.string:
                 file, read = _deep_file(pixels, value_ranges[0]) if encoding is None else _deep_ids(pixels)
                 expected = expected_translation(network, read, size_multiple)
                 answer = engine.run(name, {spec.name: np.array([file], object)})
                 of_answer = range_in(np.uint16, value_ranges[1])
                 yield f"{name} on an image of 16 bits", _difference(answer, expected, of_answer)
-            if spec.dtype == tf.float32 and c_api.is_available():
-                yield f"{name} by the C API", _difference(c_api.run_by_c_api(path, name, inputs), expected)
     finally:
         engine.close()
 

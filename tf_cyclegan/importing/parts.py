@@ -10,7 +10,6 @@ from tf_cyclegan.addons.loading import addons_architectures, assign_layers
 from tf_cyclegan.importing.roles import role_of, roles_of
 from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
 from tf_cyclegan.pytorch.architecture import Architecture
-from tf_cyclegan.pytorch.probe import largest_difference
 from tf_cyclegan.pytorch.state import check_fits
 from tf_cyclegan.user_errors import restated
 
@@ -60,10 +59,6 @@ class Part:
         """Loads the weights into a network of the same architecture."""
         with _naming(self.path):
             load_state_dict(network, self.state)
-
-    def difference(self, network):
-        """The largest difference of the network's answers from PyTorch's, or None without PyTorch."""
-        return largest_difference(network, self.state, self.architecture)
 
 
 class TensorFlowPart(Part):

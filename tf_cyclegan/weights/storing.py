@@ -49,7 +49,7 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
     """
     names = {kind: name for name, kind in MODELS.items()}
     check_choice("model", type(model).__name__, [kind.__name__ for kind in MODELS.values()])
-    arrays = {name: _halved(variable.numpy()) for name, variable in _variables(model).items()}
+    arrays = stored_arrays(model)
     document = {"format": FORMAT, "model": names[type(model)], "settings": _settings(model)}
     _check_rebuilt(document, arrays)
     known = {"license": license, "command": command, "scores": scores}
@@ -67,6 +67,11 @@ def _write(folder, document, arrays):
     digest = hashlib.sha256(data).hexdigest()
     document["weights"] = {"file": WEIGHTS, "sha256": digest, "bytes": len(data), "dtype": "float16"}
     write_whole(folder / DOCUMENT, f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode())
+
+
+def stored_arrays(model):
+    """What of a model is written: the weights behind all directions by direction and place, in half precision."""
+    return {name: _halved(variable.numpy()) for name, variable in _variables(model).items()}
 
 
 def _variables(model):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from tf_cyclegan.pytorch.torch_blocks import (
+from reference.torch_blocks import (
     Residual,
     halving,
     head,

@@ -63,7 +63,7 @@ def largest_difference(network, state, architecture=None, size=None, seed=0):
 def _loaded_module(function, settings, state):
     import torch
 
-    from tf_cyclegan.pytorch.torch_networks import torch_network
+    from reference.torch_networks import torch_network
 
     # Without memory, so that no random weights are drawn: the state's arrays become the weights.
     with torch.device("meta"):

@@ -8,10 +8,8 @@ import inspect
 
 from torch import nn
 
-from tf_cyclegan import networks
-from tf_cyclegan.checks import check_choice
-from tf_cyclegan.pytorch import torch_hd_networks, torch_unit_networks
-from tf_cyclegan.pytorch.torch_blocks import (
+from reference import torch_hd_networks, torch_unit_networks
+from reference.torch_blocks import (
     Bridged,
     head,
     leaky_relu,
@@ -21,6 +19,8 @@ from tf_cyclegan.pytorch.torch_blocks import (
     residual_block,
     transformer,
 )
+from tf_cyclegan import networks
+from tf_cyclegan.checks import check_choice
 
 # Steps of a U-Net's decoder that double the size with fewer filters have no dropout, nor has the head.
 _WITHOUT_DROPOUT = 5

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from tf_cyclegan.pytorch.torch_blocks import (
+from reference.torch_blocks import (
     down,
     halving,
     head,
