@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The papers' ablations on the bundled emoji, whose right answers are known: what each part of an objective does.
 
-    python benchmarks/ablations.py --features mobilenet_v2.pth --results runs/ablations.jsonl
+    python benchmarks/ablations.py --features mobilenet_v2.keras --results runs/ablations.jsonl
 
 Every row is trained with the same budget and several seeds. The error is the mean absolute difference from the right
 answer on the test emoji, values in [-1, 1]; beside it stands the kernel distance between translations and real images,
-times 1,000, with the features of `--features` (a torchvision MobileNetV2 or a `.keras` file: it is not KID, which takes
-Inception's). A run that is in `--results` is not made again: the same command goes on after an interruption.
+times 1,000, with the features of `--features`, a `.keras` file: it is not KID, which takes Inception's. A run that is
+in `--results` is not made again: the same command goes on after an interruption.
 """
 
 import argparse
@@ -65,7 +65,7 @@ TABLES = {
 def arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--features", required=True, help="features of the kernel distance: FILE.pth of MobileNetV2, or FILE.keras")
+    add("--features", required=True, help="features of the kernel distance: FILE.keras")
     add("--results", default="runs/ablations.jsonl", help="a line a run (%(default)s)")
     add("--tables", nargs="+", default=list(TABLES), choices=TABLES, help="(all)")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")

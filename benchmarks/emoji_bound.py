@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How near to the right answers a generator comes that is trained on them: the bound of what CycleGAN can learn.
 
-    python benchmarks/emoji_bound.py --features mobilenet_v2.pth --results runs/emoji_bound.jsonl
+    python benchmarks/emoji_bound.py --features mobilenet_v2.keras --results runs/emoji_bound.jsonl
 
 The generator of the emoji recipe learns the pairs that CycleGAN never sees, flat and shaded drawing of one emoji, by L1
 alone and by L1 with a GAN (pix2pix). The artists drew the two styles in other colors, so that even this leaves most of

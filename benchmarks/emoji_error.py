@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far a run on the bundled emoji is from the right answers of the test split, and a picture of it.
 
-    python benchmarks/emoji_error.py runs/emoji --features mobilenet_v2.pth --grid emoji.png
+    python benchmarks/emoji_error.py runs/emoji --features mobilenet_v2.keras --grid emoji.png
 
 The error is the mean absolute difference on values in [-1, 1], beside those of two answers that nobody has to learn:
 the input itself, and the mean of all training images of the target domain. With `--features` the kernel distance
@@ -29,7 +29,7 @@ LARGEST_HELD_OUT_GROUP = 3
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder")
-    parser.add_argument("--features", help="features of the kernel distance: FILE.pth of MobileNetV2, or FILE.keras")
+    parser.add_argument("--features", help="features of the kernel distance: FILE.keras")
     parser.add_argument("--grid", help="PNG to write: inputs, translations, for one direction right answers")
     parser.add_argument("--rows", type=int, default=8, help="emoji in the picture")
     return parser.parse_args()
@@ -155,7 +155,7 @@ def translations(model, source, direction):
 def add_shared_flags(parser, results):
     """The flags of what trains models of its own and measures them, one line of `results` a run."""
     add = parser.add_argument
-    add("--features", help="features of the kernel distance: FILE.pth of MobileNetV2, or FILE.keras")
+    add("--features", help="features of the kernel distance: FILE.keras")
     add("--results", type=Path, default=results, help="a line a run; what it holds is not made again (%(default)s)")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
     add("--precision", default="float32", choices=("float32", "bfloat16"), help="(%(default)s)")

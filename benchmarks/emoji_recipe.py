@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each part of the emoji recipe does: every part left out or exchanged in turn, for equal processor time.
 
-    python benchmarks/emoji_recipe.py --features mobilenet_v2.pth --seconds 400 --results runs/emoji_recipe.jsonl
+    python benchmarks/emoji_recipe.py --features mobilenet_v2.keras --seconds 400 --results runs/emoji_recipe.jsonl
 
 A row is trained for as many steps as fit into `--seconds` of processor time, which a first model measures; its
 learning rate falls over the second half of them. `--held-out` measures on 100 of the training emoji, which are then

@@ -184,8 +184,8 @@ class EvaluateConfig:
     frechet and kernel with the --features of a file; pixel_accuracy, class_accuracy, class_iou with a --segmenter or
     --palette."""
     features: Annotated[str, tyro.conf.arg(metavar="inception|FILE")] = "inception"
-    """Network of the distances: inception, which is downloaded once (95 MB), its file, torchvision's MobileNetV2 or a
-    .keras network. Only Inception's distances are called FID and KID."""
+    """Network of the distances: inception, which is downloaded once (95 MB), its file or a .keras network. Only
+    Inception's distances are called FID and KID."""
     resize: Literal["legacy_pytorch", "clean"] = "legacy_pytorch"
     """How images come to that network's size: as pytorch-fid, or as clean-fid."""
     perceptual_weights: Annotated[str, tyro.conf.arg(metavar="imagenet|FILE")] = "imagenet"

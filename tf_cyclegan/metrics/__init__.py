@@ -22,7 +22,6 @@ _MODULES = {
     "kernel_distance": "kernel",
     "luminance_correlation": "unpaired",
     "mean_absolute_difference": "paired",
-    "mobilenet_v2_features": "mobilenet_v2",
     "pairwise_distance": "unpaired",
     "perceptual_distance": "paired",
     "pixel_accuracy": "segmentation",

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_cyclegan import images as image_files
 from tf_cyclegan.checks import check_choice, check_integer, one_line
-from tf_cyclegan.metrics import inception, mobilenet_v2
+from tf_cyclegan.metrics import inception
 from tf_cyclegan.metrics.resizing import RESIZE_RULES, inception_scale, resize_image
 from tf_cyclegan.pytorch import read_checkpoint
 from tf_cyclegan.user_errors import renamed
@@ -116,28 +116,30 @@ def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32
 
     Args:
         features: `"inception"` for the FID's network from Keras's cache or its download; or the path of a file:
-            pytorch-fid's Inception or torchvision's MobileNetV2 (a checkpoint of PyTorch, or safetensors), or a
-            `.keras` file of any network from images to features. Defaults to `"inception"`.
+            pytorch-fid's Inception (a checkpoint of PyTorch, or safetensors), or a `.keras` file of any network from
+            images to features. Defaults to `"inception"`.
         resize: `"legacy_pytorch"` (bilinear without antialiasing, as pytorch-fid) or `"clean"` (antialiased bicubic, as
             clean-fid), by which images come to the network's size. Defaults to `"legacy_pytorch"`.
         batch_size: int, images at a time. Defaults to 32.
         value_range: `(low, high)`, what a `.keras` network takes for 0 and 255. Defaults to `(-1, 1)`.
 
     Returns:
-        `FeatureExtractor`, named `"inception"`, `"mobilenet_v2"` or `"features of NAME"` after the `.keras` file.
+        `FeatureExtractor`, named `"inception"` or `"features of NAME"` after the `.keras` file.
 
     Raises:
         ValueError: if there is no such file, or it is of none of these kinds.
 
     Example:
-        >>> extractor = feature_extractor("mobilenet_v2-b0353104.pth")  # doctest: +SKIP
+        >>> network = keras.applications.MobileNetV2(include_top=False, pooling="avg")  # doctest: +SKIP
+        >>> network.save("mobilenet_v2.keras")  # doctest: +SKIP
+        >>> extractor = feature_extractor("mobilenet_v2.keras")  # doctest: +SKIP
     """
     check_choice("resize", resize, RESIZE_RULES)
     settings = {"resize": resize, "batch_size": batch_size}
     if features != INCEPTION and not os.path.isfile(features):
         raise ValueError(
-            f"`features` must be {INCEPTION} or the path of a file: pytorch-fid's Inception, torchvision's MobileNetV2 "
-            f"or a .keras network. Received: features={os.fspath(features)!r}, and there is no such file"
+            f"`features` must be {INCEPTION} or the path of a file: pytorch-fid's Inception or a .keras network. "
+            f"Received: features={os.fspath(features)!r}, and there is no such file"
         )
     if features != INCEPTION and _is_keras_file(features):
         network = _load_keras(features)
@@ -145,10 +147,8 @@ def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32
     state = _read_state(inception.inception_weights() if features == INCEPTION else features)
     if "Conv2d_1a_3x3.conv.weight" in state:
         return FeatureExtractor(inception.inception_features(state), INCEPTION, inception_scale(resize), **settings)
-    if "features.18.0.weight" in state:
-        return FeatureExtractor(mobilenet_v2.mobilenet_v2_features(state), "mobilenet_v2", **settings)
     raise ValueError(
-        "`features` must be pytorch-fid's Inception or torchvision's MobileNetV2 where it is a file of PyTorch. "
+        "`features` must be pytorch-fid's Inception where it is a file of PyTorch; save others as a .keras file. "
         f"Received: {os.fspath(features)!r}, whose weights begin {sorted(state)[:2]}"
     )
 

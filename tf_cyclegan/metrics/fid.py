@@ -22,7 +22,7 @@ class FrechetDistance(FeatureMetric):
         ValueError: from `result`, if a set has fewer than 2 images.
 
     Example:
-        >>> metric = FrechetDistance(feature_extractor("mobilenet_v2-b0353104.pth"))  # doctest: +SKIP
+        >>> metric = FrechetDistance(feature_extractor("mobilenet_v2.keras"))  # doctest: +SKIP
         >>> metric.update_state(real_images, translated_images)  # doctest: +SKIP
         >>> float(metric.result())  # doctest: +SKIP
 
