@@ -60,7 +60,7 @@ def _read(file):
     if start.startswith(_LEGACY_START):
         return _read_legacy(file, size)
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
-        tensors, regions = safetensors.read_header(file, size)
+        tensors, regions = safetensors.read_header(file)
         return read_arrays(file, named_tensors(tensors), regions)
     return _refuse_kind(start)
 

@@ -10,7 +10,7 @@ import numpy as np
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.pytorch.flattening import NAME_LENGTH
 from tf_cyclegan.pytorch.pickles import PICKLE_BYTES
-from tf_cyclegan.pytorch.safetensors import HEADER_BYTES, header_of
+from tf_cyclegan.pytorch.safetensors import HEADER_BYTES, data_of
 from tf_cyclegan.pytorch.tensors import DTYPES, contiguous_strides
 
 _ALIGNMENT = 64
@@ -50,12 +50,8 @@ def write_checkpoint(path, state):
         >>> write_checkpoint("net.pth", {"model.1.bias": np.zeros(4, "float32")})
     """
     arrays = _checked(state)
-    buffer = io.BytesIO()
-    if os.fspath(path).endswith(".safetensors"):
-        _write_safetensors(buffer, arrays)
-    else:
-        _write_zip(buffer, arrays, state)
-    write_whole(path, buffer.getbuffer())
+    of_safetensors = os.fspath(path).endswith(".safetensors")
+    write_whole(path, _safetensors(arrays) if of_safetensors else _zip(arrays, state))
 
 
 def _checked(state):
@@ -92,32 +88,32 @@ def _checked_array(name, value):
     return dtype, np.asarray(bits, DTYPES[dtype], order="C")
 
 
-def _write_safetensors(file, arrays):
-    """The widest elements first, so that all stand aligned."""
-    arrays = dict(sorted(arrays.items(), key=lambda item: -item[1][1].itemsize))
-    file.write(_within(HEADER_BYTES, header_of(arrays)))
-    for _, array in arrays.values():
-        file.write(_bytes(array))
-
-
-def _within(limit, data):
-    """What describes the arrays, unless `read_checkpoint` would refuse it."""
-    if len(data) > limit:
-        raise ValueError(f"`state` must have names and shapes of at most {limit} bytes. Received: {len(data)}")
+def _safetensors(arrays):
+    data = data_of(arrays)
+    _check_within(HEADER_BYTES, int.from_bytes(data[:8], "little"))
     return data
+
+
+def _check_within(limit, size):
+    """Raises `ValueError` where `read_checkpoint` would refuse what describes the arrays."""
+    if size > limit:
+        raise ValueError(f"`state` must have names and shapes of at most {limit} bytes. Received: {size}")
 
 
 def _bytes(array):
     return array.reshape(-1).view(np.uint8).data
 
 
-def _write_zip(file, arrays, state):
+def _zip(arrays, state):
+    file, pickled = io.BytesIO(), _pickled(arrays, state)
+    _check_within(PICKLE_BYTES, len(pickled))
     with zipfile.ZipFile(file, "w") as archive:
-        _write_record(archive, "data.pkl", _within(PICKLE_BYTES, _pickled(arrays, state)))
+        _write_record(archive, "data.pkl", pickled)
         _write_record(archive, "byteorder", b"little")
         for key, (_, array) in enumerate(arrays.values()):
             _write_record(archive, f"data/{key}", _bytes(array))
         _write_record(archive, "version", b"3\n")
+    return file.getbuffer()
 
 
 def _write_record(archive, name, data):

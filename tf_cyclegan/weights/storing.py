@@ -142,7 +142,7 @@ def _read_arrays(path, expected):
         raise ValueError(f"its {WEIGHTS} is damaged: its digest is not the one in {DOCUMENT}")
     with open(path, "rb") as file:
         try:
-            tensors, regions = read_header(file, size)
+            tensors, regions = read_header(file)
             return read_arrays(file, tensors, regions)
         except Unreadable as error:
             raise ValueError(f"its {WEIGHTS} is no safetensors file: {error}") from error
