@@ -165,7 +165,7 @@ def test_the_library_of_safetensors_reads_what_is_written_and_writes_what_is_rea
     write_checkpoint(tmp_path / "ours.safetensors", state)
     with safe_open(tmp_path / "ours.safetensors", "np") as file:
         assert_equal({name: file.get_tensor(name) for name in file.keys()}, state)
-    save_file({name: np.ascontiguousarray(value) for name, value in state.items()}, tmp_path / "theirs.safetensors")
+    save_file({name: np.array(value, order="C") for name, value in state.items()}, tmp_path / "theirs.safetensors")
     for name in ("ours", "theirs"):
         expected = state | {"half": half.astype("float32")}
         assert_equal(read_checkpoint(tmp_path / f"{name}.safetensors"), expected)
@@ -174,7 +174,7 @@ def test_the_library_of_safetensors_reads_what_is_written_and_writes_what_is_rea
 def test_records_stand_aligned(tmp_path):
     write_checkpoint(tmp_path / "net.pth", KINDS)
     with open(tmp_path / "net.pth", "rb") as file:
-        regions = read_regions(file, file.seek(0, 2))
+        regions = read_regions(file)
     assert {"data.pkl", "byteorder", "version", "data/0"} <= set(regions)
     assert all(region.start % 64 == 0 for region in regions.values())
 
@@ -222,6 +222,26 @@ def tar():
     return file.getvalue()
 
 
+def two_records(change):
+    """A zip file of two records, whose directory is changed."""
+    data = bytearray(archive_of(records={"data.pkl": pickle.dumps({"a": 1}, 2), "data.pkm": b"."}))
+    change(data, data.index(b"PK\1\2"), data.rindex(b"PK\1\2"))
+    return bytes(data)
+
+
+def names_twice(data, first, last):
+    data[last + 46 : last + 58] = data[first + 46 : first + 58]
+
+
+def place_twice(data, first, last):
+    data[last + 42 : last + 46] = data[first + 42 : first + 46]
+
+
+def size_into_the_next(data, first, last):
+    for place in (20, 24):
+        data[first + place : first + place + 4] = struct.pack("<I", 100)
+
+
 def safetensors(header, numbers=b""):
     return struct.pack("<Q", len(header)) + header + numbers
 
@@ -237,6 +257,16 @@ REFUSED = {
     "pointer": (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
     "web page": (b"\n<!DOCTYPE html><html>", "This is a web page"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(90), "Expected a zip file"),
+    "one name twice": (two_records(names_twice), "every record once. Found one twice"),
+    "two in one place": (two_records(place_twice), "Expected the record 'net/data.pk"),
+    "one over the next": (two_records(size_into_the_next), "Expected the record 'net/data.pkl' before byte"),
+    "bytes before": (b"PK\3\4" + archive_of({"a": 1}), "a record or the directory at byte 0. Found it at 4"),
+    "bytes behind": (archive_of({"a": 1}) + b".", "a zip file that ends with its directory"),
+    "no directory": (archive_of({"a": 1})[:-30], "the directory at the end of a zip file"),
+    "large directory": (
+        archive_of(records=dict.fromkeys(map(str, range(20_000)), b"")),
+        "a directory of at most 1048576",
+    ),
     "other zip": (archive_of(records={"a.txt": b"a"}), "one record FOLDER/data.pkl. Found 0"),
     "compressed": (archive_of({"a": 1}, compression=zipfile.ZIP_DEFLATED), "compressed or encrypted"),
     "no tensor": (archive_of({"epoch": 3}), "Expected a dict of tensors. Found a dict without any"),

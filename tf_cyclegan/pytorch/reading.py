@@ -56,7 +56,7 @@ def _read(file):
     file.seek(0)
     start = file.read(512)
     if start.startswith(b"PK\3\4"):
-        return _read_zip(file, size)
+        return _read_zip(file)
     if start.startswith(_LEGACY_START):
         return _read_legacy(file, size)
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
@@ -78,8 +78,8 @@ def _refuse_kind(start):
     refuse("a zip file, PyTorch's magic number or a header of safetensors", shown(start[:16]), advice)
 
 
-def _read_zip(file, size):
-    regions = archives.read_regions(file, size)
+def _read_zip(file):
+    regions = archives.read_regions(file)
     value, _, storages = unpickle(_record(file, regions, "data.pkl", PICKLE_BYTES))
     order = _record(file, regions, "byteorder", 16) if "byteorder" in regions else b"little"
     if order not in (b"little", b"big"):
