@@ -27,7 +27,7 @@ LAYERS = [
     ["models", "data", "callbacks", "devices"],
     ["metrics"],
     ["pytorch", "addons"],
-    ["networks", "image_pool", "schedules", "optimizers"],
+    ["networks", "image_pool", "schedules", "optimizers", "plotting"],
     ["distribution", "layers", "convolution", "losses", "images", "config", "commands"],
     ["image_files", "value_ranges"],
     ["user_cache"],

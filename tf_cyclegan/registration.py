@@ -68,6 +68,9 @@ class _Imports:
         self._depth = 0
 
     def find_spec(self, name, path=None, target=None):
+        if name == "matplotlib" and self.claimed and self._depth:
+            # Keras would import it at once, for the images that a program of ours shows by itself.
+            raise ModuleNotFoundError("matplotlib waits until a figure is drawn", name=name)
         if name != "keras" and not name.startswith("tf_cyclegan."):
             return None
         others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
