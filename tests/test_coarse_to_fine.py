@@ -7,7 +7,7 @@ import tensorflow as tf
 from conftest import channels_last, golden, random_images
 
 from tf_cyclegan import networks
-from tf_cyclegan.networks.coarse_to_fine import enhancer_variables
+from tf_cyclegan.networks.coarse_to_fine import enhancer_layers
 from tf_cyclegan.networks.instance_maps import InstanceMeans
 from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.pytorch import load_state_dict
@@ -93,7 +93,7 @@ def test_enhancers_halve_the_width_and_only_they_are_theirs():
     fine = networks.local_enhancer((*ANY, 3), **SMALL, enhancers=2, local_residual_blocks=0)
     widths = [fine.get_layer(f"{part}_conv").filters for part in ("stem", "enhancer1_stem", "enhancer2_stem")]
     assert widths == [8, 4, 2]
-    ours = {id(v) for v in enhancer_variables(fine)}
+    ours = {id(v) for layer in enhancer_layers(fine) for v in layer.trainable_variables}
     others = [layer.name for layer in fine.layers for v in layer.trainable_variables if id(v) not in ours]
     assert others == ["stem_conv", "down1_conv", "down2_conv", "block1_1_conv", "block1_2_conv", "up1_conv", "up2_conv"]
 

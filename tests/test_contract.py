@@ -14,7 +14,8 @@ from tf_cyclegan import losses
 from tf_cyclegan.callbacks import Snapshot
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.image_pool import ImagePool
-from tf_cyclegan.models import MODELS, TranslationModel
+from tf_cyclegan.models import MODELS
+from tf_cyclegan.models.roles import Paired, TwoWay
 
 # As small as a model's settings allow, where `SMALL` does not do.
 SMALLER = {
@@ -27,11 +28,11 @@ SMALLER = {
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Brightness(TranslationModel):
+class Brightness(Paired):
     """A model of few lines: one gain for each channel, learned from pairs, judged by their mean."""
 
-    paired = True
-    directions = ("ab",)
+    direction = "ab"
+    loss_names = ("adversarial_ab", "discriminator_b", "l1_ab")
 
     def __init__(self, image_shape=(32, 32, 3), filters=1, discriminator_filters=1, pool_size=0, name=None, dtype=None):
         super().__init__(name, dtype)
@@ -39,28 +40,103 @@ class Brightness(TranslationModel):
         self.discriminator_filters, self.pool_size = discriminator_filters, pool_size
         any_size = keras.Input((None, None, image_shape[-1]))
         gain = keras.layers.DepthwiseConv2D(1, dtype=self.dtype_policy)(any_size)
-        self.gain = keras.Model(any_size, keras.layers.Activation("tanh", dtype="float32")(gain), name="generator_ab")
+        image = keras.layers.Activation("tanh", dtype="float32")(gain)
+        self.generator_network = keras.Model(any_size, image, name="generator_ab")
         score = keras.layers.Conv2D(1, 4, dtype=self.dtype_policy)(any_size)
-        self.judge = keras.Model(any_size, score, name="discriminator_b")
+        self.discriminator_network = keras.Model(any_size, score, name="discriminator_b")
         self.pool = ImagePool(pool_size, name="pool_b")
         self.pool.build((None, *image_shape))
-        self.loss_names = ["adversarial_ab", "discriminator_b", "l1_ab"]
-        self.generators, self.discriminators = [self.gain], [self.judge]
         self.build()
 
-    def generator(self, direction):
-        return {"ab": self.gain}[direction]
-
     def forward(self, batch, training):
-        return {"fake_b": self.gain(batch[0], training=training)}
+        return {"fake_b": self.generator_network(batch[0], training=training)}
 
     def generator_losses(self, batch, outputs, training=True):
-        adversarial = losses.generator_adversarial_loss(self.judge(outputs["fake_b"]))
+        adversarial = losses.generator_adversarial_loss(self.discriminator_network(outputs["fake_b"]))
         return {"adversarial_ab": adversarial, "l1_ab": losses.reconstruction_loss(batch[1], outputs["fake_b"])}
 
     def discriminator_losses(self, batch, outputs, training=True):
-        scores = self.judge(batch[1]), self.judge(outputs["fake_b"])
+        scores = map(self.discriminator_network, (batch[1], outputs["fake_b"]))
         return {"discriminator_b": losses.discriminator_adversarial_loss(*scores)}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class DefaultStyle(keras.layers.Layer):
+    """The same style for each image of a batch."""
+
+    def build(self, input_shape):
+        self.style = self.add_weight(shape=(2,), initializer="random_normal", trainable=False, name="style")
+
+    def call(self, images):
+        return tf.broadcast_to(self.style, (tf.shape(images)[0], 2))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Tint(TwoWay):
+    """A model with all that a model may have beside: labels, styles, an auxiliary network, a measure, an average."""
+
+    takes_labels = True
+    style_size = 2
+    loss_names = ("discriminator_a", "discriminator_b", "l1_ab", "style_b")
+    measure_names = ("share_of_first_b",)
+
+    def __init__(self, image_shape=(32, 32, 3), name=None, dtype=None):
+        super().__init__(name, dtype)
+        self.image_shape = tuple(image_shape)
+        image, style = keras.Input((None, None, 3)), keras.Input((2,))
+        tint = keras.layers.Reshape((1, 1, 3))(keras.layers.Dense(3)(style))
+        self.tinting = keras.Model([image, style], keras.layers.Add()([image, tint]), name="tinting")
+        self.styles = DefaultStyle()
+        self.generator_ab = keras.Model(image, self.tinting([image, self.styles(image)]), name="generator_ab")
+        # Both directions share all their weights, which have one place in the optimizer.
+        self.generator_ba = keras.Model(image, self.tinting([image, self.styles(image)]), name="generator_ba")
+        style = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(image))
+        self.encoder = keras.Model(image, style, name="encoder")
+        self.discriminator_a, self.discriminator_b = (
+            keras.Model(image, keras.layers.Conv2D(1, 4)(image), name=f"discriminator_{domain}") for domain in "ab"
+        )
+        self.average = self.add_weight(shape=(2, 3), initializer="zeros", trainable=False, name="average")
+        self.build()
+
+    @property
+    def auxiliaries(self):
+        return [self.encoder]
+
+    def styled_generator(self, direction):
+        return self.tinting
+
+    def encode_style(self, examples, direction=None):
+        return tf.reduce_mean(self.encoder(examples), axis=0)
+
+    def default_style(self, direction=None):
+        return self.styles.style
+
+    def forward(self, batch, training):
+        (images_a, _), (images_b, _) = batch
+        return {"fake_a": self.generator_ba(images_b), "fake_b": self.tinting([images_a, self.encoder(images_b)])}
+
+    def discriminator_inputs(self, outputs):
+        return outputs
+
+    def generator_losses(self, batch, outputs, training=True):
+        (_, _), (images_b, _) = batch
+        style = losses.reconstruction_loss(self.encoder(images_b), self.encoder(outputs["fake_b"]))
+        return {"l1_ab": losses.reconstruction_loss(images_b, outputs["fake_b"]), "style_b": style}
+
+    def discriminator_losses(self, batch, outputs, training=True):
+        judges = {domain: getattr(self, f"discriminator_{domain}") for domain in "ab"}
+        return {
+            f"discriminator_{domain}": losses.discriminator_adversarial_loss(
+                judge(real), judge(outputs[f"fake_{domain}"])
+            )
+            for (domain, judge), (real, _) in zip(judges.items(), batch, strict=True)
+        }
+
+    def measures(self, batch, outputs, training=True):
+        return {"share_of_first_b": tf.reduce_mean(tf.cast(batch[1][1] == 0, "float32"))}
+
+    def after_step(self):
+        self.average.assign_add(0.5 * (self.tinting.trainable_variables[0] - self.average))
 
 
 ALL = {**MODELS, "brightness": Brightness}
@@ -161,6 +237,96 @@ def test_saved_models_open_in_a_fresh_process(tmp_path):
         "    np.testing.assert_array_equal(model.translate(np.load('images.npy')), np.load(f'{name}.npy'))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+# ---- what a model may have beside ----
+
+
+def labeled_batches(count=2):
+    labels = np.arange(count) % 2
+    pairs = [(random_images(count, seed=seed), labels) for seed in (1, 2)]
+    return tf.data.Dataset.from_tensor_slices(tuple(pairs)).batch(1)
+
+
+def tint():
+    model = Tint()
+    model.compile()
+    return model
+
+
+@pytest.mark.graph
+def test_measures_are_logged_and_averages_made_after_each_step(tmp_path):
+    model = tint()
+    before = [variable.numpy() for variable in model.generator_variables]
+    assert len({id(variable) for variable in model.generator_variables}) == len(before) == 4
+    history = model.fit(labeled_batches(), validation_data=labeled_batches(), verbose=0, shuffle=False).history
+    assert history["share_of_first_b"] == history["val_share_of_first_b"] == [0.5]
+    assert history["loss"][0] == pytest.approx(history["l1_ab"][0] + history["style_b"][0], rel=1e-5)
+    assert not any(map(np.array_equal, before, model.generator_variables)), "the auxiliary network is trained too"
+    assert np.any(model.average)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for each in (model, again):
+        each.fit(labeled_batches(), verbose=0, shuffle=False)
+    for ours, theirs in zip(model.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+
+
+def test_a_style_is_given_found_in_examples_or_drawn():
+    model, images, style = tint(), random_images(2, 30, 33), np.array([0.3, -0.2], "float32")
+    plain = model.translate(images)
+    np.testing.assert_allclose(model.translate(images, style=model.default_style()), plain, atol=1e-6)
+    translated = model.translate(images, "ba", style=style)
+    np.testing.assert_allclose(model.styled_generator("ba")([images, np.stack([style] * 2)]), translated, atol=1e-6)
+    examples = random_images(3, seed=5)
+    found = model.translate(images, style=model.encode_style(examples))
+    np.testing.assert_array_equal(model.translate(images, style=examples), found)
+    each = model.translate(images, style=np.stack([examples, -examples]))
+    np.testing.assert_array_equal(each[0], found[0])
+    assert not np.array_equal(each[1], found[1])
+    np.testing.assert_array_equal(model.translate(images, seed=1), model.translate(images, seed=1))
+    assert not np.array_equal(model.translate(images, seed=1), model.translate(images, seed=2))
+    with pytest.raises(ValueError, match="`style` and `seed` must not both"):
+        model.translate(images, style=style, seed=1)
+    with pytest.raises(ValueError, match="`style` must be 2 numbers"):
+        model.translate(images, style=np.zeros((3, 2)))
+
+
+@models
+def test_a_model_without_styles_says_so(name):
+    model, images = small(name), random_images()
+    assert model.style_size == 0
+    refused = {
+        "style": lambda: model.translate(images, style=images),
+        "seed": lambda: model.translate(images, seed=0),
+        "styled_generator": lambda: model.styled_generator(model.directions[0]),
+        "encode_style": lambda: model.encode_style(images),
+        "default_style": lambda: model.default_style(),
+    }
+    for argument, call in refused.items():
+        with pytest.raises(ValueError, match=f"`{argument}` is for models with styles"):
+            call()
+
+
+@models
+def test_a_batch_is_as_the_model_says(name):
+    model = small(name)
+    data = next(iter(random_batches(1)))
+    for spec, images in zip(model.batch_spec((32, 32), 1), model.unpack(data), strict=True):
+        assert spec.is_compatible_with(images)
+    with pytest.raises(ValueError, match="`images_a` must be images alone, without labels"):
+        model.unpack(((data[0], np.zeros(1, "int32")), data[1]))
+
+
+def test_labels_belong_to_a_batch_where_the_model_says_so():
+    model = tint()
+    spec = model.batch_spec((32, 32))
+    assert [[each.shape.rank for each in domain] for domain in spec] == [[4, 1], [4, 1]]
+    images = random_images()
+    with pytest.raises(ValueError, match="`images_a` must be a pair of images and their labels"):
+        model.unpack((images, images))
+    with pytest.raises(ValueError, match="`labels_b` must be integers"):
+        model.unpack(((images, np.zeros(1, "int64")), (images, np.zeros((1, 3)))))
 
 
 @models

@@ -213,7 +213,7 @@ def test_fewer_multiplications_are_counted():
         keras.Sequential([layers.UpSampling2D(2), Conv2D(4, 3, padding="same")]),
     ):
         network.build((None, 8, 8, 3))
-        costs.append(recipe._cost(network, [(8, 8, 3)])[0])
+        costs.append(recipe._cost(network, [tf.TensorSpec((1, 8, 8, 3))])[0])
     assert costs == [8 * 8 * 16 * 3 * 4, 16 * 16 * 9 * 3 * 4]
 
 

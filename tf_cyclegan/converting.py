@@ -12,7 +12,7 @@ from tf_cyclegan.importing.parts import is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
 from tf_cyclegan.known_ranges import known_ranges, ranges_in
 from tf_cyclegan.models import UNIT, PretrainedGenerator
-from tf_cyclegan.models.directions import TwoWayModel
+from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.trained import load_trained
@@ -143,7 +143,7 @@ def _networks(model):
         generators = {d: [getattr(model, f"encoder_{d}"), getattr(model, f"decoder_{d}")] for d in "ab"}
         discriminators = {d: [getattr(model, f"discriminator_{d}")] for d in "ab"}
         return {f"gen_{step:08d}": generators, f"dis_{step:08d}": discriminators}
-    if isinstance(model, TwoWayModel):
+    if isinstance(model, TwoWay):
         roles = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
         return {FILE_NAMES[role]: {"": [getattr(model, role)]} for role in roles}
     roles = ("generator",) if isinstance(model, PretrainedGenerator) else ("generator", "discriminator", "encoder")

@@ -87,10 +87,10 @@ def describe_cost(model, config, replicas=1):
     """
     size = parse_size(config.image_size, "image_size")
     generator, discriminator = model.generator(model.directions[0]), model.discriminators[0]
-    trained = (*model.generators, *model.discriminators)
+    trained = (*model.generators, *model.auxiliaries, *model.discriminators)
     variables = {id(variable): variable for network in trained for variable in network.variables}  # shared ones once
     parameters = sum(variable.shape.num_elements() for variable in variables.values())
-    forward_macs, activations = _step_cost(model, size, (config.channels, config.channels_b))
+    forward_macs, activations = _step_cost(model, size)
     width = 4 if model.dtype_policy.compute_dtype == "float32" else 2
     pools = 4 * sum(weight.shape.num_elements() for weight in model.weights if "pool" in weight.path)
     images = -(-config.batch_size // (replicas or 1))
@@ -121,21 +121,20 @@ def trained_variables(model):
 
 
 def _network_line(network, size):
-    macs, _ = _cost(lambda images: network(images, training=True), [(*size, network.input_shape[-1])])
+    macs, _ = _cost(lambda images: network(images, training=True), [tf.TensorSpec((1, *size, network.input_shape[-1]))])
     return f"{network.count_params():>12,} parameters  {macs / 1e9:8.2f} G multiply-adds"
 
 
-def _step_cost(model, size, channels):
+def _step_cost(model, size):
     def losses(*batch):
         outputs = model.forward(batch, training=True)
         return model.generator_losses(batch, outputs), model.discriminator_losses(batch, outputs)
 
-    return _cost(losses, [(*size, count) for count in channels])
+    return _cost(losses, model.batch_spec(size, 1))
 
 
-def _cost(function, shapes):
-    """Multiply-adds and activations of a function of one image each of these shapes, counted in its graph."""
-    specifications = [tf.TensorSpec((1, *shape), "float32") for shape in shapes]
+def _cost(function, specifications):
+    """Multiply-adds and activations of a function of tensors like these, counted in its graph."""
     operations = tf.function(function).get_concrete_function(*specifications).graph.get_operations()
     tensors = [tensor for operation in operations for tensor in operation.outputs if tensor.shape.rank == 4]
     return sum(map(_multiply_adds, operations)), sum(tensor.shape.num_elements() or 0 for tensor in tensors)

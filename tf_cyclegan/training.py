@@ -18,7 +18,7 @@ from tf_cyclegan.files import check_writable
 from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.models.directions import TwoWayModel
+from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.resuming import resumed
 from tf_cyclegan.run_data import open_data
 from tf_cyclegan.run_folder import held, write_config
@@ -85,7 +85,7 @@ def train(config, report):
         OSError: if what the run leaves cannot be written.
         distribution.WorkerLost: if another worker is gone.
     """
-    if config.strategy == "none" and issubclass(MODELS[config.model], TwoWayModel):
+    if config.strategy == "none" and issubclass(MODELS[config.model], TwoWay):
         devices.share_cores()
     with _settings_checked(config):
         workers = open_workers(config.strategy)

@@ -17,6 +17,24 @@ _TRANSLATION = 0.125
 _CUTOUT = 0.5
 
 
+class Augmenting:
+    """Has a model's discriminators shown images as its settings `augment` and `augment_fill` say; a mixin."""
+
+    # As they are.
+    augment = ()
+    augment_fill = 0.0
+
+    def _drawn_augmentation(self, images, training):
+        """How a discriminator is shown a batch: an empty draw, without a random state that moves, is as it is."""
+        if not (training and self.augment):
+            return {}
+        return draw_augmentation(self.augment, ops.shape(images), self._augmentation_seed)
+
+    def _shown(self, images, training):
+        """Images as a discriminator is shown them: in training augmented, each call with a draw of its own."""
+        return augmented(images, self._drawn_augmentation(images, training), self.augment_fill)
+
+
 def checked_augment(augment):
     """The names of augmentations as a tuple.
 

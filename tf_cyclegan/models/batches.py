@@ -41,29 +41,76 @@ def warn_of_range(name, largest):
         warnings.warn(f"`{name}` should be in [-1, 1]: {_HOW}. Received: values of up to {largest:.4g}", stacklevel=2)
 
 
+def check_labels(name, labels):
+    """Raises `ValueError` unless these are a batch of class numbers, one an image."""
+    dtype, shape = keras.backend.standardize_dtype(labels.dtype), tf.TensorShape(labels.shape)
+    if shape.rank not in (None, 1) or not dtype.startswith(("int", "uint")):
+        raise ValueError(
+            f"`{name}` must be integers, one an image. Received: {name} of shape {shape} and dtype {dtype}"
+        )
+
+
 class CheckedBatches:
     """Has `fit` and `evaluate` refuse what is no batch of images, and tell once of values that images have not.
+
+    A batch is a tree: `(images_a, images_b)`, float in [-1, 1] and `(batch, height, width, channels)`; or of a model
+    that `takes_labels`, `((images_a, labels_a), (images_b, labels_b))` with integers `(batch,)`.
 
     A mixin that stands before what makes the functions of the steps. Values are known only when a step is run: the
     step notes the largest, and the first call of its function looks.
     """
 
+    # Whether the images of a batch come with the numbers of their classes.
+    takes_labels = False
+
+    def batch_spec(self, size, batch_size=None):
+        """What a batch of images of this size is, a tree of `tf.TensorSpec`.
+
+        Args:
+            size: `(height, width)`.
+            batch_size: optional int. Defaults to None, any.
+        """
+        images = [tf.TensorSpec((batch_size, *size, self.channels[letter]), "float32") for letter in "ab"]
+        labels = tf.TensorSpec((batch_size,), "int32")
+        return tuple((spec, labels) for spec in images) if self.takes_labels else tuple(images)
+
+    def unpack(self, data):
+        """The batch, checked, of `fit`'s pair, or of the triple with an empty third that `train_on_batch(a, b)` makes.
+
+        Args:
+            data: what Keras hands to a step.
+
+        Returns:
+            The tree, images in the precision of the weights.
+
+        Raises:
+            ValueError: if it is no batch of this model.
+        """
+        of_a, of_b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if of_b is None:
+            raise ValueError("a batch must be a pair `(images_a, images_b)`. Received: images of one domain alone")
+        batch = self._checked("a", of_a, self.takes_ids), self._checked("b", of_b)
+        images = [domain[0] if self.takes_labels else domain for domain in batch]
+        largest = [ops.cast(ops.max(ops.abs(each)), "float32") for each in images]
+        self._largest.assign(ops.maximum(self._largest, ops.stack([0.0 if self.takes_ids else largest[0], largest[1]])))
+        return batch
+
+    def _checked(self, letter, domain, maps=False):
+        """What a batch has of a domain, images or a pair of images and labels."""
+        images, name = domain, f"images_{letter}"
+        if isinstance(domain, (tuple, list)) != self.takes_labels:
+            expected = "a pair of images and their labels" if self.takes_labels else "images alone, without labels"
+            raise ValueError(f"`{name}` must be {expected}. Received: a {type(domain).__name__}")
+        if self.takes_labels:
+            images, labels = domain
+            check_labels(f"labels_{letter}", labels)
+        check_images(name, images, maps)
+        return (self._wide(images), labels) if self.takes_labels else self._wide(images)
+
     def _make_notes(self):
         # Past Keras's tracking: it is not of the model.
         largest = tf.Variable(tf.zeros(2), trainable=False, aggregation=tf.VariableAggregation.NONE, name="largest")
         object.__setattr__(self, "_largest", largest)
-
-    def _unpacked(self, data):
-        """The batch of `fit`'s pair, or of the triple with an empty third that `train_on_batch(a, b)` makes."""
-        images_a, images_b, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if images_b is None:
-            raise ValueError("a batch must be a pair `(images_a, images_b)`. Received: images of one domain alone")
-        check_images("images_a", images_a, self.takes_ids)
-        check_images("images_b", images_b)
-        batch = self._wide(images_a), self._wide(images_b)
-        largest = [ops.cast(ops.max(ops.abs(images)), "float32") for images in batch]
-        self._largest.assign(ops.maximum(self._largest, ops.stack([0.0 if self.takes_ids else largest[0], largest[1]])))
-        return batch
 
     def make_train_function(self, force=False):
         made = self.train_function

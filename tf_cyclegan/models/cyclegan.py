@@ -6,14 +6,14 @@ from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts
 from tf_cyclegan.models.augmentation import check_fill, checked_augment
-from tf_cyclegan.models.directions import TwoWayModel
+from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
 
 _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class CycleGAN(TwoWayModel):
+class CycleGAN(TwoWay):
     """Learns to translate between two sets of images without examples of what belongs to what.
 
     `generator_ab` translates A to B and `discriminator_b` judges domain B; likewise the other way. The generators

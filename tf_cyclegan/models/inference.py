@@ -13,19 +13,22 @@ class Translating:
         check_images("images", inputs, self._takes_maps(self.directions[0]))
         return self._translated(inputs, self.generator(self.directions[0]), training)
 
-    def translate(self, images, direction=None):
+    def translate(self, images, direction=None, style=None, seed=None):
         """Translates images of any size, which are mirrored to a multiple of `size_multiple` and cropped back.
 
         Args:
             images: float array `(batch, height, width, channels)` in [-1, 1].
             direction: str, one of `directions`. Defaults to the first of them.
+            style: what the translations are to look like, of a model with a `style_size`: an array as `read_style`
+                takes it, a style or example images. Defaults to the model's own style.
+            seed: optional int, in the place of `style`: each image gets a random one, the same for the same `seed`.
 
         Returns:
             Tensor of the same height and width in [-1, 1], float32 unless the dtype is float64.
 
         Raises:
             ValueError: if `direction` is not one of the model's, or the images are no batch of floats, or below
-                `smallest_side`.
+                `smallest_side`; if the model has no styles, or not this one.
         """
         direction = self.directions[0] if direction is None else direction
         if direction not in self.directions:
@@ -40,7 +43,9 @@ class Translating:
             )
         if tf.executing_eagerly() and not maps:
             warn_of_range("images", float(tf.reduce_max(tf.abs(images))))
-        return self._translated(images, self.generator(direction), training=False)
+        plain = style is None and seed is None
+        network = self.generator(direction) if plain else self._styled(direction, style, seed)
+        return self._translated(images, network, training=False)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """Exports, as `keras.Model.export`, what the model translates in the first of its directions.
@@ -50,8 +55,8 @@ class Translating:
             input_signature: as there. Defaults to batches of any number of images of any size.
         """
         if input_signature is None:
-            channels = self.image_shape[-1] if self.directions[0] == "ab" else self.channels_b
-            input_signature = [keras.InputSpec(shape=(None, None, None, channels), dtype="float32", name="images")]
+            shape = (None, None, None, self.channels[self.directions[0][0]])
+            input_signature = [keras.InputSpec(shape=shape, dtype="float32", name="images")]
         return super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def _takes_maps(self, direction):

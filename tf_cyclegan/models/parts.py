@@ -23,6 +23,8 @@ GENERATORS = {
 # The paper's 256 pixels are halved 8 times, to one; fewer than 5 times is no U-Net of pix2pix any more.
 _UNET_DOWNSAMPLINGS = (8, 5)
 _RESNET_DOWNSAMPLINGS = 2
+# Up to which the smallest side is looked for.
+_LARGEST_LEAST = 512
 
 DISCRIMINATORS = {
     "patch": patchgan_discriminator,
@@ -116,7 +118,14 @@ def smallest_side(generator_type, size_multiple):
     return size_multiple // 2 if generator_type == "unet" else size_multiple + 1
 
 
-def leaves_a_score(network, side):
+def smallest_judged_side(discriminators, size_multiple):
+    """Pixels, a multiple of `size_multiple`, that an image must have for each discriminator to answer with a score."""
+    sides = range(size_multiple, _LARGEST_LEAST + 1, size_multiple)
+    fitting = (side for side in sides if all(_leaves_a_score(network, side) for network in discriminators))
+    return next(fitting, size_multiple)
+
+
+def _leaves_a_score(network, side):
     """Whether a discriminator has an answer to images of this height and width, as far as it can be told."""
     if not hasattr(network, "operations"):
         return True

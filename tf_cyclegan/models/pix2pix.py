@@ -9,14 +9,14 @@ from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.layers import INFERENCE_STATISTICS
 from tf_cyclegan.models import parts
 from tf_cyclegan.models.augmentation import check_fill, checked_augment
-from tf_cyclegan.models.directions import OneWayModel
+from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
 
 DIRECTIONS = ("ab", "ba")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class Pix2Pix(OneWayModel):
+class Pix2Pix(Paired):
     """Learns to translate from pairs of images: the first of a pair is the question, the second the answer.
 
     The discriminator sees both together, `D(a, b)`. The generator minimizes, for vanilla,
@@ -179,14 +179,6 @@ class Pix2Pix(OneWayModel):
     @property
     def smallest_side(self):
         return parts.smallest_side(self.generator_type, self.size_multiple)
-
-    def generator(self, direction):
-        """The network that translates in `direction`, the only one of `directions`."""
-        return {self.direction: self.generator_network}[direction]
-
-    @property
-    def generators(self):
-        return [self.generator_network]
 
     @property
     def loss_names(self):

@@ -10,12 +10,12 @@ from keras import ops
 from tf_cyclegan import losses
 from tf_cyclegan.models import hd_networks, parts
 from tf_cyclegan.models.augmentation import checked_augment
-from tf_cyclegan.models.directions import OneWayModel
 from tf_cyclegan.models.hd_features import FeatureSampling
 from tf_cyclegan.models.hd_losses import feature_matching_loss, perceptual_loss
 from tf_cyclegan.models.hd_settings import check_networks, check_settings
+from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.models.stages import StagedModel, stage_at
-from tf_cyclegan.networks.coarse_to_fine import enhancer_variables
+from tf_cyclegan.networks.coarse_to_fine import enhancer_layers
 from tf_cyclegan.networks.instance_features import FeatureTable
 from tf_cyclegan.networks.instance_maps import InstanceMeans, LabelEncoding, palette, to_ids
 from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
@@ -26,7 +26,7 @@ _logger = logging.getLogger("tf_cyclegan")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
+class Pix2PixHD(FeatureSampling, StagedModel, Paired):
     """Learns to translate from pairs of images at high resolution, as from label maps to photographs.
 
     The discriminators, one a scale, see question and answer together. The generator minimizes, for lsgan,
@@ -267,25 +267,18 @@ class Pix2PixHD(FeatureSampling, StagedModel, OneWayModel):
 
     @property
     def generators(self):
-        encoders = [] if self.encoder_network is None else [self.encoder_network]
-        return [self._trained_network, *encoders]
+        """What is trained in the present stage: a network, or those of its layers that are the enhancers'."""
+        return enhancer_layers(self.generator_network) if self.stage == "enhancer" else [self._trained_network]
+
+    @property
+    def auxiliaries(self):
+        # The optimizers have the weights of all stages, and last the coarse network's own: its head.
+        all_stages = [self.coarse_network] if self.stage is None else []
+        return [network for network in (self.encoder_network, *all_stages) if network is not None]
 
     @property
     def _trained_network(self):
         return self.coarse_network if self.stage == "global" else self.generator_network
-
-    @property
-    def generator_variables(self):
-        """The weights that are trained in the present stage."""
-        variables = super().generator_variables
-        if self.stage == "enhancer":
-            kept = {id(v) for v in enhancer_variables(self.generator_network)}
-            kept |= {id(v) for v in self.encoder_network.trainable_variables} if self.encoder_network else set()
-            variables = [v for v in variables if id(v) in kept]
-        if self.stage is None and self.coarse_network is not None:
-            known = {id(v) for v in variables}
-            variables += [v for v in self.coarse_network.trainable_variables if id(v) not in known]
-        return variables
 
     @property
     def _discriminates(self):

@@ -3,11 +3,11 @@
 import keras
 
 from tf_cyclegan.checks import check_choice, check_integer
-from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.models.roles import OneWay
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class PretrainedGenerator(TranslationModel):
+class PretrainedGenerator(OneWay):
     """A generator alone: it translates, and is exported, served and measured, but has nothing to be trained by.
 
     To train it on, give it to a model: `CycleGAN(generator_ab=pretrained.generator("ab"))`.
@@ -43,16 +43,9 @@ class PretrainedGenerator(TranslationModel):
         self.build()
 
     @property
-    def directions(self):
-        return (self.direction,)
-
-    def generator(self, direction):
-        """The network, for its only direction."""
-        return {self.direction: self.generator_network}[direction]
-
-    @property
-    def generators(self):
-        return [self.generator_network]
+    def channels(self):
+        network = self.generator_network
+        return dict(zip(self.direction, (network.input_shape[-1], network.output_shape[-1]), strict=True))
 
     @property
     def smallest_side(self):

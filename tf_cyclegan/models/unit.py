@@ -7,7 +7,7 @@ from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts, unit_networks
 from tf_cyclegan.models.augmentation import check_fill, checked_augment
-from tf_cyclegan.models.directions import TwoWayModel
+from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.optimizers import Adam
@@ -45,7 +45,7 @@ _GAN_MODES = ("lsgan", "vanilla", "hinge")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class UNIT(TwoWayModel):
+class UNIT(TwoWay):
     """Learns two autoencoders with one latent space; to translate is to encode in one domain, to decode in the other.
 
     `encoder_a` gives the mean `E_a(a)` of a code that is normally distributed about it with a deviation of 1, and
@@ -247,11 +247,6 @@ class UNIT(TwoWayModel):
             learning_rate: float or schedule. Defaults to 1e-4.
         """
         return Adam(learning_rate, l2=0.0 if self.variant == "paper" else 1e-4)
-
-    @property
-    def generator_variables(self):
-        # The shared blocks are in both.
-        return list({id(variable): variable for variable in super().generator_variables}.values())
 
     @property
     def loss_names(self):

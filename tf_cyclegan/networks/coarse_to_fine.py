@@ -217,17 +217,16 @@ def feature_encoder(
     )
 
 
-def enhancer_variables(fine):
-    """The weights of a local enhancer that are not the global generator's.
+def enhancer_layers(fine):
+    """The layers of a local enhancer that are not the global generator's.
 
     Args:
         fine: `keras.Model` made by `local_enhancer` or `coarse_and_fine`.
 
     Returns:
-        List of its trainable variables.
+        List of `keras.Layer`.
     """
-    enhancing = (layer for layer in fine.layers if layer.name.startswith(_ENHANCER))
-    return [variable for layer in enhancing for variable in layer.trainable_variables]
+    return [layer for layer in fine.layers if layer.name.startswith(_ENHANCER)]
 
 
 def check_depth(image_shape, halvings):

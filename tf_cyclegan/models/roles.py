@@ -1,10 +1,10 @@
-"""What models of both directions have in common, and what those of one."""
+"""What models of one direction have in common, those that learn it from pairs, and those of both directions."""
 
 from tf_cyclegan.models.augmentation import augmented
 from tf_cyclegan.models.base import TranslationModel
 
 
-class TwoWayModel(TranslationModel):
+class TwoWay(TranslationModel):
     """A model with `generator_ab`, `generator_ba`, `discriminator_a`, `discriminator_b`, `pool_a` and `pool_b`."""
 
     def generator(self, direction):
@@ -23,36 +23,42 @@ class TwoWayModel(TranslationModel):
         return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
 
 
-class OneWayModel(TranslationModel):
-    """A model that learns one `direction` from pairs, with `discriminator_network` and `channels_b`."""
-
-    paired = True
+class OneWay(TranslationModel):
+    """A model of one `direction`, with `generator_network` and `discriminator_network`."""
 
     @property
     def directions(self):
         return (self.direction,)
+
+    def generator(self, direction):
+        """The network that translates in `direction`, the only one of `directions`."""
+        return {self.direction: self.generator_network}[direction]
+
+    @property
+    def generators(self):
+        return [self.generator_network]
 
     @property
     def discriminators(self):
         return [self.discriminator_network]
 
     @property
-    def channels(self):
-        """Channels of the images of both domains, by their letters."""
-        return {"a": self.image_shape[-1], "b": self.channels_b}
-
-    @property
     def _target(self):
         """The domain of the answers."""
         return self.direction[1]
+
+
+class Paired(OneWay):
+    """A model that learns one `direction` from pairs: a question of one domain, and its answer of the other."""
+
+    paired = True
+    # Whether questions are maps, as of classes: no augmentation recolors them, and borders are of no class.
+    _asks_maps = False
 
     @property
     def _pair_shape(self):
         """`(height, width, channels)` of question and answer together."""
         return (*self.image_shape[:2], sum(self.channels.values()))
-
-    # Whether questions are maps, as of classes: no augmentation recolors them, and borders are of no class.
-    _asks_maps = False
 
     def _shown_pair(self, question, answer, draw):
         """Question and answer as the discriminator is shown them, both altered as one draw says."""

@@ -1,0 +1,117 @@
+"""Whether a training is healthy: the one rule, with its thresholds, of the running log and of the report."""
+
+import dataclasses
+
+import numpy as np
+
+from tf_cyclegan.metrics.unpaired import luminance_correlation, pairwise_distance
+
+UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
+UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too
+COLLAPSED = 0.1  # spread of the outputs, relative to that of the inputs and of the real images of their domain
+INVERTED = -0.3  # correlation of luminance between input and output
+
+CURES = {
+    "won": "Lower the discriminators' learning rate, give them fewer filters or layers, or add images.",
+    "unchanged": "Lower `lambda_identity` to 0, then `lambda_cycle` or `lambda_reconstruction`, so that a change costs "
+    "less.",
+    "collapsed": "Go back to an earlier checkpoint and lower both learning rates; raise `lambda_cycle`; check that the "
+    "domain does not hold many copies of one image.",
+    "inverted": "Unless the domains call for it, start again with another seed and raise `lambda_identity` (0.5 or 1).",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Adversaries:
+    """How a model's adversarial losses are to be read.
+
+    Args:
+        won: pair of floats, what a discriminator leaves that tells every image apart: its own loss below the first,
+            the generator's above the second. None where losses have no such bounds, as a critic's. Defaults to None.
+        discriminator_scale: float, what the logged loss of a discriminator is a multiple of. Defaults to 1.
+        adversarial_scale: float, the same of the generator's; 0 where there is no such loss. Defaults to 1.
+    """
+
+    won: tuple | None = None
+    discriminator_scale: float = 1.0
+    adversarial_scale: float = 1.0
+
+    def unscaled(self, discriminator_loss, adversarial_loss):
+        """Losses as they are logged, weighted and summed over scales, to those that `won` is about: pair of floats."""
+        return discriminator_loss / self.discriminator_scale, adversarial_loss / self.adversarial_scale
+
+    def verdict(self, discriminator_loss, adversarial_loss, domain):
+        """What there is to say where the losses of an epoch show that the discriminator tells every image apart.
+
+        Args:
+            discriminator_loss, adversarial_loss: floats as they are logged, or None where there is no such loss.
+            domain: `"a"` or `"b"`, which the discriminator judges.
+
+        Returns:
+            str, `""` where it has not won, or None where nothing can be said.
+        """
+        if discriminator_loss is None or adversarial_loss is None or not self.adversarial_scale:
+            return None
+        discriminator, adversarial = self.unscaled(discriminator_loss, adversarial_loss)
+        if self.won is None or not (discriminator < self.won[0] and adversarial > self.won[1]):
+            return ""
+        return (
+            f"The discriminator of domain {domain.upper()} has won: its loss is {discriminator:.3g} and the "
+            f"generator's {adversarial:.3g}"
+        )
+
+
+def is_told(kind, paired):
+    """Whether a failure is one in a model of pairs: it is their data that say how much changes, and what of light."""
+    return not paired or kind not in ("unchanged", "inverted")
+
+
+def is_unchanged(mean_change, share_of_large):
+    """Whether translations are their inputs: small change in the mean, and nowhere a large one.
+
+    Args:
+        mean_change: float, mean absolute difference of the pixels, relative to the range of values.
+        share_of_large: float, share of pixels that change by more than `UNCHANGED_PEAK`.
+    """
+    return mean_change < UNCHANGED_MEAN and share_of_large < 0.01
+
+
+def is_collapsed(spread, references):
+    """Whether translations differ far less from each other than what they are compared with.
+
+    Args:
+        spread: float, `metrics.unpaired.pairwise_distance` of the translations.
+        references: list of floats, that of the inputs, and of real images of the outputs' domain.
+    """
+    return spread < COLLAPSED * min(references)
+
+
+def is_inverted(correlation):
+    """Whether light and dark are exchanged, by the correlation of luminance; None where there is none."""
+    return correlation is not None and correlation < INVERTED
+
+
+def image_verdicts(inputs, outputs, targets=None):
+    """The failures that show in the images.
+
+    Args:
+        inputs: float array `(count, height, width, channels)` in [-1, 1].
+        outputs: their translations, of the same height and width.
+        targets: optional real images of the outputs' domain.
+
+    Returns:
+        List of `"unchanged"`, `"collapsed"` and `"inverted"`, or an empty one.
+    """
+    references = [inputs] if targets is None else [inputs, targets]
+    verdicts = {
+        "unchanged": inputs.shape == outputs.shape and is_unchanged(*_change(inputs, outputs)),
+        "collapsed": len(inputs) > 1
+        and is_collapsed(pairwise_distance(outputs), list(map(pairwise_distance, references))),
+        "inverted": is_inverted(luminance_correlation(inputs, outputs)),
+    }
+    return [kind for kind, found in verdicts.items() if found]
+
+
+def _change(inputs, outputs):
+    change = np.abs(outputs - inputs) / 2
+    return change.mean(), (change >= UNCHANGED_PEAK).mean()
