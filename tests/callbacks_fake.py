@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_cyclegan.models import TranslationModel
+
 
 @keras.saving.register_keras_serializable(package="tests")
 class FakeModel(keras.Model):
@@ -12,6 +14,8 @@ class FakeModel(keras.Model):
     directions = ("ab", "ba")
     gan_mode = "lsgan"
     paired = False
+    discriminator_weight = 1.0
+    adversaries = TranslationModel.adversaries
 
     def __init__(self, losses=None, **kwargs):
         super().__init__(**kwargs)

@@ -10,14 +10,9 @@ from callbacks_fake import FakeModel, batches, images
 
 from tf_cyclegan import UNIT
 from tf_cyclegan.callbacks import Health, TrainingDiverged
-from tf_cyclegan.callbacks.health import (
-    adversarial_settings,
-    discriminator_has_won,
-    image_verdicts,
-    luminance_correlation,
-    pairwise_distance,
-    unweighted,
-)
+from tf_cyclegan.losses import WON
+from tf_cyclegan.metrics.unpaired import luminance_correlation, pairwise_distance
+from tf_cyclegan.verdicts import Adversaries, image_verdicts
 
 
 def test_pairwise_distance_by_hand():
@@ -56,7 +51,8 @@ def test_luminance_weighs_colors_as_eyes_do():
     ],
 )
 def test_who_has_won(discriminator, adversarial, mode, won):
-    assert discriminator_has_won(discriminator, adversarial, mode) is won
+    verdict = Adversaries(WON.get(mode)).verdict(discriminator, adversarial, "b")
+    assert verdict.startswith("The discriminator of domain B has won") if won else verdict == ""
 
 
 def smooth(count=4, seed=0):
@@ -153,7 +149,7 @@ def test_the_losses_of_unit_are_brought_to_those_of_the_thresholds(variant, scal
     model = UNIT((32, 32, 3), variant=variant, filters=2, discriminator_a=unsure, discriminator_b=unsure)
     model.compile()
     logs = model.evaluate(images(1, 32), images(1, 32, seed=1), verbose=0, return_dict=True)
-    pair = unweighted(logs["discriminator_b"], logs["adversarial_ab"], adversarial_settings(model))
+    pair = model.adversaries.unscaled(logs["discriminator_b"], logs["adversarial_ab"])
     assert pair == pytest.approx((0.25, 0.25))
 
 

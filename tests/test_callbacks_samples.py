@@ -54,20 +54,20 @@ def test_domains_of_two_sizes_share_a_picture(tmp_path):
     np.testing.assert_array_equal(picture[:, -120:], to_uint8(b[0]))
 
 
-@pytest.mark.parametrize("with_b", [False, True])
-def test_one_direction_shows_the_target_if_there_is_one(tmp_path, with_b):
+@pytest.mark.parametrize("with_b, paired", [(False, True), (True, True), (True, False)])
+def test_one_direction_shows_the_target_of_pairs_if_there_is_one(tmp_path, with_b, paired):
     model = shifted_model(0)
-    model.directions = ("ab",)
+    model.directions, model.paired = ("ab",), paired
     b = images(1, 96, seed=1)
     picture = grid(model, images(1, 96), b if with_b else None, tmp_path).picture()
-    assert picture.shape[1] == (3 * 96 + 4 if with_b else 2 * 96 + 2)
-    if with_b:
+    assert picture.shape[1] == (3 * 96 + 4 if with_b and paired else 2 * 96 + 2)
+    if with_b and paired:
         np.testing.assert_array_equal(picture[:, -96:], to_uint8(b[0]))
 
 
 def test_the_other_direction_translates_b_and_shows_a_as_the_answer(tmp_path):
     model = shifted_model(0.5)
-    model.directions = ("ba",)
+    model.directions, model.paired = ("ba",), True
     a, b = np.full((1, 96, 96, 3), -0.5, "float32"), np.full((1, 96, 96, 3), 0.25, "float32")
     picture = grid(model, a, b, tmp_path).picture()
     np.testing.assert_array_equal(picture[48, [48, 146, 244], 0], to_uint8([0.25, -0.25, -0.5]))

@@ -1,10 +1,15 @@
 """Plain words for what the numbers say."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from tf_cyclegan.callbacks.health import COLLAPSED, CURES, INVERTED, UNCHANGED_MEAN, WON
 from tf_cyclegan.evaluating import diagnose
 from tf_cyclegan.evaluating.diagnostics import score_of
+from tf_cyclegan.losses import WON
+from tf_cyclegan.verdicts import COLLAPSED, CURES, INVERTED, UNCHANGED_MEAN, Adversaries
+
+PAIRED, UNPAIRED = (SimpleNamespace(paired=paired, adversaries=Adversaries()) for paired in (True, False))
 
 HEALTHY = {
     "l1": {"value": 0.2, "of_input": 0.4, "of_mean": 0.5},
@@ -52,13 +57,12 @@ def test_what_is_wrong_is_named_with_its_cure(changes, text, cure):
 
 def test_without_pairs_a_little_nearer_than_the_input_is_good():
     near = result_of(l1={"value": 0.385, "of_input": 0.4}, cycle={"value": 0.05})
-    for model in ("cyclegan", "unit"):
-        assert findings("problem", near, settings={"model": model}) == []
-        (found,) = (each for each in diagnose(near, settings={"model": model}) if "The error" in each.text)
-        assert found.level == "good" and "4% less" in found.text and "--features" in found.advice
-        worse = findings("problem", result_of(l1={"value": 0.41, "of_input": 0.4}), settings={"model": model})
-        assert "worse than an answer" in worse[0].text
-    assert any("hidden" in each.text for each in findings("problem", near, settings={"model": "pix2pix"}))
+    assert findings("problem", near, model=UNPAIRED) == []
+    (found,) = (each for each in diagnose(near, model=UNPAIRED) if "The error" in each.text)
+    assert found.level == "good" and "4% less" in found.text and "--features" in found.advice
+    worse = findings("problem", result_of(l1={"value": 0.41, "of_input": 0.4}), model=UNPAIRED)
+    assert "worse than an answer" in worse[0].text
+    assert any("hidden" in each.text for each in findings("problem", near, model=PAIRED))
 
 
 def test_what_is_right_just_above_the_threshold_is_no_problem():
@@ -71,7 +75,11 @@ def test_what_is_right_just_above_the_threshold_is_no_problem():
 
 
 def test_pairs_say_themselves_what_becomes_of_colors():
-    assert findings("problem", result_of(luminance={"value": -0.9}), settings={"model": "pix2pix"}) == []
+    assert findings("problem", result_of(luminance={"value": -0.9}), model=PAIRED) == []
+
+
+def model_of(won, discriminator_scale=1.0, adversarial_scale=1.0):
+    return SimpleNamespace(paired=False, adversaries=Adversaries(won, discriminator_scale, adversarial_scale))
 
 
 def test_a_discriminator_that_has_won_is_told_from_the_losses():
@@ -79,15 +87,12 @@ def test_a_discriminator_that_has_won_is_told_from_the_losses():
     rows = [
         {"epoch": epoch, "adversarial_ab": 0.25 * (above + 0.1), "discriminator_b": below / 2} for epoch in range(4)
     ]
-    settings = {"gan_mode": "lsgan", "lambda_adversarial": 0.25}
-    (found,) = findings("problem", losses=rows, settings=settings)
+    (found,) = findings("problem", losses=rows, model=model_of(WON["lsgan"], adversarial_scale=0.25))
     assert "discriminator of domain B has won" in found.text and found.advice == CURES["won"]
-    assert findings("problem", losses=rows, settings=settings | {"gan_mode": "wgangp"}) == []
-    # A run's settings have None for what its model decides.
-    scaled = {"gan_mode": "lsgan", "scales": None, "lambda_adversarial": None, "discriminator_weight": 2.0}
+    assert findings("problem", losses=rows, model=model_of(None, adversarial_scale=0.25)) == []
     rows = [{"epoch": 0, "adversarial_ab": above + 0.1, "discriminator_b": 1.5 * below}]
-    assert len(findings("problem", losses=rows, settings=scaled)) == 1
-    assert findings("problem", losses=rows, settings=scaled | {"scales": 3}) == []
+    assert len(findings("problem", losses=rows, model=model_of(WON["lsgan"], 2.0))) == 1
+    assert findings("problem", losses=rows, model=model_of(WON["lsgan"], 6.0, 3.0)) == []
     (found,) = findings("problem", losses=[{"epoch": 0, "cycle_a": float("nan")}])
     assert "cycle_a are NaN or infinite" in found.text
 

@@ -25,6 +25,7 @@ LAYERS = [
     ["trained", "run_data"],
     ["importing", "weights"],
     ["models", "data", "callbacks", "devices"],
+    ["verdicts"],
     ["metrics"],
     ["pytorch", "addons"],
     ["networks", "image_pool", "schedules", "optimizers", "plotting"],

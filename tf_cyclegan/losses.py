@@ -7,6 +7,9 @@ from keras import ops
 from tf_cyclegan.checks import check_choice
 
 GAN_MODES = ("lsgan", "vanilla", "hinge", "wgangp")
+# What a discriminator that tells every image apart leaves: its loss below the first, the generator's above the second.
+# Balanced would be 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic has no such bounds.
+WON = {"lsgan": (0.02, 0.8), "vanilla": (0.05, 3.0), "hinge": (0.05, 0.95)}
 
 
 def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):

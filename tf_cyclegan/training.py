@@ -253,8 +253,7 @@ def _fit(model, data, tools, report):
     report(f"Trained to step {tools.total_steps:,} in {took}: {path}. Samples are in {tools.folder / 'samples'}.")
     if tools.evaluation is not None:
         tools.evaluation.evaluate()
-    settings = tools.settings | callbacks.adversarial_settings(model)
-    report("\n".join(closing_lines(tools.folder, tools.evaluation, settings)))
+    report("\n".join(closing_lines(tools.folder, tools.evaluation, model)))
     return 0
 
 

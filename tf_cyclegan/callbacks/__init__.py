@@ -9,7 +9,7 @@ from tf_cyclegan.callbacks.checkpoint_files import (
 )
 from tf_cyclegan.callbacks.checkpoints import Checkpoints
 from tf_cyclegan.callbacks.evaluation import Evaluation
-from tf_cyclegan.callbacks.health import Health, TrainingDiverged, adversarial_settings
+from tf_cyclegan.callbacks.health import Health, TrainingDiverged
 from tf_cyclegan.callbacks.input_wait import InputWait
 from tf_cyclegan.callbacks.interrupt import Interrupt
 from tf_cyclegan.callbacks.loss_table import LossTable
@@ -33,7 +33,6 @@ __all__ = [
     "Snapshot",
     "TimeBudget",
     "TrainingDiverged",
-    "adversarial_settings",
     "check_file",
     "list_checkpoints",
     "load_newest",

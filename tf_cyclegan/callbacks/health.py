@@ -7,26 +7,9 @@ import keras
 import numpy as np
 
 from tf_cyclegan.callbacks.samples import checked_samples, translate_each
-from tf_cyclegan.metrics.unpaired import luminance_correlation, pairwise_distance
+from tf_cyclegan.verdicts import CURES, image_verdicts, is_told
 
-# What a discriminator that tells every image apart leaves: (its loss below, the generator's above). Balanced would be
-# 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic of wgangp has no such bounds.
-WON = {"lsgan": (0.02, 0.8), "vanilla": (0.05, 3.0), "hinge": (0.05, 0.95)}
-_ADVERSARIAL = {"gan_mode": None, "scales": 1, "lambda_adversarial": 1.0, "discriminator_weight": 1.0}
-UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
-UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too
-COLLAPSED = 0.1  # spread of the outputs, relative to that of the inputs and of the real images of their domain
-INVERTED = -0.3  # correlation of luminance between input and output
 FEW_IMAGES = 500  # of a domain: below, a discriminator soon knows them by heart
-
-CURES = {
-    "won": "Lower the discriminators' learning rate, give them fewer filters or layers, or add images.",
-    "unchanged": "Lower `lambda_identity` to 0, then `lambda_cycle` or `lambda_reconstruction`, so that a change costs "
-    "less.",
-    "collapsed": "Go back to an earlier checkpoint and lower both learning rates; raise `lambda_cycle`; check that the "
-    "domain does not hold many copies of one image.",
-    "inverted": "Unless the domains call for it, start again with another seed and raise `lambda_identity` (0.5 or 1).",
-}
 
 
 class TrainingDiverged(RuntimeError):
@@ -36,11 +19,11 @@ class TrainingDiverged(RuntimeError):
 class Health(keras.callbacks.Callback):
     """Watches losses and a few translations, and reports known failures with their cure.
 
-    After an epoch it checks, for each direction: whether the discriminator tells every image apart (`WON`, by the
-    model's `gan_mode` where it has one), whether outputs equal inputs, whether all outputs are alike, and whether
-    light and dark are exchanged. What lasts for `patience` epochs is reported, and again after each 10 epochs more.
-    After every step it checks that all losses are finite. Of models of pairs, whose data say what changes, only the
-    first and the third are told.
+    After an epoch it checks, for each direction: whether the discriminator tells every image apart (by the model's
+    `adversaries`), whether outputs equal inputs, whether all outputs are alike, and whether light and dark are
+    exchanged, all by the rules of `verdicts`. What lasts for `patience` epochs is reported, and again after each 10
+    epochs more. After every step it checks that all losses are finite. Of models of pairs, whose data say what changes,
+    only the first and the third are told.
 
     Args:
         images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A; 4 to 8 do.
@@ -104,20 +87,9 @@ class Health(keras.callbacks.Callback):
         )
 
     def _loss_findings(self, direction, logs):
-        domain = direction[-1]
-        discriminator = _loss(logs, "discriminator", domain)
-        adversarial = _loss(logs, "adversarial", direction)
-        settings = adversarial_settings(self.model)
-        if discriminator is None or adversarial is None or not settings["lambda_adversarial"]:
-            return {}
-        discriminator, adversarial = unweighted(discriminator, adversarial, settings)
-        if not discriminator_has_won(discriminator, adversarial, settings["gan_mode"]):
-            return {}
-        text = (
-            f"The discriminator of domain {domain.upper()} has won: its loss is {discriminator:.3g} and the "
-            f"generator's {adversarial:.3g}"
-        )
-        return {("won", direction): text}
+        losses = _loss(logs, "discriminator", direction[-1]), _loss(logs, "adversarial", direction)
+        verdict = self.model.adversaries.verdict(*losses, direction[-1])
+        return {("won", direction): verdict} if verdict else {}
 
     def _image_findings(self, direction):
         forward = direction == "ab"
@@ -132,9 +104,7 @@ class Health(keras.callbacks.Callback):
             "inverted": f"From {where}, colors have been inverted",
         }
         verdicts = image_verdicts(inputs, outputs, targets)
-        # In pairs it is the data that say how much is to change, and what becomes of light and dark.
-        told = [kind for kind in verdicts if kind == "collapsed" or not self.model.paired]
-        return {(kind, direction): texts[kind] for kind in told}
+        return {(kind, direction): texts[kind] for kind in verdicts if is_told(kind, self.model.paired)}
 
 
 def diverged_message(step, losses, names=None):
@@ -156,84 +126,6 @@ def diverged_message(step, losses, names=None):
         "checkpoint with a lower learning rate. In mixed_float16, try float32 or mixed_bfloat16.",
     ]
     return "\n".join(lines)
-
-
-def adversarial_settings(model):
-    """The settings that say what a model's adversarial losses are of, with their defaults where it has none.
-
-    Args:
-        model: `TranslationModel`.
-
-    Returns:
-        dict of `gan_mode`, `scales`, `lambda_adversarial` and `discriminator_weight`.
-    """
-    return {name: getattr(model, name, default) for name, default in _ADVERSARIAL.items()}
-
-
-def unweighted(discriminator_loss, adversarial_loss, settings):
-    """Losses as they are logged, weighted and summed over scales, to those of one scale that `WON` is about.
-
-    Args:
-        discriminator_loss, adversarial_loss: float.
-        settings: dict that may have those of `adversarial_settings`.
-
-    Returns:
-        Pair of floats.
-    """
-    known = _ADVERSARIAL | {name: value for name, value in settings.items() if value is not None}
-    discriminator = discriminator_loss / (known["scales"] * known["discriminator_weight"])
-    return discriminator, adversarial_loss / (known["scales"] * known["lambda_adversarial"])
-
-
-def discriminator_has_won(discriminator_loss, adversarial_loss, gan_mode):
-    """Whether the losses say that the discriminator tells every image apart.
-
-    Args:
-        discriminator_loss: float, mean over an epoch.
-        adversarial_loss: float, the generator's against it, unweighted.
-        gan_mode: str; modes without a row in `WON` are never won.
-
-    Returns:
-        bool.
-    """
-    if gan_mode not in WON:
-        return False
-    below, above = WON[gan_mode]
-    return discriminator_loss < below and adversarial_loss > above
-
-
-def image_verdicts(inputs, outputs, targets=None):
-    """The failures that show in the images.
-
-    Args:
-        inputs: float array `(count, height, width, channels)` in [-1, 1].
-        outputs: their translations, of the same height and width.
-        targets: optional real images of the outputs' domain.
-
-    Returns:
-        List of `"unchanged"`, `"collapsed"` and `"inverted"`, or an empty one.
-    """
-    correlation = luminance_correlation(inputs, outputs)
-    verdicts = {
-        "unchanged": is_unchanged(inputs, outputs),
-        "collapsed": is_collapsed(inputs, outputs, targets),
-        "inverted": correlation is not None and correlation < INVERTED,
-    }
-    return [kind for kind, found in verdicts.items() if found]
-
-
-def is_unchanged(inputs, outputs):
-    """Whether translations are their inputs: small change in the mean, and nowhere a large one."""
-    if inputs.shape != outputs.shape:
-        return False
-    change = np.abs(outputs - inputs) / 2
-    return bool(change.mean() < UNCHANGED_MEAN and np.quantile(change, 0.99) < UNCHANGED_PEAK)
-
-
-def is_collapsed(inputs, outputs, targets=None):
-    """Whether translations differ far less from each other than the inputs, and than real images of their domain."""
-    references = [inputs] if targets is None else [inputs, targets]
-    return len(inputs) > 1 and pairwise_distance(outputs) < COLLAPSED * min(map(pairwise_distance, references))
 
 
 def _loss(logs, kind, suffix):

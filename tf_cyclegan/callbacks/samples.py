@@ -15,7 +15,8 @@ class SampleGrid(keras.callbacks.Callback):
     """Writes `epoch_0001.png`, `epoch_0002.png`, ... with translations of the same images, one row a sample.
 
     The columns are A, its translation to B and back to A; then, behind a gap, B, its translation to A and back to B.
-    A model of one direction gives what it translates, its translation and, if there are such samples, the right answer.
+    A model of one direction gives what it translates, its translation and, if it learns from pairs and there are such
+    samples, the right answer.
     An epoch that was cut short (`model.stop_training`) writes nothing: who stops a run wants it to end soon.
 
     Args:
@@ -77,18 +78,18 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _blocks(self):
         if len(self.model.directions) == 1:
-            return [_rows(self._with_answers(self.model.directions[0]))]
+            return [_rows(self._one_way(self.model.directions[0]))]
         return [
             _rows(self._there_and_back("ab", "ba")),
             _rows(self._there_and_back("ba", "ab")),
         ]
 
-    def _with_answers(self, direction):
-        """What is translated, its translation and, if there are such samples, what it should have become."""
+    def _one_way(self, direction):
+        """What is translated, its translation and, of pairs with such samples, what it should have become."""
         source, target = direction
         translated = translate_each(self.model, self._samples(source), direction)
         columns = [(self._samples(source), source), (translated, target)]
-        if target == "a" or self.images_b is not None:
+        if self.model.paired and (target == "a" or self.images_b is not None):
             columns.append((self._samples(target), target))
         return [self._displayed(*column) for column in columns]
 

@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import __version__
-from tf_cyclegan.callbacks import adversarial_settings
 from tf_cyclegan.checks import check_integer
 from tf_cyclegan.commands import EvaluateConfig
 from tf_cyclegan.config import TrainConfig
@@ -75,8 +74,8 @@ def run_evaluate(config, report):
     left_out = {name: with_flags(reason, EvaluateConfig) for name, reason in result["left_out"].items()}
     result = {"model": _described(model, source), **result, "left_out": left_out, "versions": _versions()}
 
-    logs, known = _logs(folder), {**settings.to_dict(), **_model_settings(model)}
-    findings = in_flags(diagnose(result, settings=known, **logs))
+    logs, known = _logs(folder), settings.to_dict()
+    findings = in_flags(diagnose(result, model=model, **logs))
     result["diagnostics"] = [dataclasses.asdict(finding) for finding in findings]
     title = (folder or config.model).resolve().name
     page = report_page(result, findings, gallery, logs["losses"], logs["metrics"], known, title)
@@ -196,11 +195,6 @@ def _described(model, source):
         "step": int(model.step),
         "directions": list(model.directions),
     }
-
-
-def _model_settings(model):
-    kind = next((name for name, kind in MODELS.items() if type(model) is kind), None)
-    return adversarial_settings(model) | ({"model": kind} if kind else {})
 
 
 def _versions():

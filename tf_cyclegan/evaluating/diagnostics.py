@@ -3,15 +3,8 @@
 import dataclasses
 import math
 
-from tf_cyclegan.callbacks.health import (
-    COLLAPSED,
-    CURES,
-    INVERTED,
-    UNCHANGED_MEAN,
-    discriminator_has_won,
-    unweighted,
-)
 from tf_cyclegan.evaluating.catalog import METRICS
+from tf_cyclegan.verdicts import CURES, Adversaries, is_collapsed, is_inverted, is_told, is_unchanged
 
 MANY_IMAGES = 2048  # below, the covariance of Inception's features is not of full rank and an FID biased upward
 CLOSE = 0.9  # error relative to a trivial answer's: above, little has been learned
@@ -42,7 +35,7 @@ class Finding:
     direction: str | None = None
 
 
-def diagnose(result=None, losses=(), metrics=(), best=None, settings=None):
+def diagnose(result=None, losses=(), metrics=(), best=None, model=None):
     """Looks at an evaluation and at the training before it.
 
     Args:
@@ -50,7 +43,7 @@ def diagnose(result=None, losses=(), metrics=(), best=None, settings=None):
         losses: rows of `losses.csv`, dicts of names to floats. Defaults to none.
         metrics: rows of `metrics.csv`, dicts with `step` and scores. Defaults to none.
         best: dict of `best.json`, or None. Defaults to None.
-        settings: dict of the run's settings, with those of `callbacks.health.adversarial_settings`. Defaults to None.
+        model: `TranslationModel`, which says whether it is `paired`, and of its `adversaries`. Defaults to None.
 
     Returns:
         List of `Finding`, problems first.
@@ -59,12 +52,12 @@ def diagnose(result=None, losses=(), metrics=(), best=None, settings=None):
         >>> diagnose()
         []
     """
-    settings = settings or {}
-    findings = [*_of_losses(losses, settings), *_of_progress(metrics, best)]
+    adversaries = Adversaries() if model is None else model.adversaries
+    paired = None if model is None else model.paired
+    findings = [*_of_losses(losses, adversaries), *_of_progress(metrics, best)]
     for direction, found in (result or {"directions": {}})["directions"].items():
         findings += [
-            dataclasses.replace(finding, direction=direction)
-            for finding in _of_scores(found["scores"], settings.get("model"))
+            dataclasses.replace(finding, direction=direction) for finding in _of_scores(found["scores"], paired)
         ]
     if result is not None:
         findings += _of_numbers(result)
@@ -75,7 +68,7 @@ def diagnose(result=None, losses=(), metrics=(), best=None, settings=None):
 # ---- the training ----
 
 
-def _of_losses(losses, settings):
+def _of_losses(losses, adversaries):
     """What the losses of the last epochs say."""
     recent = list(losses)[-LAST_EPOCHS:]
     if not recent:
@@ -85,27 +78,18 @@ def _of_losses(losses, settings):
     if broken:
         yield Finding(PROBLEM, f"The losses {', '.join(broken)} are NaN or infinite", "Lower the learning rate.")
     else:
-        yield from _of_adversaries(recent, settings)
+        yield from _of_adversaries(recent, adversaries)
 
 
-def _of_adversaries(recent, settings):
-    """Whether a discriminator has won, as `callbacks.Health` judges it."""
+def _of_adversaries(recent, adversaries):
+    """Whether a discriminator has won."""
     balanced = []
     for direction in ("ab", "ba"):
-        discriminator = _mean_loss(recent, "discriminator", direction[1])
-        adversarial = _mean_loss(recent, "adversarial", direction)
-        if discriminator is None or adversarial is None:
-            continue
-        pair = unweighted(discriminator, adversarial, settings)
-        if discriminator_has_won(*pair, settings.get("gan_mode")):
-            yield Finding(
-                PROBLEM,
-                f"The discriminator of domain {direction[1].upper()} has won: its loss is {pair[0]:.3g} and the "
-                f"generator's {pair[1]:.3g}",
-                CURES["won"],
-                direction,
-            )
-        else:
+        losses = _mean_loss(recent, "discriminator", direction[1]), _mean_loss(recent, "adversarial", direction)
+        verdict = adversaries.verdict(*losses, direction[1])
+        if verdict:
+            yield Finding(PROBLEM, verdict, CURES["won"], direction)
+        elif verdict is not None:
             balanced.append(direction[1].upper())
     if balanced:
         where = f"domain {balanced[0]}" if len(balanced) == 1 else "either domain"
@@ -146,21 +130,15 @@ def _of_progress(metrics, best):
 # ---- the images ----
 
 
-def _of_scores(scores, model):
-    yield from _of_answers(scores, unpaired=model in ("cyclegan", "unit"))
+def _of_scores(scores, paired):
+    yield from _of_answers(scores, unpaired=paired is False)
     if "diversity" in scores:
         yield from _of_diversity(scores["diversity"])
-    if model in ("pix2pix", "pix2pixhd"):
-        return  # the data say how much is to change, and what becomes of light and dark
-    if "change" in scores:
+    if "change" in scores and is_told("unchanged", paired):
         yield from _of_change(scores["change"])
-    if "luminance" in scores:
-        correlation = scores["luminance"]["value"]
-        if correlation < INVERTED:
-            yield Finding(
-                PROBLEM, f"Colors are inverted: brightness correlates by {correlation:.2f}", CURES["inverted"]
-            )
-    if "identity" in scores and scores["identity"]["value"] > IDENTITY:
+    if "luminance" in scores and is_told("inverted", paired):
+        yield from _of_luminance(scores["luminance"])
+    if "identity" in scores and not paired and scores["identity"]["value"] > IDENTITY:
         yield Finding(
             CAUTION,
             f"Images that are of the target domain already are changed by {scores['identity']['value']:.3f}",
@@ -222,15 +200,21 @@ def _of_diversity(record):
         if record[name] is not None
     )
     text = f"two differ by {record['value']:.3f} ({beside})"
-    if record["value"] < COLLAPSED * min(references):
+    if is_collapsed(record["value"], references):
         yield Finding(PROBLEM, f"One output for everything: {text}", CURES["collapsed"])
     elif record["value"] >= 0.5 * min(references):
         yield Finding(GOOD, f"Outputs differ from one another: {text}")
 
 
 def _of_change(record):
-    if record["value"] / 2 < UNCHANGED_MEAN and record["share_of_large_changes"] < 0.01:
+    if is_unchanged(record["value"] / 2, record["share_of_large_changes"]):
         yield Finding(PROBLEM, f"Outputs equal their inputs: the change is {record['value']:.3f}", CURES["unchanged"])
+
+
+def _of_luminance(record):
+    if is_inverted(record["value"]):
+        text = f"Colors are inverted: brightness correlates by {record['value']:.2f}"
+        yield Finding(PROBLEM, text, CURES["inverted"])
 
 
 def _of_numbers(result):

@@ -104,13 +104,13 @@ def new_evaluation(model, config, train_data, **settings):
     )
 
 
-def closing_lines(folder, evaluation=None, settings=None):
+def closing_lines(folder, evaluation=None, model=None):
     """What is said of a run at its end: the last and the best apart, and what does not look healthy.
 
     Args:
         folder: run folder.
         evaluation: optional `callbacks.Evaluation` of the run. Defaults to None.
-        settings: optional dict, as in `diagnose`. Defaults to None.
+        model: optional `TranslationModel`, as in `diagnose`. Defaults to None.
 
     Returns:
         List of lines of text.
@@ -124,7 +124,7 @@ def closing_lines(folder, evaluation=None, settings=None):
             f"{best['step']:,}, kept as {folder / 'checkpoints' / 'best.keras'}."
         )
     result = evaluation.score.result if evaluation is not None else None
-    findings = diagnose(result, read_rows(folder / "losses.csv"), rows if evaluation else (), best, settings)
+    findings = diagnose(result, read_rows(folder / "losses.csv"), rows if evaluation else (), best, model)
     lines += finding_lines([finding for finding in in_flags(findings) if finding.level in _LAST_WORDS])
     return [*lines, f"Scores, diagnostics and pictures: tf-cyclegan evaluate {folder}"]
 

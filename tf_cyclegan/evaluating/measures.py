@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tf_cyclegan.callbacks.health import UNCHANGED_PEAK
 from tf_cyclegan.evaluating.examples import small
 from tf_cyclegan.images import to_uint8
 from tf_cyclegan.metrics import (
@@ -14,6 +13,7 @@ from tf_cyclegan.metrics import (
     pairwise_distance,
 )
 from tf_cyclegan.metrics.features import INCEPTION
+from tf_cyclegan.verdicts import UNCHANGED_PEAK
 
 KERNEL_SUBSETS, KERNEL_SUBSET_SIZE = 100, 1000
 DIVERSITY_SAMPLE = 64  # images: 2016 pairs

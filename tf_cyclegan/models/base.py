@@ -6,6 +6,7 @@ from keras import ops
 
 from tf_cyclegan.distribution.overrides import ReplicatedTraining
 from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
+from tf_cyclegan.losses import WON
 from tf_cyclegan.models.augmentation import Augmenting
 from tf_cyclegan.models.batches import CheckedBatches
 from tf_cyclegan.models.compiling import Compiling
@@ -14,6 +15,7 @@ from tf_cyclegan.models.inference import Translating
 from tf_cyclegan.models.parts import smallest_judged_side
 from tf_cyclegan.models.saving import Saving
 from tf_cyclegan.models.styles import Styling
+from tf_cyclegan.verdicts import Adversaries
 
 
 class TranslationModel(
@@ -52,6 +54,8 @@ class TranslationModel(
     auxiliaries = ()
     # What `measures` gives, by name.
     measure_names = ()
+    # What losses of discriminators are multiplied by, as those of `losses.discriminator_adversarial_loss` are not.
+    discriminator_weight = 1.0
     # Constructor arguments that take networks.
     network_arguments = ()
     # The functions of `networks` whose generators training can begin with.
@@ -105,6 +109,12 @@ class TranslationModel(
     @property
     def discriminator_variables(self):
         return _variables(self.discriminators)
+
+    @property
+    def adversaries(self):
+        """How verdicts are to read its adversarial losses, of the kind `gan_mode` and of all `scales`."""
+        won, scales = WON.get(getattr(self, "gan_mode", None)), getattr(self, "scales", 1)
+        return Adversaries(won, scales * self.discriminator_weight, scales * getattr(self, "lambda_adversarial", 1.0))
 
     def displayed(self, images, domain):
         """Images of a domain as people want to see them: as they are, where nothing else is said.
