@@ -11,8 +11,6 @@ from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.importing.parts import is_pytorch_file
 from tf_cyclegan.importing.roles import FILE_NAMES
 from tf_cyclegan.known_ranges import known_ranges, ranges_in
-from tf_cyclegan.models import UNIT, PretrainedGenerator
-from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.trained import load_trained
@@ -73,7 +71,8 @@ def _to_keras(config, report):
 
 def _to_pytorch(config, report):
     _check_way_back(config)
-    networks = _networks(load_trained(config.files[0], report, name="files"))
+    files = load_trained(config.files[0], report, name="files").weight_files()
+    networks = {FILE_NAMES.get(name, name): parts for name, parts in files.items()}
     single = is_pytorch_file(config.output)
     if single and len(networks) > 1:
         raise ValueError(f"`output` must be a folder: it gets {', '.join(networks)}. Received: {config.output}")
@@ -127,28 +126,6 @@ def _check_way_back(config):
 
 def _joined(networks):
     return {key: value for network in networks for key, value in to_state_dict(network).items()}
-
-
-def _networks(model):
-    """Names of files, to domains or "", to the networks that are kept together."""
-    step = int(model.step)
-    if isinstance(model, UNIT) and model.variant == "paper":
-        names = {"E": "encoder", "G": "decoder", "D": "discriminator"}
-        return {
-            f"{letter}{number}_{step}": {"": [getattr(model, f"{kind}_{domain}")]}
-            for letter, kind in names.items()
-            for number, domain in enumerate("ab", start=1)
-        }
-    if isinstance(model, UNIT):
-        generators = {d: [getattr(model, f"encoder_{d}"), getattr(model, f"decoder_{d}")] for d in "ab"}
-        discriminators = {d: [getattr(model, f"discriminator_{d}")] for d in "ab"}
-        return {f"gen_{step:08d}": generators, f"dis_{step:08d}": discriminators}
-    if isinstance(model, TwoWay):
-        roles = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-        return {FILE_NAMES[role]: {"": [getattr(model, role)]} for role in roles}
-    roles = ("generator",) if isinstance(model, PretrainedGenerator) else ("generator", "discriminator", "encoder")
-    networks = {role: getattr(model, f"{role}_network", None) for role in roles}
-    return {FILE_NAMES[role]: {"": [network]} for role, network in networks.items() if network is not None}
 
 
 def _dotted(domains):

@@ -1,19 +1,17 @@
 """From the networks in weight files to a model of this package."""
 
+import dataclasses
 import inspect
 import os
 
 from tf_cyclegan.checks import check_choice
 from tf_cyclegan.importing.parts import read_parts
 from tf_cyclegan.importing.roles import ROLES
-from tf_cyclegan.models import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, PretrainedGenerator
+from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.models.parts import DISCRIMINATORS
 
 _TYPES = {builder.__name__: name for name, builder in DISCRIMINATORS.items()}
 _OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers", "scales": "scales"}
-_POOL_SIZE = 50
-# A ResNet that does not halve twice looks like pix2pixHD's global generator, which is the same network.
-_TWO_WAY = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
 def import_model(
@@ -51,7 +49,7 @@ def import_model(
     for role, part in parts.items():
         report(f"{part.path}: {role}, {part.architecture}")
         part.check()
-    model, networks = _assembled(parts, direction, label_classes, image_size)
+    model, networks = _assembled(Found(parts, image_size, direction, label_classes))
     pairs = {role: (network, parts[role]) for role, network in networks.items() if role in parts}
     for network, part in pairs.values():
         part.load(network)
@@ -120,147 +118,72 @@ def _apply(settings, parts):
             part.architecture.settings[name] = value
 
 
-def _assembled(parts, direction, label_classes, size):
-    """A model with the parts' architectures, and its networks by their roles."""
-    if any(role.startswith(("encoder_", "decoder_")) for role in parts):
-        return _unit(parts, size)
-    if {"generator_ab", "generator_ba"} <= set(parts):
-        return _cyclegan(parts, size)
-    generators = [role for role in parts if role.startswith("generator")]
-    if len(generators) != 1:
-        raise ValueError(f"`files` must hold a generator. Received: {', '.join(parts)}")
-    generator, discriminator = parts[generators[0]], parts.get("discriminator")
-    direction = direction or generators[0].removeprefix("generator").removeprefix("_") or "ab"
-    if label_classes or (discriminator and discriminator.architecture.function == "multiscale_discriminator"):
-        return _pix2pixhd(generator, discriminator, parts.get("encoder"), direction, label_classes, size)
-    if discriminator is not None and discriminator.channels[0] == sum(generator.channels):
-        return _pix2pix(generator, discriminator, direction, size)
-    return _pretrained(generator, generators[0], direction)
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The networks of weight files, of which models say whether they are theirs.
+
+    Args:
+        parts: dict of roles to `Part`.
+        size: `(height, width)` that the model is to be trained on.
+        direction: `"ab"` or `"ba"` of a single generator, or None.
+        label_classes: int, of label maps; 0 for images.
+    """
+
+    parts: dict
+    size: tuple
+    direction: str | None = None
+    label_classes: int = 0
+
+    @property
+    def generators(self):
+        """Roles of the generators."""
+        return sorted(role for role in self.parts if role.startswith("generator"))
+
+    @property
+    def generator(self):
+        """The only generator, or None."""
+        return self.parts[self.generators[0]] if len(self.generators) == 1 else None
+
+    @property
+    def judges(self):
+        """The discriminators."""
+        return [self.parts[role] for role in sorted(self.parts) if role.startswith("discriminator")]
+
+    @property
+    def way(self):
+        """The direction of the only generator: the given one, else what its role tells, else ab."""
+        return self.direction or self.generators[0].removeprefix("generator").removeprefix("_") or "ab"
+
+    def channels(self):
+        """Channels of the images of the only generator, by the letters of the domains."""
+        return dict(zip(self.way, self.generator.channels, strict=True))
+
+    def settings(self):
+        """What the architectures say, in the words of models: of the first generator and the first discriminator."""
+        first = self.parts[self.generators[0]] if self.generators else next(iter(self.parts.values()))
+        found = dict(first.architecture.settings) | {"generator_type": generator_type(first.architecture)}
+        for part in self.judges[:1]:
+            function, judged = part.architecture.function, part.architecture.settings
+            found |= {ours: judged[theirs] for theirs, ours in _OF_DISCRIMINATORS.items() if theirs in judged}
+            found |= {"discriminator_type": _TYPES[function]} if function in _TYPES else {}
+        return found
 
 
-def _pretrained(part, role, direction):
-    settings = part.architecture.settings
-    halvings = settings.get("downsamplings", 2) + settings.get("enhancers", 0)
-    network = part.architecture.build(name=f"generator_{direction}")
-    return PretrainedGenerator(network, direction, 2**halvings), {role: network}
-
-
-def _cyclegan(parts, size):
-    generators = [parts["generator_ab"], parts["generator_ba"]]
-    judges = [parts[role] for role in ("discriminator_a", "discriminator_b") if role in parts]
-    for part in generators:
-        if part.architecture.function not in CycleGAN.generator_functions:
-            raise ValueError(
-                "`files` must hold ResNets or U-Nets to make a CycleGAN: convert each alone. "
-                f"Received: {part.path}, a {part.architecture.function}"
-            )
-    channels_a, channels_b = generators[0].channels
-    own = {}
-    common = len({part.architecture.settings["normalization"] for part in generators + judges}) == 1
-    moving = generators[0].architecture.settings.get("inference_statistics", "moving") == "moving"
-    if not (common and moving and _alike(generators) and _alike(judges)):
-        own = {role: part.architecture.build(name=role) for role, part in parts.items() if role in _TWO_WAY}
-    model = _new(
-        CycleGAN,
-        generators[0],
-        judges[:1],
-        image_shape=(*size, channels_a),
-        channels_b=channels_b,
-        pool_size=_POOL_SIZE if judges else 0,  # pools take 79 MB, and are for training alone
-        lambda_identity=0.5 if channels_a == channels_b else 0.0,
-        generator_type=generator_type(generators[0].architecture),
-        **own,
-    )
-    return model, {role: getattr(model, role) for role in _TWO_WAY}
-
-
-def _pix2pix(generator, discriminator, direction, size):
-    channels = dict(zip(direction, generator.channels, strict=True))
-    own = {}
-    if generator.architecture.settings["normalization"] != discriminator.architecture.settings["normalization"]:
-        own = {"discriminator_network": discriminator.architecture.build(name=f"discriminator_{direction[1]}")}
-    model = _new(
-        Pix2Pix,
-        generator,
-        [discriminator],
-        image_shape=(*size, channels["a"]),
-        channels_b=channels["b"],
-        direction=direction,
-        generator_type=generator_type(generator.architecture),
-        inference_statistics=generator.architecture.settings.get("inference_statistics", "moving"),
-        **own,
-    )
-    return model, {"generator": model.generator_network, "discriminator": model.discriminator_network}
-
-
-def _pix2pixhd(generator, discriminator, encoder, direction, label_classes, size):
-    channels_in, channels_out = generator.channels
-    features = encoder.channels[1] if encoder else 0
-    edges = channels_in - features - label_classes if label_classes else 0
-    if edges not in (0, 1):
-        raise ValueError(
-            f"`label_classes` must leave 0 or 1 of the {channels_in} channels that the generator takes, beside the "
-            f"{features} of an encoder. Received: label_classes={label_classes}"
-        )
-    channels = dict(zip(direction, (channels_in, channels_out), strict=True))
-    if label_classes:
-        channels["a"] = 2 if edges or features else 1
-    model = _new(
-        Pix2PixHD,
-        generator,
-        [discriminator] if discriminator else [],
-        image_shape=(*size, channels["a"]),
-        channels_b=channels["b"],
-        direction=direction,
-        # Two steps down make CycleGAN's generator, whose depth is no setting.
-        downsamplings=generator.architecture.settings.get("downsamplings", 2),
-        label_classes=label_classes,
-        instance_edges=bool(edges),
-        instance_features=features,
-        encoder_network=encoder and encoder.architecture.build(name="encoder_b"),
-    )
-    networks = {"generator": model.generator_network, "discriminator": model.discriminator_network}
-    return model, networks | ({"encoder": model.encoder_network} if encoder else {})
-
-
-def _unit(parts, size):
-    missing = {"encoder_a", "encoder_b", "decoder_a", "decoder_b"} - parts.keys()
-    if missing:
-        raise ValueError(f"`files` must hold all encoders and decoders of UNIT. Missing: {', '.join(sorted(missing))}")
-    judges = [parts[role] for role in ("discriminator_a", "discriminator_b") if role in parts]
-    model = _new(
-        UNIT,
-        parts["encoder_a"],
-        judges[:1],
-        image_shape=(*size, parts["encoder_a"].channels[0]),
-        channels_b=parts["encoder_b"].channels[0],
-        variant="paper" if parts["encoder_a"].architecture.function.startswith("shared") else "v1.1",
-    )
-    roles = ("encoder_a", "encoder_b", "decoder_a", "decoder_b", "discriminator_a", "discriminator_b")
-    return model, {role: getattr(model, role) for role in roles}
-
-
-def _new(model, generator, discriminators, **settings):
-    """A model with the settings that its constructor takes of those that the parts were found with."""
-    found = dict(generator.architecture.settings)
-    for part in discriminators:
-        function, judged = part.architecture.function, part.architecture.settings
-        found |= {ours: judged[theirs] for theirs, ours in _OF_DISCRIMINATORS.items() if theirs in judged}
-        found |= {"discriminator_type": _TYPES[function]} if function in _TYPES else {}
-    taken = inspect.signature(model).parameters
-    return model(**{name: value for name, value in {**found, **settings}.items() if name in taken})
+def _assembled(found):
+    """A model of the kind whose networks these are, and its networks by their roles in the files."""
+    for kind in (*MODELS.values(), PretrainedGenerator):
+        settings = kind.settings_of(found)
+        if settings is not None:
+            break
+    else:
+        raise ValueError(f"`files` must hold a generator. Received: {', '.join(found.parts)}")
+    taken = inspect.signature(kind).parameters
+    model = kind(**{name: value for name, value in {**found.settings(), **settings}.items() if name in taken})
+    # The file of a single generator may say its direction.
+    names = {"generator": found.generators[0]} if found.generator else {}
+    return model, {names.get(role, role): network for role, network in model.parts().items()}
 
 
 def generator_type(architecture):
     """The word of `CycleGAN` and `Pix2Pix` for a generator."""
     return "unet" if architecture.function == "unet_generator" else "resnet"
-
-
-def _alike(parts):
-    """Whether the parts are of one architecture, but for the channels of their images."""
-    free = {"image_shape", "output_channels"}
-    found = [
-        (part.architecture.function, {k: v for k, v in part.architecture.settings.items() if k not in free})
-        for part in parts
-    ]
-    return all(each == found[0] for each in found)

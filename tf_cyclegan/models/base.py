@@ -10,6 +10,7 @@ from tf_cyclegan.losses import WON
 from tf_cyclegan.models.augmentation import Augmenting
 from tf_cyclegan.models.batches import CheckedBatches
 from tf_cyclegan.models.compiling import Compiling
+from tf_cyclegan.models.exchange import Exchanging
 from tf_cyclegan.models.freezing import frozen_layers
 from tf_cyclegan.models.inference import Translating
 from tf_cyclegan.models.parts import smallest_judged_side
@@ -19,7 +20,7 @@ from tf_cyclegan.verdicts import Adversaries
 
 
 class TranslationModel(
-    Saving, Compiling, Styling, Translating, Augmenting, CheckedBatches, ReplicatedTraining, keras.Model
+    Saving, Exchanging, Compiling, Styling, Translating, Augmenting, CheckedBatches, ReplicatedTraining, keras.Model
 ):
     """A model that translates images between two domains, trained against discriminators.
 

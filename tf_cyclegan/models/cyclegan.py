@@ -9,6 +9,7 @@ from tf_cyclegan.models.augmentation import check_fill, checked_augment
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
 
+_POOL_SIZE = 50
 _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
@@ -187,6 +188,32 @@ class CycleGAN(TwoWay):
 
     def _new_pool(self, channels, name):
         return parts.new_pool(self, (*self.image_shape[:2], channels), name)
+
+    @classmethod
+    def settings_of(cls, found):
+        """Two generators make a CycleGAN; what the files say is not of all networks is of networks of its own."""
+        if not {"generator_ab", "generator_ba"} <= found.parts.keys():
+            return None
+        generators = [found.parts["generator_ab"], found.parts["generator_ba"]]
+        for part in generators:
+            if part.architecture.function not in cls.generator_functions:
+                raise ValueError(
+                    "`files` must hold ResNets or U-Nets to make a CycleGAN: convert each alone. "
+                    f"Received: {part.path}, a {part.architecture.function}"
+                )
+        channels_a, channels_b = generators[0].channels
+        common = len({part.architecture.settings["normalization"] for part in generators + found.judges}) == 1
+        moving = generators[0].architecture.settings.get("inference_statistics", "moving") == "moving"
+        own = {role: part for role, part in found.parts.items() if role in _NETWORKS}
+        if common and moving and parts.are_alike(generators) and parts.are_alike(found.judges):
+            own = {}
+        return {
+            "image_shape": (*found.size, channels_a),
+            "channels_b": channels_b,
+            "pool_size": _POOL_SIZE if found.judges else 0,  # pools take 79 MB, and are for training alone
+            "lambda_identity": 0.5 if channels_a == channels_b else 0.0,
+            **{role: part.architecture.build(name=role) for role, part in own.items()},
+        }
 
     # ---- the contract of a model ----
 

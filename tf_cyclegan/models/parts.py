@@ -207,6 +207,16 @@ def _keeps_images_apart(operation):
     return isinstance(operation, _OF_EACH_IMAGE) or (own and not isinstance(operation, keras.layers.BatchNormalization))
 
 
+def are_alike(found):
+    """Whether networks of weight files, `importing.parts.Part`, are of one architecture but for images' channels."""
+    free = {"image_shape", "output_channels"}
+    known = [
+        (part.architecture.function, {k: v for k, v in part.architecture.settings.items() if k not in free})
+        for part in found
+    ]
+    return all(each == known[0] for each in known)
+
+
 def check_penalized(discriminators):
     """Raises `ValueError` where the gradient penalty, which is of each image alone, would meet batch statistics."""
     for network in discriminators:

@@ -13,6 +13,7 @@ from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
 
 DIRECTIONS = ("ab", "ba")
+_JUDGES = [builder.__name__ for builder in parts.DISCRIMINATORS.values()]
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
@@ -173,6 +174,25 @@ class Pix2Pix(Paired):
                 f"Received: lambda_l1={self.lambda_l1}, lambda_adversarial={self.lambda_adversarial}"
             )
         parts.check_pool(self.pool_size, self.image_shape)
+
+    @classmethod
+    def settings_of(cls, found):
+        """A generator and a discriminator of question and answer make a pix2pix."""
+        generator, discriminator = found.generator, found.parts.get("discriminator")
+        if generator is None or discriminator is None or found.label_classes:
+            return None
+        if discriminator.architecture.function not in _JUDGES or discriminator.channels[0] != sum(generator.channels):
+            return None
+        own, channels, made = {}, found.channels(), generator.architecture.settings
+        if made["normalization"] != discriminator.architecture.settings["normalization"]:
+            own["discriminator_network"] = discriminator.architecture.build(name=f"discriminator_{found.way[1]}")
+        return {
+            "image_shape": (*found.size, channels["a"]),
+            "channels_b": channels["b"],
+            "direction": found.way,
+            "inference_statistics": made.get("inference_statistics", "moving"),
+            **own,
+        }
 
     # ---- the contract of a model ----
 

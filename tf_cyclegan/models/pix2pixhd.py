@@ -255,7 +255,39 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
         except ValueError as error:
             raise ValueError(f"`perceptual_weights` cannot be used: {error}") from error
 
+    @classmethod
+    def settings_of(cls, found):
+        """A generator of label maps, or one with a discriminator of several scales, makes a pix2pixHD."""
+        generator, discriminator = found.generator, found.parts.get("discriminator")
+        judged = discriminator is not None and discriminator.architecture.function == "multiscale_discriminator"
+        if generator is None or not (found.label_classes or judged):
+            return None
+        encoder, channels = found.parts.get("encoder"), found.channels()
+        features = encoder.channels[1] if encoder else 0
+        edges = generator.channels[0] - features - found.label_classes if found.label_classes else 0
+        if edges not in (0, 1):
+            raise ValueError(
+                f"`label_classes` must leave 0 or 1 of the {generator.channels[0]} channels that the generator takes, "
+                f"beside the {features} of an encoder. Received: label_classes={found.label_classes}"
+            )
+        if found.label_classes:
+            channels["a"] = 2 if edges or features else 1
+        return {
+            "image_shape": (*found.size, channels["a"]),
+            "channels_b": channels["b"],
+            "direction": found.way,
+            # Two steps down make CycleGAN's generator, whose depth is no setting.
+            "downsamplings": generator.architecture.settings.get("downsamplings", 2),
+            "label_classes": found.label_classes,
+            "instance_edges": bool(edges),
+            "instance_features": features,
+            "encoder_network": encoder and encoder.architecture.build(name="encoder_b"),
+        }
+
     # ---- the contract of a model ----
+
+    def parts(self):
+        return super().parts() | ({} if self.encoder_network is None else {"encoder": self.encoder_network})
 
     def generator(self, direction):
         """The network that translates in `direction`, as far as it is trained.

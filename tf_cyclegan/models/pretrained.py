@@ -42,6 +42,19 @@ class PretrainedGenerator(OneWay):
         self.size_multiple = size_multiple
         self.build()
 
+    @classmethod
+    def settings_of(cls, found):
+        """A generator alone, whatever else is there."""
+        if found.generator is None:
+            return None
+        settings = found.generator.architecture.settings
+        halvings = settings.get("downsamplings", 2) + settings.get("enhancers", 0)
+        network = found.generator.architecture.build(name=f"generator_{found.way}")
+        return {"generator_network": network, "direction": found.way, "size_multiple": 2**halvings}
+
+    def parts(self):
+        return {"generator": self.generator_network}
+
     @property
     def channels(self):
         network = self.generator_network

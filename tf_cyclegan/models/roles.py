@@ -19,6 +19,9 @@ class TwoWay(TranslationModel):
     def discriminators(self):
         return [self.discriminator_a, self.discriminator_b]
 
+    def parts(self):
+        return super().parts() | {"discriminator_a": self.discriminator_a, "discriminator_b": self.discriminator_b}
+
     def discriminator_inputs(self, outputs):
         return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
 
@@ -41,6 +44,9 @@ class OneWay(TranslationModel):
     @property
     def discriminators(self):
         return [self.discriminator_network]
+
+    def parts(self):
+        return {"generator": self.generator_network, "discriminator": self.discriminator_network}
 
     @property
     def _target(self):

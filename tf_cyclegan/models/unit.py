@@ -238,6 +238,37 @@ class UNIT(TwoWay):
         """Codes to images of B."""
         return self.generator_ab.layers[2]
 
+    @classmethod
+    def settings_of(cls, found):
+        """Encoders and decoders make a UNIT."""
+        if not any(role.startswith(("encoder_", "decoder_")) for role in found.parts):
+            return None
+        if missing := sorted(set(unit_networks.PARTS) - found.parts.keys()):
+            raise ValueError(f"`files` must hold all encoders and decoders of UNIT. Missing: {', '.join(missing)}")
+        encoder = found.parts["encoder_a"]
+        return {
+            **encoder.architecture.settings,
+            "image_shape": (*found.size, encoder.channels[0]),
+            "channels_b": found.parts["encoder_b"].channels[0],
+            "variant": "paper" if encoder.architecture.function.startswith("shared") else "v1.1",
+        }
+
+    def parts(self):
+        return {name: getattr(self, name) for name in _NETWORKS}
+
+    def weight_files(self):
+        step = int(self.step)
+        if self.variant == "paper":
+            names = {"E": "encoder", "G": "decoder", "D": "discriminator"}
+            return {
+                f"{letter}{number}_{step}": {"": [getattr(self, f"{kind}_{domain}")]}
+                for letter, kind in names.items()
+                for number, domain in enumerate("ab", start=1)
+            }
+        generators = {domain: [getattr(self, f"{kind}_{domain}") for kind in ("encoder", "decoder")] for domain in "ab"}
+        discriminators = {domain: [getattr(self, f"discriminator_{domain}")] for domain in "ab"}
+        return {f"gen_{step:08d}": generators, f"dis_{step:08d}": discriminators}
+
     # ---- the contract of a model ----
 
     def new_optimizer(self, learning_rate=1e-4):

@@ -12,6 +12,7 @@ from tf_cyclegan.networks.shared_latent import (
     unit_decoder,
     unit_encoder,
 )
+from tf_cyclegan.networks.taps import tapped
 from tf_cyclegan.networks.unet import unet_generator
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "shared_latent_block",
     "shared_latent_decoder",
     "shared_latent_encoder",
+    "tapped",
     "unet_generator",
     "unit_decoder",
     "unit_discriminator",

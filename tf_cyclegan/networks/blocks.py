@@ -34,6 +34,8 @@ class Blocks:
         inference_statistics: of batch normalization, see `layers.BatchNormalization`. Defaults to `"moving"`.
         convolution_padding: `"explicit"` for PyTorch's zeros, as many on every side, or `"same"` for TensorFlow's, of
             which a kernel that does not fit evenly takes one more at the bottom and right. Defaults to `"explicit"`.
+        style: tensor that each normalization is called with beside its input, where a subclass's
+            `normalization_layer` takes one. Defaults to None.
     """
 
     normalization: str = "instance"
@@ -41,6 +43,7 @@ class Blocks:
     dtype: object = None
     inference_statistics: str = "moving"
     convolution_padding: str = "explicit"
+    style: object = None
 
     def __post_init__(self):
         if keras.config.image_data_format() != "channels_last":
@@ -120,25 +123,28 @@ class Blocks:
         return self.normalization == "none"
 
     def normalize(self, x, name):
+        layer = self.normalization_layer(f"{name}_normalization")
+        if layer is None:
+            return x
+        return layer(x) if self.style is None else layer(x, self.style)
+
+    def normalization_layer(self, name):
+        """A layer of this name, or None without normalization."""
         if self.normalization == "instance":
-            layer = InstanceNormalization(
-                epsilon=1e-5, center=False, scale=False, dtype=self.dtype, name=f"{name}_normalization"
-            )
-            return layer(x)
+            return InstanceNormalization(epsilon=1e-5, center=False, scale=False, dtype=self.dtype, name=name)
         if self.normalization == "affine_instance":
-            return InstanceNormalization(dtype=self.dtype, name=f"{name}_normalization")(x)
+            return InstanceNormalization(dtype=self.dtype, name=name)
         if self.normalization == "batch":
             # PyTorch's momentum 0.1 is Keras's 0.9.
-            layer = BatchNormalization(
+            return BatchNormalization(
                 self.inference_statistics,
                 momentum=0.9,
                 epsilon=1e-5,
                 gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
                 dtype=self.dtype,
-                name=f"{name}_normalization",
+                name=name,
             )
-            return layer(x)
-        return x
+        return None
 
     def relu(self, x, name):
         return layers.ReLU(dtype=self.dtype, name=f"{name}_relu")(x)
