@@ -5,7 +5,7 @@ import numpy as np
 from tf_cyclegan.images import image_grid, to_uint8
 
 _COLUMNS = 8
-_INCHES = 1.5  # of an image
+_INCHES = 2  # of an image
 _SIDES = ("a", "b", "ab", "ba")
 
 

@@ -1,16 +1,14 @@
 """The report: one HTML file that opens anywhere, with all its pictures inside and nothing to load or to run."""
 
 import base64
-import html
-import importlib.resources
 import io
 import json
-import string
 
+import jinja2
 from PIL import Image
 
 from tf_cyclegan.evaluating.catalog import METRICS, number_text
-from tf_cyclegan.evaluating.charts import legend, line_chart
+from tf_cyclegan.evaluating.charts import line_chart
 from tf_cyclegan.evaluating.label_scores import NOTE
 from tf_cyclegan.evaluating.published import SOURCE
 from tf_cyclegan.evaluating.tables import (
@@ -23,12 +21,12 @@ from tf_cyclegan.evaluating.tables import (
     score_rows,
     segmenter_used,
 )
+from tf_cyclegan.plotting import kind_of
 
 _QUALITY = 82
 # Of each group the first that there is.
 _HEADLINES = (("fid", "frechet", "kid", "kernel"), ("l1", "cycle", "psnr", "ssim"))
 _KINDS = {"best": "Best", "worst": "Worst", "random": "At random"}
-_LEVELS = {"problem": "Problem", "caution": "Caution", "good": "Good"}
 # Losses in the order in which they are shown; those of one kind share a chart.
 _LOSS_TITLES = {
     "adversarial": "Generator against discriminator",
@@ -55,23 +53,31 @@ def report_page(result, findings=(), gallery=None, losses=(), metrics=(), settin
     Example:
         >>> page = report_page(evaluate_model(model, data))  # doctest: +SKIP
     """
-    page = importlib.resources.files("tf_cyclegan.evaluating") / "page"
-    sections = [
-        _headline(result),
-        _diagnostics(findings),
-        _scores(result),
-        *(_pictures(direction, result, gallery) for direction in result["directions"]),
-        _curves("Training", _loss_charts(losses)),
-        _curves("Scores over time", _metric_charts(metrics)),
-        _left_out(result),
-        _configuration(settings),
-    ]
-    return string.Template((page / "report.html").read_text("utf-8")).substitute(
-        style=(page / "report.css").read_text("utf-8"),
-        title=_escaped(title),
-        lede=_escaped(_lede(result)),
-        sections="\n".join(section for section in sections if section),
-        footer=_escaped(_footer(result)),
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tf_cyclegan.evaluating", "page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    curves = {"Training": _loss_charts(losses), "Scores over time": _metric_charts(metrics)}
+    return environment.get_template("report.html").render(
+        title=title,
+        titles=TITLES,
+        lede=_lede(result),
+        cards=_cards(result),
+        findings=findings,
+        directions=list(result["directions"]),
+        rows=score_rows(result),
+        note=NOTE if segmenter_used(result) else "",
+        classes=_classes(result),
+        rules=_rules(result),
+        reference=_reference(result),
+        pictures=_pictures(result, gallery) if gallery else [],
+        curves=[(heading, charts) for heading, charts in curves.items() if charts],
+        left_out=left_out_by_reason(result),
+        settings={name: _shown(value) for name, value in (settings or {}).items() if value is not None},
+        footer=_footer(result),
     )
 
 
@@ -91,14 +97,14 @@ def _footer(result):
 # ---- figures ----
 
 
-def _headline(result):
+def _cards(result):
     """The one or two scores that say most, large."""
     found = {direction: found["scores"] for direction, found in result["directions"].items()}
     cards = []
     for names in _HEADLINES:
         name = next((name for name in names if any(name in scores for scores in found.values())), None)
         cards += [_card(TITLES[key], name, scores[name]) for key, scores in found.items() if name in scores]
-    return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
+    return cards
 
 
 def _card(title, name, record):
@@ -108,46 +114,23 @@ def _card(title, name, record):
     if trivial:
         least = min(trivial, key=trivial.get)
         beside = f"of {BASELINES[least]} {number_text(trivial[least], name)}"
-    return (
-        f'<div class="card"><p class="name">{title}</p><p class="figure">{number_text(record["value"], name)}</p>'
-        f'<p>{_escaped(record.get("name", kind.label))}</p><p class="muted">{beside}</p></div>'
-    )
+    label = record.get("name", kind.label)
+    return {"title": title, "value": number_text(record["value"], name), "label": label, "beside": beside}
 
 
-def _scores(result):
-    titles = "".join(f"<th>{TITLES[direction]}</th>" for direction in result["directions"])
-    rows = []
-    for _, label, note, cells, main in score_rows(result):
-        numbers = "".join(
-            f"<td>{_escaped(value)} <small>{_escaped(deviation)}</small></td>" for value, deviation in cells
-        )
-        name = f'{_escaped(label)}<span class="muted"> {_escaped(note)}</span>' if note else _escaped(label)
-        rows.append(f'<tr class="{"main" if main else "beside"}"><th>{name}</th>{numbers}</tr>')
-    table = f"<table class='scores'><thead><tr><th></th>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    tables = "".join(_classes(direction, result) for direction in result["directions"])
-    note = f'<p class="muted">{_escaped(NOTE)}</p>' if segmenter_used(result) else ""
-    return _section("Scores", f"{table}{note}{tables}{_rules(result)}")
-
-
-def _classes(direction, result):
+def _classes(result):
     """Accuracy and IoU of each class, with those of the real photos beside them."""
-    classes = result["directions"][direction].get("classes")
-    if not classes:
-        return ""
-    pixels = max(1, sum(row["pixels"] for row in classes))
-    rows = []
-    for row in classes:
-        (number, _), *cells = class_cells(row, pixels)
-        numbers = "".join(f"<td>{value} <small>{beside}</small></td>" for value, beside in cells)
-        rows.append(f"<tr><th>{number}</th>{numbers}</tr>")
-    heads = "".join(f"<th>{head}</th>" for head in ("Class", "Pixels", "Accuracy", "IoU"))
-    table = f"<table class='classes'><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f"<details><summary>By class, {TITLES[direction]}</summary>{table}</details>"
+    tables = []
+    for direction, found in result["directions"].items():
+        if classes := found.get("classes"):
+            pixels = max(1, sum(row["pixels"] for row in classes))
+            tables.append((TITLES[direction], [class_cells(row, pixels) for row in classes]))
+    return tables
 
 
 def _rules(result):
     """How each number was made, and of how many images."""
-    items = []
+    rules = []
     for metric, kind in METRICS.items():
         records = {key: found["scores"].get(metric) for key, found in result["directions"].items()}
         counts = [
@@ -155,53 +138,18 @@ def _rules(result):
         ]
         if counts:
             label = next(record.get("name", kind.label) for record in records.values() if record)
-            counts = ". ".join(dict.fromkeys(counts))
-            items.append(f"<dt>{_escaped(label)}</dt><dd>{_escaped(kind.rule)} {_escaped(counts)}.</dd>")
+            rules.append((label, f"{kind.rule} {'. '.join(dict.fromkeys(counts))}."))
+    return rules
+
+
+def _reference(result):
     data = result["data"]
     reference = (
         f"Real images are those of {data['name']}, split {data['split']}; "
         "outputs are rounded to 8 bits for distances and classes."
     )
-    if any(label.startswith("published") for _, label, *_ in score_rows(result)):
-        reference += f" {SOURCE}"
-    return (
-        f"<details><summary>How they were made</summary><dl>{''.join(items)}</dl><p>{_escaped(reference)}</p></details>"
-    )
-
-
-def _diagnostics(findings):
-    items = []
-    for finding in findings:
-        where = f"{TITLES[finding.direction]}: " if finding.direction else ""
-        advice = f'<span class="muted">{_escaped(finding.advice)}</span>' if finding.advice else ""
-        items.append(
-            f'<li class="{finding.level}"><span class="sign">{_LEVELS[finding.level]}</span>'
-            f"<p>{_escaped(where + finding.text)}. {advice}</p></li>"
-        )
-    return _section("Diagnostics", f'<ul class="findings">{"".join(items)}</ul>') if items else ""
-
-
-def _left_out(result):
-    if not result["left_out"]:
-        return ""
-    items = "".join(
-        f"<dt>{_escaped(labels)}</dt><dd>{_escaped(reason)}.</dd>"
-        for reason, labels in left_out_by_reason(result).items()
-    )
-    return _section("Left out", f"<dl>{items}</dl>")
-
-
-def _configuration(settings):
-    if not settings:
-        return ""
-    rows = "".join(
-        f"<tr><th>{_escaped(name)}</th><td>{_escaped(_shown(value))}</td></tr>"
-        for name, value in settings.items()
-        if value is not None
-    )
-    return _section(
-        "Settings of the run", f'<details><summary>Show all</summary><table class="settings">{rows}</table></details>'
-    )
+    published = any(label.startswith("published") for _, label, *_ in score_rows(result))
+    return f"{reference} {SOURCE}" if published else reference
 
 
 def _shown(value):
@@ -211,19 +159,20 @@ def _shown(value):
 # ---- pictures ----
 
 
-def _pictures(direction, result, gallery):
-    if gallery is None:
-        return ""
-    groups = []
-    ranked_by = result["directions"][direction]["ranked_by"]
-    for kind, entries in gallery.entries(direction).items():
-        if entries:
-            heading = f'{_KINDS[kind]} <span class="muted">by {_escaped(METRICS[ranked_by].label)}</span>'
-            heading = heading if kind != "random" else _KINDS[kind]
-            figures = "".join(_figure(entry, ranked_by) for entry in entries)
-            groups.append(f'<h3>{heading}</h3><div class="grid">{figures}</div>')
-    words = f'<p class="muted">{", ".join(_columns(gallery.entries(direction), result)).capitalize()}.</p>'
-    return _section(f"Pictures, {TITLES[direction]}", words + "".join(groups)) if groups else ""
+def _pictures(result, gallery):
+    """Of each direction that has pictures its title, what the pictures of a row are, and the groups of rows."""
+    shown = []
+    for direction, found in result["directions"].items():
+        entries, metric = gallery.entries(direction), found["ranked_by"]
+        groups = [_group(kind, rows, metric) for kind, rows in entries.items() if rows]
+        if groups:
+            shown.append((TITLES[direction], ", ".join(_columns(entries, result)).capitalize(), groups))
+    return shown
+
+
+def _group(kind, entries, metric):
+    by = "" if kind == "random" else METRICS[metric].label
+    return _KINDS[kind], by, [_figure(entry, metric) for entry in entries]
 
 
 def _columns(entries, result):
@@ -233,15 +182,14 @@ def _columns(entries, result):
     return ["input", "translation", third][:shown]
 
 
-def _figure(entry, ranked_by):
+def _figure(entry, metric):
     alts = ("Input", "Translation", "Right answer or way back")
-    pictures = "".join(
-        f'<img src="{_data_uri(pixels)}" alt="{alt}" width="{pixels.shape[1]}" height="{pixels.shape[0]}">'
+    images = [
+        {"uri": _data_uri(pixels), "alt": alt, "width": pixels.shape[1], "height": pixels.shape[0]}
         for pixels, alt in zip(entry["images"], alts, strict=False)
-    )
-    score = "" if entry["score"] is None else f"<span>{number_text(entry['score'], ranked_by)}</span>"
-    name = f'<span class="file">{_escaped(entry["name"])}</span>'
-    return f'<figure><div class="row">{pictures}</div><figcaption>{name}{score}</figcaption></figure>'
+    ]
+    score = "" if entry["score"] is None else number_text(entry["score"], metric)
+    return {"images": images, "name": entry["name"], "score": score}
 
 
 def _data_uri(pixels):
@@ -260,27 +208,21 @@ def _loss_charts(losses):
     kinds = {}
     for name in dict.fromkeys(name for row in losses for name in row):
         if name not in ("epoch", "loss"):
-            kinds.setdefault(_kind_of(name), []).append(name)
+            kinds.setdefault(kind_of(name), []).append(name)
     order = [kind for kind in _LOSS_TITLES if kind in kinds] + sorted(kinds.keys() - _LOSS_TITLES.keys())
-    return [
-        (_LOSS_TITLES.get(kind, kind.replace("_", " ").capitalize()), _series(losses, kinds[kind], "epoch", 1), "epoch")
-        for kind in order
-    ]
+    titles = {kind: _LOSS_TITLES.get(kind, kind.replace("_", " ").capitalize()) for kind in order}
+    charts = [line_chart(titles[kind], _series(losses, kinds[kind], "epoch", 1), "epoch") for kind in order]
+    return [chart for chart in charts if chart]
 
 
 def _metric_charts(metrics):
     names = dict.fromkeys(name for row in metrics for name in row)
     kinds = {}
     for name in names:
-        if _kind_of(name) in METRICS:
-            kinds.setdefault(_kind_of(name), []).append(name)
-    return [(METRICS[kind].label, _series(metrics, found, "step"), "step") for kind, found in kinds.items()]
-
-
-def _kind_of(name):
-    """`cycle` of `cycle_a`, `gradient_penalty` of `gradient_penalty_b`."""
-    kind, _, suffix = name.rpartition("_")
-    return kind if suffix in ("a", "b", "ab", "ba") else name
+        if kind_of(name) in METRICS:
+            kinds.setdefault(kind_of(name), []).append(name)
+    charts = [line_chart(METRICS[kind].label, _series(metrics, found, "step"), "step") for kind, found in kinds.items()]
+    return [chart for chart in charts if chart]
 
 
 def _series(rows, names, x, first=0):
@@ -291,21 +233,3 @@ def _series(rows, names, x, first=0):
         ]
         for name in names
     }
-
-
-def _curves(heading, charts):
-    figures = []
-    for title, series, x_label in charts:
-        chart = line_chart(series, x_label)
-        if chart:
-            keys = legend(series) if len(series) > 1 else ""
-            figures.append(f"<figure><figcaption>{_escaped(title)}{keys}</figcaption>{chart}</figure>")
-    return _section(heading, f'<div class="charts">{"".join(figures)}</div>') if figures else ""
-
-
-def _section(heading, content):
-    return f"<section><h2>{_escaped(heading)}</h2>{content}</section>"
-
-
-def _escaped(text):
-    return html.escape(str(text))
