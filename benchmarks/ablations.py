@@ -25,6 +25,7 @@ from tf_cyclegan import UNIT, CycleGAN, Pix2Pix
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.images import to_uint8
 from tf_cyclegan.metrics import feature_extractor, kernel_distance
+from tf_cyclegan.settings.data import DataSettings
 
 # Table: model, data set, settings that all rows have, and rows by name.
 TABLES = {
@@ -102,7 +103,7 @@ def run(args, extractor, table, row, seed):
     settings = {"filters": args.filters, "discriminator_filters": args.filters, "seed": seed, **common, **rows[row]}
     model = model_class((args.size, args.size, 3), **settings)
     model.compile(model.new_optimizer(args.learning_rate), model.new_optimizer(args.learning_rate))
-    data = open_dataset(dataset, image_size=args.size, batch_size=args.batch, seed=seed)
+    data = open_dataset(DataSettings(dataset, image_size=args.size, batch_size=args.batch, seed=seed))
     start = time.monotonic()
     model.fit(data.stream(), epochs=1, steps_per_epoch=args.steps, shuffle=False, verbose=0)
     seconds = round(time.monotonic() - start, 1)

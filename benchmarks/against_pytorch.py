@@ -33,6 +33,7 @@ from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.importing import import_model
 from tf_cyclegan.initial import begin_with
+from tf_cyclegan.settings.data import DataSettings
 
 LOSSES = ("cycle", "identity", "adversarial", "discriminator")
 NETWORKS = ("filters", "residual_blocks", "discriminator_filters", "pool_size")
@@ -75,7 +76,7 @@ def arguments(words=None):
 
 def batches(args, seed, count, start=0):
     """Batches of a run's stream, as NumPy arrays."""
-    data = open_dataset("emoji", image_size=args.size, batch_size=args.batch, seed=seed)
+    data = open_dataset(DataSettings("emoji", image_size=args.size, batch_size=args.batch, seed=seed))
     return data.stream(start).take(count).as_numpy_iterator()
 
 

@@ -19,9 +19,10 @@ import tensorflow as tf
 from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import Pix2Pix
-from tf_cyclegan.defaults import recipe
 from tf_cyclegan.devices import dtype_policy
 from tf_cyclegan.schedules import ConstantThenLinearDecay
+from tf_cyclegan.settings.fields import flat
+from tf_cyclegan.settings.train import train_settings
 
 KINDS = {"L1": {"lambda_adversarial": 0.0}, "L1 + GAN": {}}
 GENERATOR = ("generator_type", "filters", "downsamplings", "full_size_skip", "upsampling")
@@ -63,7 +64,7 @@ def made(args, train, measure, kind, steps, seed):
 
 def trained(args, train, kind, steps, seed, direction):
     keras.utils.set_random_seed(seed)
-    of_emoji = recipe("cyclegan", emoji=True, small=True)
+    of_emoji = flat(train_settings().resolved().of_model)
     model = Pix2Pix(
         (64, 64, 3),
         direction=direction,

@@ -20,6 +20,7 @@ from tf_cyclegan import images
 from tf_cyclegan.callbacks import load_newest
 from tf_cyclegan.data import bundled, open_dataset
 from tf_cyclegan.metrics import feature_extractor, kernel_distance
+from tf_cyclegan.settings.data import DataSettings, View
 
 HELD_OUT = 100
 # A group of near-copies that is larger tells more of its like than of all.
@@ -67,7 +68,7 @@ def show_distances(found):
 
 def all_drawings(name, split, image_size):
     """All emoji of a split in both styles, float32 in [-1, 1], by the letters of the domains."""
-    data = open_dataset(name, split=split, image_size=image_size)
+    data = open_dataset(DataSettings(dataset=name, image_size=image_size, batch_size=1), View(split))
     return dict(zip("ab", data.samples(max(data.counts)), strict=True))
 
 

@@ -20,9 +20,11 @@ import tensorflow as tf
 from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import CycleGAN
-from tf_cyclegan.defaults import MODEL_SETTINGS, recipe
 from tf_cyclegan.devices import dtype_policy
 from tf_cyclegan.schedules import ConstantThenLinearDecay
+from tf_cyclegan.settings.fields import flat, names_of
+from tf_cyclegan.settings.models import CycleGANSettings
+from tf_cyclegan.settings.train import train_settings
 
 # Settings of the model, and of the run: `batch_size`, `learning_rate`, `shared` (every emoji in both domains).
 ROWS = {
@@ -81,8 +83,9 @@ def made(args, settings, seed, judged, measure):
 
 
 def settings_of(row, exchanged):
-    of_model = {name: recipe("cyclegan", emoji=True, small=True)[name] for name in MODEL_SETTINGS["cyclegan"]}
-    of_run = {name: recipe("cyclegan", emoji=True, small=True)[name] for name in ("batch_size", "learning_rate")}
+    of_emoji = train_settings().resolved()
+    of_model = flat(of_emoji.of_model)
+    of_run = {name: of_emoji.get(name) for name in ("batch_size", "learning_rate")}
     given = dict(word.split("=", 1) for word in exchanged)
     return {**of_model, **of_run, "shared": False, **ROWS[row], **{name: _value(text) for name, text in given.items()}}
 
@@ -116,7 +119,7 @@ def prepared(args, settings, judged, seed, steps):
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     batch, rate, shared = (settings[name] for name in ("batch_size", "learning_rate", "shared"))
-    of_model = {name: value for name, value in settings.items() if name in MODEL_SETTINGS["cyclegan"]}
+    of_model = {name: value for name, value in settings.items() if name in names_of(CycleGANSettings)}
     cycle = of_model["lambda_cycle"]
     of_model["lambda_cycle"] = cycle[0] if len(cycle) == 1 else cycle
     model = CycleGAN((64, 64, 3), seed=seed, dtype=dtype_policy(args.precision), **of_model)

@@ -1,6 +1,8 @@
 """What the tests share: tiny models and images, and a clean Keras for each test."""
 
+import dataclasses
 import gc
+import inspect
 import os
 import struct
 import zlib
@@ -13,9 +15,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_cyclegan.settings.fields import names_of, replaced
+
 GOLDEN = Path(__file__).parent / "data" / "golden"
 # As small as the networks allow: 32 pixels, 4 filters.
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "discriminator_filters": 4, "pool_size": 2}
+
+
+def open_dataset(*arguments, **named):
+    """The data set behind `load_dataset`, by the same arguments."""
+    from tf_cyclegan.data import load_dataset, loading
+
+    given = inspect.signature(load_dataset).bind(*arguments, **named)
+    given.apply_defaults()
+    return loading.open_dataset(*loading.as_groups(given.arguments))
+
+
+def command_settings(kind, *arguments, **named):
+    """The settings of a command from their flat names."""
+    own = {field.name for field in dataclasses.fields(kind)}
+    top = {name: value for name, value in named.items() if name in own}
+    assert named.keys() <= set(names_of(kind))
+    return replaced(kind(*arguments, **top), named)
 
 
 def pytest_addoption(parser):

@@ -17,12 +17,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL, random_images
+from conftest import SMALL, open_dataset, random_images
 from PIL import Image
 
 from tf_cyclegan import CycleGAN, callbacks, images
 from tf_cyclegan.cli import main
-from tf_cyclegan.data import cache, open_dataset
+from tf_cyclegan.data import cache
 from tf_cyclegan.data.folders import list_images
 from tf_cyclegan.image_files import unreadable_in
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import golden, random_images
+from conftest import command_settings, golden, random_images
 
 from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, networks
 from tf_cyclegan.addons import addons_networks
 from tf_cyclegan.cli import main
-from tf_cyclegan.commands import ConvertConfig
 from tf_cyclegan.converting import run_convert
 from tf_cyclegan.importing.roles import role_of
 from tf_cyclegan.models import PretrainedGenerator
 from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
+from tf_cyclegan.settings.commands import ConvertSettings
 
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "residual_blocks": 1, "pool_size": 0, "discriminator_filters": 4}
 OFFICIAL = {"generator_ab": "G_A", "generator_ba": "G_B", "discriminator_b": "D_A", "discriminator_a": "D_B"}
@@ -29,7 +29,7 @@ COLLECTION = {
 
 def convert(files, output, **settings):
     lines = []
-    code = run_convert(ConvertConfig(files=tuple(files), output=output, **settings), lines.append)
+    code = run_convert(command_settings(ConvertSettings, files=tuple(files), output=output, **settings), lines.append)
     assert code == 0
     return "\n".join(lines)
 
@@ -312,7 +312,7 @@ def test_what_was_written_is_read_again_and_compared(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tf_cyclegan.converting.read_checkpoint", damaged)
     lines = []
-    config = ConvertConfig(files=(tmp_path / "one.keras",), output=tmp_path / "damaged.pth")
+    config = command_settings(ConvertSettings, files=(tmp_path / "one.keras",), output=tmp_path / "damaged.pth")
     assert run_convert(config, lines.append) == 1
     assert lines[-1].startswith("Read again, 1 of ") and "damaged.pth: model.1.bias" in lines[-1]
 

@@ -6,10 +6,10 @@ import sys
 import time
 
 import pytest
-from conftest import random_images
+from conftest import open_dataset, random_images
 
 from tf_cyclegan import images
-from tf_cyclegan.data import cache_folder, open_dataset
+from tf_cyclegan.data import cache_folder
 
 KEY = "0123456789abcdef" * 2
 DAY = 86400

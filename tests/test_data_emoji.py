@@ -5,8 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from conftest import open_dataset
 
-from tf_cyclegan.data import bundled, load_dataset, open_dataset
+from tf_cyclegan.data import bundled, load_dataset
 
 
 def groups(splits):

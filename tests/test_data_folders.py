@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import open_dataset
 from PIL import Image
 
-from tf_cyclegan.data import load_dataset, open_dataset
+from tf_cyclegan.data import load_dataset
 from tf_cyclegan.data.folders import list_images
 
 

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import gray_png
+from conftest import gray_png, open_dataset
 from PIL import Image
 
 from tf_cyclegan import images
-from tf_cyclegan.data import open_dataset
 
 OPTIONS = {"image_size": 16, "load_size": (20, 24), "label_classes": 8}
 

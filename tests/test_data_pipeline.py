@@ -6,9 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import open_dataset
 from PIL import Image
 
-from tf_cyclegan.data import load_dataset, open_dataset
+from tf_cyclegan.data import load_dataset
 from tf_cyclegan.data.domains import SAMPLED, digest_of
 from tf_cyclegan.data.transforms import Sizing, as_size
 

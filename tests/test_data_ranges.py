@@ -5,12 +5,11 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import random_images
+from conftest import open_dataset, random_images
 from PIL import Image
 
 from tf_cyclegan import load_dataset
 from tf_cyclegan.cli import main
-from tf_cyclegan.data import open_dataset
 from tf_cyclegan.known_ranges import ranges_in
 
 

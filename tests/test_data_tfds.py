@@ -9,9 +9,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from conftest import open_dataset
 from PIL import Image
 
-from tf_cyclegan.data import open_dataset, tfds
+from tf_cyclegan.data import tfds
 from tf_cyclegan.data.tfds import NAMES
 
 COUNTS = {"trainA": 4, "trainB": 3, "testA": 2, "testB": 2}

@@ -9,14 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL, random_images
+from conftest import SMALL, command_settings, random_images
 from google.protobuf import text_format
 
 from tf_cyclegan import CycleGAN, images
-from tf_cyclegan.commands import ExportConfig
 from tf_cyclegan.export import formats, run_export
 from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.serving.engine import Engine
+from tf_cyclegan.settings.commands import ExportSettings
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,9 @@ def trained(tmp_path_factory):
 def export(model, output, **settings):
     """The exit code and what was reported."""
     lines = []
-    return run_export(ExportConfig(Path(model), Path(output), **settings), lines.append), "\n".join(lines)
+    return run_export(command_settings(ExportSettings, Path(model), Path(output), **settings), lines.append), "\n".join(
+        lines
+    )
 
 
 # ---- SavedModels ----

@@ -29,10 +29,10 @@ LAYERS = [
     ["metrics"],
     ["pytorch", "addons"],
     ["networks", "image_pool", "schedules", "optimizers", "plotting"],
-    ["distribution", "layers", "convolution", "losses", "images", "config", "commands"],
+    ["distribution", "layers", "convolution", "losses", "images"],
     ["image_files", "value_ranges"],
-    ["user_cache"],
-    ["checks", "cpu", "tracing", "files", "lazy", "npy", "defaults", "foreign_flags", "registration", "user_errors"],
+    ["user_cache", "settings"],
+    ["checks", "cpu", "tracing", "files", "lazy", "npy", "foreign_flags", "registration", "user_errors"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -6,9 +6,11 @@ import pytest
 
 from tf_cyclegan import CycleGAN, initial, networks
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import TrainConfig
-from tf_cyclegan.initial import _OF_NETWORKS, begin_with, open_initial
+from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS, PretrainedGenerator
+from tf_cyclegan.settings.fields import facts_of
+from tf_cyclegan.settings.models import MODEL_SETTINGS, CycleGANSettings
+from tf_cyclegan.settings.train import TRAIN_FACTS, train_settings
 from tf_cyclegan.training import new_model
 
 pytestmark = pytest.mark.eager
@@ -55,13 +57,14 @@ def changed(model):
 def test_a_run_begins_with_all_networks_of_a_model_of_its_kind(tmp_path, kind, settings):
     model = changed(MODELS[kind](**settings))
     model.save(tmp_path / "model.keras")
-    config = TrainConfig(
+    config = train_settings(
         model=kind, initial_model=tmp_path / "model.keras", image_size="32", output_dir=tmp_path / "run"
     )
     initial, config = open_initial(config)
     begun = new_model(config.resolved(), "float32")
     begin_with(begun, initial)
-    expected = {name: value for name, value in model.get_config().items() if name in _OF_NETWORKS}
+    of_networks = {name for name, facts in TRAIN_FACTS.items() if facts.networks}
+    expected = {name: value for name, value in model.get_config().items() if name in of_networks}
     assert {name: begun.get_config()[name] for name in expected} == expected
     for ours, theirs in zip(begun.trainable_variables, model.trainable_variables, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=theirs.path)
@@ -96,7 +99,9 @@ def test_a_run_begins_with_all_networks_of_a_model_of_its_kind(tmp_path, kind, s
 def test_a_run_begins_with_a_generator_alone(tmp_path, made, direction, flags):
     network = made()
     PretrainedGenerator(network, direction).save(tmp_path / "model.keras")
-    config = TrainConfig(initial_model=tmp_path / "model.keras", image_size="32", output_dir=tmp_path / "run", **flags)
+    config = train_settings(
+        initial_model=tmp_path / "model.keras", image_size="32", output_dir=tmp_path / "run", **flags
+    )
     initial, config = open_initial(config)
     model = new_model(config.resolved(), "float32")
     begin_with(model, initial)
@@ -109,11 +114,11 @@ def test_a_model_that_was_added_begins_with_a_generator(monkeypatch):
         """One of CONTRIBUTING's."""
 
     monkeypatch.setitem(MODELS, "added", Added)
-    monkeypatch.setitem(initial.MODEL_SETTINGS, "added", initial.MODEL_SETTINGS["cyclegan"])
+    monkeypatch.setitem(MODEL_SETTINGS, "added", CycleGANSettings)
     model = PretrainedGenerator(networks.unet_generator((None, None, 1), filters=4, downsamplings=3))
-    config = TrainConfig(model="added")
+    config = train_settings(model="added")
     initial._check_model(model, config.model)
-    found = initial._settings(model, config)
+    found = initial._settings(model, config.of_model, facts_of(config.of_model))
     assert (found["generator_type"], found["filters"], found["downsamplings"]) == ("unet", 4, 3)
     monkeypatch.setattr(Added, "generator_functions", ())
     with pytest.raises(ValueError, match="`model` must be cyclegan or pix2pix for a unet_generator"):

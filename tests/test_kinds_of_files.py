@@ -6,15 +6,14 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from conftest import SMALL, open_dataset
 from PIL import Image
 
 from tf_cyclegan import CycleGAN, images
 from tf_cyclegan.cli import main
-from tf_cyclegan.commands import TranslateConfig
-from tf_cyclegan.data import open_dataset
 from tf_cyclegan.image_files import count_pages
 from tf_cyclegan.known_ranges import Ranges
+from tf_cyclegan.settings.commands import RangeSettings
 from tf_cyclegan.translating import command, extras, files
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.translators import Translator
@@ -211,8 +210,7 @@ def test_a_run_of_pairs_side_by_side_translates_its_half(direction, side, side_b
 def test_the_flag_has_the_last_word(side_by_side, model, tmp_path, capsys):
     _, folder = side_by_side
     translator = Translator(None, 3, 3, side_by_side=(40 / 24, 40 / 24))
-    config = TranslateConfig(None, side_by_side=False, output=tmp_path)
-    inputs = Inputs(lambda path, seen: images.read_image(path, seen=seen), translator, config)
+    inputs = Inputs(lambda path, seen: images.read_image(path, seen=seen), translator, RangeSettings(), False)
     assert inputs.read(folder / "1.png", tmp_path / "out.png")[0].shape == (24, 40, 3)
     translate(capsys, model, folder / "1.png", "-o", tmp_path / "left.png", "--side-by-side=True")
     assert images.read_image(tmp_path / "left.png").shape == (24, 20, 3)
@@ -226,8 +224,7 @@ def test_the_range_is_judged_by_the_half_that_is_taken(domain, count, tmp_path):
     unit = np.linspace(0, 1, 24 * 20, dtype=np.float32).reshape(24, 20)
     np.save(tmp_path / "1.npy", np.hstack([unit, unit * 3000 + 1000]))
     translator = Translator(None, 1, 1, Ranges((0, 1), (0, 1)), domain=domain)
-    config = TranslateConfig(None, side_by_side=True, output=tmp_path)
-    inputs = Inputs(lambda path, seen: images.read_image(path, 1, (0, 1), seen=seen), translator, config)
+    inputs = Inputs(lambda path, seen: images.read_image(path, 1, (0, 1), seen=seen), translator, RangeSettings(), True)
     inputs.read(tmp_path / "1.npy", tmp_path / "out.npy")
     notes = [line for line in inputs.lines() if "clipped" in line]
     assert len(notes) == count and all("100 % are clipped" in note for note in notes)

@@ -13,9 +13,9 @@ from conftest import random_images
 from tf_cyclegan import images
 from tf_cyclegan.callbacks import TimeBudget, newest_checkpoint, time_budget
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.recipe import learning_rate, plan_text
 from tf_cyclegan.schedules import PlannedSchedule
+from tf_cyclegan.settings.train import train_settings
 
 pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
@@ -184,10 +184,11 @@ def test_a_finished_run_says_so_and_goes_on_by_steps_alone(folder, a_second_a_st
 
 @pytest.mark.parametrize("schedule", ["linear", "step", "cosine", "constant"])
 def test_every_schedule_is_planned(schedule):
-    config = TrainConfig(minutes=1, schedule=schedule, epochs=1, decay_epochs=3, decay_rate=0.3).resolved()
+    given = {"schedule": schedule, "epochs": 1, "decay_epochs": 3, "decay_rate": 0.3}
+    settings = train_settings(minutes=1, **given).resolved().run.schedule
     plan = {"steps": 80, "measured_steps": 4, "seconds_a_step": 0.5}
-    rate = learning_rate(config, steps_per_epoch=7, plan=plan)
-    expected = PlannedSchedule(config.learning_rate, schedule, 1, 3, 0.3, total_steps=80, measured_steps=4)
+    rate = learning_rate(settings, steps_per_epoch=7, plan=plan)
+    expected = PlannedSchedule(settings.learning_rate, schedule, 1, 3, 0.3, total_steps=80, measured_steps=4)
     assert rate.get_config() == expected.get_config()
     assert plan_text(1, plan, rate).endswith("stays." if schedule == "constant" else " on.")
 
@@ -247,4 +248,4 @@ def test_a_dry_run_says_what_minutes_will_do(capfd):
     ],
 )
 def test_the_bundled_drawings_take_ten_minutes_where_no_length_is_given(settings, minutes):
-    assert TrainConfig(**settings).resolved().minutes == minutes
+    assert train_settings(**settings).resolved().run.schedule.minutes == minutes

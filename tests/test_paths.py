@@ -7,19 +7,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_cyclegan import cli, load_dataset
+from tf_cyclegan import load_dataset
 from tf_cyclegan.cli import main
-from tf_cyclegan.commands import ConvertConfig, EvaluateConfig, ExportConfig, ServeConfig, TranslateConfig
-from tf_cyclegan.config import TrainConfig
+from tf_cyclegan.settings.commands import (
+    ConvertSettings,
+    EvaluateSettings,
+    ExportSettings,
+    ServeSettings,
+    TranslateSettings,
+)
+from tf_cyclegan.settings.fields import flat
+from tf_cyclegan.settings.parsing import parsed, parsed_train
+from tf_cyclegan.settings.train import TrainSettings
 
 # What a command cannot do without.
 NEEDED = {
-    TrainConfig: [],
-    TranslateConfig: ["~/model", "~/input", "-o", "~/output"],
-    EvaluateConfig: ["~/model"],
-    ExportConfig: ["~/model", "~/output"],
-    ConvertConfig: ["~/a.pth", "~/b.pth", "-o", "~/output"],
-    ServeConfig: ["~/models"],
+    TrainSettings: [],
+    TranslateSettings: ["~/model", "~/input", "-o", "~/output"],
+    EvaluateSettings: ["~/model"],
+    ExportSettings: ["~/model", "~/output"],
+    ConvertSettings: ["~/a.pth", "~/b.pth", "-o", "~/output"],
+    ServeSettings: ["~/models"],
 }
 FOLDERS = ("FOLDER", "FILE", "MODEL")
 
@@ -41,6 +49,9 @@ def home(tmp_path, monkeypatch):
 def path_flags(settings):
     """The flags that take a path, by the metavar in their help."""
     for field in dataclasses.fields(settings):
+        group = getattr(settings, field.name, None)
+        if dataclasses.is_dataclass(group):
+            yield from path_flags(group)
         metavars = [getattr(note, "metavar", None) or "" for note in getattr(field.type, "__metadata__", ())]
         if any(word in metavar for metavar in metavars for word in FOLDERS) and not any("[" in m for m in metavars):
             yield field.name
@@ -50,14 +61,13 @@ def path_flags(settings):
 def test_every_path_expands_the_home_folder(settings, home, monkeypatch):
     names = [name for name in path_flags(settings) if name not in ("model", "files", "output", "directory")]
     flags = [*NEEDED[settings], *(f"--{name.replace('_', '-')}=~/{name}" for name in names)]
-    config = cli.parsed(settings, flags, "command")
-    for field in dataclasses.fields(config):
-        values = getattr(config, field.name)
+    found = flat(parsed_train(flags) if settings is TrainSettings else parsed(settings, flags, "command"))
+    for name, values in found.items():
         for value in values if isinstance(values, tuple) else [values]:
-            assert not str(value).startswith("~"), field.name
+            assert not str(value).startswith("~"), name
     for name in names:
-        assert str(getattr(config, name)) == f"{home}/{name}"
-    if settings is TrainConfig:
+        assert str(found[name]) == f"{home}/{name}"
+    if settings is TrainSettings:
         assert {"dataset", "data_a", "data_b", "data_dir", "initial_model", "output_dir"} <= set(names)
 
 

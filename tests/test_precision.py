@@ -10,7 +10,7 @@ from conftest import random_images
 from tf_cyclegan import cpu, images, precision, training
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import TrainConfig
+from tf_cyclegan.settings.train import train_settings
 
 pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=0"]
@@ -67,7 +67,7 @@ def test_only_cpus_with_instructions_for_bfloat16_measure(flags, needed, monkeyp
 
 @pytest.mark.parametrize("size, multiple, expected", [("64", 4, (4, 64, 64)), ("512x1024", 32, (1, 128, 128))])
 def test_large_images_are_measured_by_a_part(size, multiple, expected):
-    config = TrainConfig(image_size=size, batch_size=4).resolved()
+    config = train_settings(image_size=size, batch_size=4).resolved().data
     assert precision._measured_shape(config, multiple) == expected
 
 
@@ -75,10 +75,10 @@ def test_a_tiny_network_is_float32_and_the_drawings_default_is_not_tiny():
     def new_model(policy):
         return training.new_model(tiny, policy)
 
-    tiny = TrainConfig(image_size="32", filters=4, discriminator_filters=4, residual_blocks=1).resolved()
-    assert precision.measured_policy(new_model, tiny, pytest.fail) == "float32"
-    default = TrainConfig().resolved()
-    assert not precision.is_tiny(training.new_model(default, "float32"), default)
+    tiny = train_settings(image_size="32", filters=4, discriminator_filters=4, residual_blocks=1).resolved()
+    assert precision.measured_policy(new_model, tiny.data, pytest.fail) == "float32"
+    default = train_settings().resolved()
+    assert not precision.is_tiny(training.new_model(default, "float32"), default.data)
 
 
 @pytest.mark.graph
@@ -92,9 +92,9 @@ def test_the_step_that_is_measured_runs_for_every_model(model, monkeypatch):
     if model == "pix2pixhd":
         sizes |= {"downsamplings": 1, "label_classes": 3, "lambda_perceptual": 0.0}
     sizes |= {"scales": 1, "discriminator_layers": 2} if model == "unit" else {}
-    config = TrainConfig(model=model, **sizes).resolved()
+    config = train_settings(model=model, **sizes).resolved()
     said = []
-    precision.measured_policy(lambda policy: training.new_model(config, policy), config, said.append)
+    precision.measured_policy(lambda policy: training.new_model(config, policy), config.data, said.append)
     assert said == [True]
 
 
@@ -118,7 +118,7 @@ def find(monkeypatch, policy):
     """Has a measurement find this, and says how often one was made."""
     made = []
 
-    def measured(make_model, config, report):
+    def measured(make_model, data, report):
         made.append(policy)
         report(f"found {policy}")
         return policy

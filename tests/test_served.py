@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from conftest import random_images
+from conftest import command_settings, random_images
 from PIL import Image
 from serving_process import Server, call
 
 from tf_cyclegan import from_pretrained, served
-from tf_cyclegan.commands import ServeConfig
 from tf_cyclegan.export.check import check_saved_model
 from tf_cyclegan.export.signatures import build_signatures
 from tf_cyclegan.serving import Client, Engine
+from tf_cyclegan.settings.commands import ServeSettings
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def directories(monkeypatch):
 
 def test_what_is_served_answers_as_the_bundled_model(home, directories):
     lines = []
-    assert served.serve(ServeConfig(), lines.append) == 0
+    assert served.serve(command_settings(ServeSettings), lines.append) == 0
     (folder,) = directories
     assert folder.is_relative_to(home) and [line.split(",")[0] for line in lines] == [
         "Exporting the bundled weights emoji",
@@ -47,17 +47,17 @@ def test_what_is_served_answers_as_the_bundled_model(home, directories):
 
 
 def test_the_second_start_finds_it(directories, monkeypatch):
-    served.serve(ServeConfig(), print)
+    served.serve(command_settings(ServeSettings), print)
     monkeypatch.setattr(served, "_export", None)  # is not called
-    served.serve(ServeConfig(), print)
+    served.serve(command_settings(ServeSettings), print)
     assert directories[0] == directories[1]
 
 
 def test_a_damaged_export_is_made_again(directories):
-    served.serve(ServeConfig(), print)
+    served.serve(command_settings(ServeSettings), print)
     graph = directories[0] / "emoji_ab" / "1" / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:100])
-    served.serve(ServeConfig(), print)
+    served.serve(command_settings(ServeSettings), print)
     engine = Engine(graph.parent)
     assert engine.run("tensor", {"image": random_images()})["translated"].shape == (1, 32, 32, 3)
     engine.close()
@@ -66,20 +66,20 @@ def test_a_damaged_export_is_made_again(directories):
 def test_folders_come_before_names(directories, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "emoji").mkdir()
-    served.serve(ServeConfig(directory=tmp_path / "emoji"), print)
-    served.serve(ServeConfig(), print)
+    served.serve(command_settings(ServeSettings, directory=tmp_path / "emoji"), print)
+    served.serve(command_settings(ServeSettings), print)
     assert directories[0] == tmp_path / "emoji" and directories[1] != tmp_path / "emoji"
 
 
 def test_a_name_alone_is_served_too(directories, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("emoji", "none"):
-        served.serve(ServeConfig(directory=type(tmp_path)(name)), print)
+        served.serve(command_settings(ServeSettings, directory=type(tmp_path)(name)), print)
     assert directories[0].is_dir() and directories[1] == type(tmp_path)("none")
 
 
 def test_a_folder_behind_labels_is_the_folder(directories, tmp_path):
-    served.serve(ServeConfig(labels=("emoji_ab:stable=1", str(tmp_path))), print)
+    served.serve(command_settings(ServeSettings, labels=("emoji_ab:stable=1", str(tmp_path))), print)
     assert directories == [tmp_path]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
+from conftest import command_settings
 from PIL import Image
 from serving_process import Server, predict
 
@@ -37,7 +38,6 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tf_cyclegan.commands import ServeConfig
 from tf_cyclegan.serving import grpc_calls, protocol, server
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.grpc_server import GrpcServer
@@ -45,6 +45,7 @@ from tf_cyclegan.serving.grpc_tensors import read_tensor, write_tensor
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.repository import Repository
 from tf_cyclegan.serving.server import create_app, run_serve
+from tf_cyclegan.settings.commands import ServeSettings
 
 LIMIT = 2**20
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -544,7 +545,9 @@ def ask_until_gone(client):
 def test_addresses_that_cannot_be_had(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(OSError, match="^Cannot listen on "):
-            run_serve(ServeConfig(directory=tmp_path, port=0, grpc_port=taken.getsockname()[1]), print)
+            run_serve(
+                command_settings(ServeSettings, directory=tmp_path, port=0, grpc_port=taken.getsockname()[1]), print
+            )
 
 
 @pytest.mark.parametrize("missing", ["grpc", "tensorflow_serving.apis.predict_pb2", "grpc_health"])

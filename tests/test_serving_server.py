@@ -12,16 +12,17 @@ import time
 
 import pytest
 import serving_models
+from conftest import command_settings
 from serving_asgi import ask, ask_all, ask_now
 from serving_fakes import fake_repository
 from serving_hostile import jpeg_header, png_header
 from serving_process import Server, call, predict
 
-from tf_cyclegan.commands import ServeConfig
 from tf_cyclegan.serving import server
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.repository import Repository
 from tf_cyclegan.serving.server import create_app, run_serve
+from tf_cyclegan.settings.commands import ServeSettings
 
 PREDICT = "/v1/models/emoji_ab:predict"
 GOOD = b'{"instances": [1.0]}'
@@ -267,13 +268,13 @@ def test_no_other_file_can_be_had(repository, path):
 )
 def test_settings_that_make_no_server(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
-        run_serve(ServeConfig(directory=tmp_path, **settings), print)
+        run_serve(command_settings(ServeSettings, directory=tmp_path, **settings), print)
 
 
 def test_a_folder_without_models_is_waited_for_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr(server, "run_app", lambda *arguments: None)
     lines = []
-    assert run_serve(ServeConfig(directory=tmp_path, port=0), lines.append) == 0
+    assert run_serve(command_settings(ServeSettings, directory=tmp_path, port=0), lines.append) == 0
     assert lines[0] == f"Waiting for {tmp_path}/NAME/VERSION/saved_model.pb: there are no folders."
     assert lines[1].startswith("Serving no models yet at http://127.0.0.1:") and len(lines) == 3
 
@@ -283,7 +284,7 @@ def test_addresses_that_cannot_be_had(tmp_path):
         port = taken.getsockname()[1]
         for settings in ({"port": port}, {"port": 99999}, {"host": "203.0.113.1"}):
             with pytest.raises(OSError, match="^Cannot listen on "):
-                run_serve(ServeConfig(directory=tmp_path, **settings), print)
+                run_serve(command_settings(ServeSettings, directory=tmp_path, **settings), print)
 
 
 def test_replies_do_not_wait_for_acknowledgements():

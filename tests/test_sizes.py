@@ -7,7 +7,7 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN, Pix2PixHD
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import TrainConfig
+from tf_cyclegan.settings.train import train_settings
 
 OPEN = {"image_shape": (None, None, 3), "pool_size": 0}
 FLAGS = ["--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--samples=1", "--steps=1"]
@@ -38,8 +38,8 @@ def test_an_image_too_small_for_the_networks_is_found_before_the_first_step(flag
 def test_a_pool_of_differing_sizes_names_the_mode(photos, capfd):
     assert train(photos, "--resize-mode=none", "--pool-size=9") == 2
     assert "--pool-size must be 0 or left out with --resize-mode none" in capfd.readouterr().err
-    assert TrainConfig(resize_mode="scale_width", model="cyclegan").resolved().pool_size == 0
-    assert TrainConfig(model="cyclegan").resolved().pool_size == 50
+    assert train_settings(resize_mode="scale_width", model="cyclegan").resolved().of_model.pool_size == 0
+    assert train_settings(model="cyclegan").resolved().of_model.pool_size == 50
 
 
 def test_a_u_net_of_unknown_sizes_names_the_mode(photos, capfd):

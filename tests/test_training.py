@@ -1,6 +1,5 @@
 """The training program, as a user runs it: small folders of noise, a few steps."""
 
-import dataclasses
 import inspect
 import json
 import os
@@ -17,14 +16,16 @@ import numpy as np
 import pytest
 from conftest import random_images
 
-from tf_cyclegan import images, resuming
+from tf_cyclegan import images
 from tf_cyclegan.callbacks import load_newest, newest_checkpoint
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import TrainConfig, parse_size
-from tf_cyclegan.defaults import DATASETS, MODEL_SETTINGS
 from tf_cyclegan.foreign_flags import PYTORCH_FLAGS
 from tf_cyclegan.run_data import read_config
 from tf_cyclegan.run_folder import held
+from tf_cyclegan.settings.data import parse_size
+from tf_cyclegan.settings.fields import FIXED, FREE, OF_MODEL, PLACE, TAKEN, names_of
+from tf_cyclegan.settings.models import MODEL_SETTINGS
+from tf_cyclegan.settings.train import TRAIN_FACTS, TRAIN_NAMES, names_that, train_settings
 
 pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
@@ -208,20 +209,17 @@ def test_dry_run_needs_no_data(capsys, tmp_path):
 
 
 def test_recipes_follow_the_data_set():
-    paper = TrainConfig(dataset="cycle_gan/horse2zebra").resolved()
-    assert (paper.image_size, paper.filters, paper.residual_blocks, paper.batch_size) == ("256", 64, 9, 1)
-    assert (paper.epochs, paper.decay_epochs, paper.learning_rate, paper.upsampling) == (
-        100,
-        100,
-        2e-4,
-        "deconvolution",
-    )
-    assert (paper.lambda_identity, str(paper.output_dir)) == (0.5, os.path.join("runs", "horse2zebra"))
-    assert TrainConfig(dataset="photos", image_size="128").resolved().residual_blocks == 6
-    assert TrainConfig(dataset="photos", image_size="128x256").resolved().residual_blocks == 9
-    assert TrainConfig().resolved().upsampling == "resize"
-    assert TrainConfig(filters=7).resolved().filters == 7
-    assert TrainConfig(channels=1, channels_b=3).resolved().lambda_identity == 0
+    paper = train_settings(dataset="cycle_gan/horse2zebra").resolved()
+    data, model, schedule = paper.data, paper.of_model, paper.run.schedule
+    assert (data.image_size, model.filters, model.residual_blocks, data.batch_size) == ("256", 64, 9, 1)
+    assert (schedule.epochs, schedule.decay_epochs, schedule.learning_rate) == (100, 100, 2e-4)
+    assert (model.upsampling, model.lambda_identity) == ("deconvolution", 0.5)
+    assert str(paper.run.folder.output_dir) == os.path.join("runs", "horse2zebra")
+    assert train_settings(dataset="photos", image_size="128").resolved().of_model.residual_blocks == 6
+    assert train_settings(dataset="photos", image_size="128x256").resolved().of_model.residual_blocks == 9
+    assert train_settings().resolved().of_model.upsampling == "resize"
+    assert train_settings(filters=7).resolved().of_model.filters == 7
+    assert train_settings(channels=1, channels_b=3).resolved().of_model.lambda_identity == 0
 
 
 def test_sizes():
@@ -319,7 +317,7 @@ def test_other_images_in_the_same_folder_are_noticed(copied, capfd):
 
 def test_the_settings_of_a_run_are_found_without_its_config(copied):
     expected = read_config(copied / "run")
-    assert expected.filters == 4 and expected.steps == 2
+    assert expected.of_model.filters == 4 and expected.run.schedule.steps == 2
     (copied / "run" / "config.json").write_text("{ cut off")
     checkpoint = Path(newest_checkpoint(copied / "run" / "checkpoints"))
     alone = copied / "alone.keras"
@@ -330,9 +328,10 @@ def test_the_settings_of_a_run_are_found_without_its_config(copied):
 
 
 def test_every_setting_is_said_to_be_fixed_or_free():
-    kinds = [resuming.OF_MODEL, resuming.FIXED, resuming.PLACES, resuming.TAKEN, resuming.FREE]
-    names = [name for kind in kinds for name in kind]
-    assert sorted(names) == sorted(field.name for field in dataclasses.fields(TrainConfig))
+    of_models = {name for settings in MODEL_SETTINGS.values() for name in names_of(settings)} | {"model"}
+    assert set(names_that(OF_MODEL)) == of_models
+    said = [name for kind in (OF_MODEL, FIXED, PLACE, TAKEN, FREE) for name in names_that(kind)]
+    assert sorted(said) == sorted(TRAIN_NAMES)
 
 
 def test_two_processes_on_one_folder(copied, capfd):
@@ -392,7 +391,6 @@ def test_choices_of_the_flags_are_the_librarys():
     from tf_cyclegan.models import MODELS, parts, pix2pix
     from tf_cyclegan.networks import blocks, unet
 
-    hints = typing.get_type_hints(TrainConfig)
     choices = {
         "gan_mode": losses.GAN_MODES,
         "cache": CACHES,
@@ -409,27 +407,21 @@ def test_choices_of_the_flags_are_the_librarys():
         "upsampling": blocks.UPSAMPLINGS,
     }
     for name, expected in choices.items():
-        assert choices_of(hints[name]) == set(expected), name
-
-
-def choices_of(hint):
-    """The choices of a literal, also of one that may be None."""
-    literals = [hint] if typing.get_origin(hint) is typing.Literal else typing.get_args(hint)
-    return {choice for literal in literals for choice in typing.get_args(literal)}
+        assert typing.get_args(TRAIN_FACTS[name].kind) and set(typing.get_args(TRAIN_FACTS[name].kind)) == set(expected)
 
 
 def test_every_setting_of_a_model_is_a_flag_of_it():
     from tf_cyclegan.models import MODELS
 
-    flags = {field.name for field in dataclasses.fields(TrainConfig)}
+    assert MODELS.keys() == MODEL_SETTINGS.keys()
     for name, model in MODELS.items():
         arguments = set(inspect.signature(model).parameters)
-        settings = set(MODEL_SETTINGS[name])
-        assert settings <= arguments & flags, name
+        settings = set(names_of(MODEL_SETTINGS[name]))
+        assert settings <= arguments, name
         # What is left is of the run and the data.
         left = {"image_shape", "channels_b", "seed", "name", "dtype", *model.network_arguments}
         assert arguments - settings <= left, name
-        assert model.paired == (DATASETS[name] == "emoji/lines")
+        assert model.paired == (MODEL_SETTINGS[name].dataset == "emoji/lines")
 
 
 def test_augmentations_are_one_word_of_names(capfd):

@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL, random_images
+from conftest import SMALL, command_settings, random_images
 from PIL import Image
 
 from tf_cyclegan import CycleGAN, from_pretrained, images, save_pretrained
 from tf_cyclegan.cli import main
-from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.export import export_saved_model
+from tf_cyclegan.settings.commands import TranslateSettings
 from tf_cyclegan.translating import command, files, run_translate
 from tf_cyclegan.translating.translators import open_translator
 
@@ -82,7 +82,7 @@ def at_home(tmp_path, monkeypatch):
 
 def translate(model, source, output, **settings):
     lines = []
-    config = TranslateConfig(model=model, input=str(source), output=output, **settings)
+    config = command_settings(TranslateSettings, model=model, input=str(source), output=output, **settings)
     return run_translate(config, lines.append), "\n".join(lines)
 
 

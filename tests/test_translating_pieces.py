@@ -7,15 +7,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL, random_images
+from conftest import SMALL, command_settings, random_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from tf_cyclegan import CycleGAN, images
-from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.models.pretrained import PretrainedGenerator
+from tf_cyclegan.settings.commands import TileSettings, TranslateSettings
 from tf_cyclegan.translating import files, pieces, run_translate
 from tf_cyclegan.translating.pieces import MirroredRows, check_pieces, check_use
 from tf_cyclegan.translating.strips import Walk, stages
@@ -50,7 +50,9 @@ def photo(path, height=45, width=67):
 
 def translate(model, source, output, **flags):
     lines = []
-    config = TranslateConfig(model=model, input=str(source), output=output, **{"tile": True, **flags})
+    config = command_settings(
+        TranslateSettings, model=model, input=str(source), output=output, **{"tile": True, **flags}
+    )
     return run_translate(config, lines.append), "\n".join(lines)
 
 
@@ -121,9 +123,9 @@ def test_one_image_has_a_bar_of_its_own(model, tmp_path, monkeypatch):
     ],
 )
 def test_settings_that_make_no_sense(flags, words):
-    config = TranslateConfig(Path("horse"), "in", Path("out"), tile=True, **flags)
+    tiles = TileSettings(tile=True, **flags)
     with pytest.raises(ValueError, match=words):
-        check_pieces(config, Translator(None, 3, 3, network=None))
+        check_pieces(tiles, Translator(None, 3, 3, network=None), Path("horse"))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_settings_that_make_no_sense(flags, words):
 )
 def test_settings_without_use(flags, words):
     with pytest.raises(ValueError, match=words):
-        check_use(TranslateConfig(Path("horse"), "in", Path("out"), **flags))
+        check_use(TileSettings(**flags))
 
 
 def test_strips_need_the_layers(exported, tmp_path):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.layers import InstanceNormalization
+from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.user_errors import UserError, is_ours, speaking_of_flags, with_flags
 
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
@@ -54,9 +54,9 @@ def test_an_error_of_our_layer_is_ours_through_keras():
 
 
 def test_an_error_of_ours_becomes_a_user_error_and_another_passes():
-    with pytest.raises(UserError, match="^--batch-size must be 1$"), speaking_of_flags(TrainConfig):
+    with pytest.raises(UserError, match="^--batch-size must be 1$"), speaking_of_flags(TRAIN_NAMES):
         raise raised("raise ValueError('`batch_size` must be 1')")
-    with pytest.raises(ValueError, match="broadcast") as caught, speaking_of_flags(TrainConfig):
+    with pytest.raises(ValueError, match="broadcast") as caught, speaking_of_flags(TRAIN_NAMES):
         np.zeros(3) + np.zeros(4)
     assert not isinstance(caught.value, UserError) and issubclass(UserError, ValueError)
 
@@ -78,7 +78,7 @@ def test_an_error_of_ours_becomes_a_user_error_and_another_passes():
     ],
 )
 def test_messages_speak_flags(python, command_line):
-    assert with_flags(python, TrainConfig, image_shape="--image-size") == command_line
+    assert with_flags(python, TRAIN_NAMES, image_shape="--image-size") == command_line
 
 
 # Each is out of its range, whatever the model.

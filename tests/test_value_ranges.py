@@ -11,12 +11,12 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN, load_dataset, save_pretrained
 from tf_cyclegan.cli import main
-from tf_cyclegan.commands import ExportConfig
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.initial import open_initial
 from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges
 from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
 from tf_cyclegan.serving.engine import Engine
+from tf_cyclegan.settings.commands import RangeSettings
+from tf_cyclegan.settings.train import train_settings
 from tf_cyclegan.weights import read_document
 
 # Domain A has 12 bits in files of 16, domain B Hounsfield units.
@@ -107,8 +107,7 @@ def test_weights_that_cannot_know_a_range_are_told(model, deep, tmp_path, capsys
     found = translated(path, deep, tmp_path, "--value-range", "0", "4095", "--value-range-b", "-1", "1")
     np.testing.assert_allclose(found, expected(model), atol=1e-3)
     assert "--value-range" not in capsys.readouterr().out
-    config = ExportConfig(path, tmp_path, value_range=(0, 4095))
-    assert known_ranges(path, config) == ((0, 4095), (0, 4095))
+    assert known_ranges(path, RangeSettings((0, 4095))) == ((0, 4095), (0, 4095))
 
 
 def test_a_folder_of_weights_keeps_both_ranges(run, model, deep, tmp_path, capsys):
@@ -156,9 +155,9 @@ def test_a_run_keeps_its_ranges(scans, tmp_path, capsys):
     assert "another --value-range-b: expected [-1000.0, 2000.0], found [0.0, 1.0]" in capsys.readouterr().err
     # A run that begins with its networks takes its ranges too, also when it goes on.
     for output in ("next", "run"):
-        config = TrainConfig(dataset=str(scans), initial_model=tmp_path / "run", output_dir=tmp_path / output)
+        config = train_settings(dataset=str(scans), initial_model=tmp_path / "run", output_dir=tmp_path / output)
         _, config = open_initial(config)
-        assert (list(config.value_range), list(config.value_range_b)) == ([-1000, 2000], [0, 1])
+        assert (list(config.data.value_range), list(config.data.value_range_b)) == ([-1000, 2000], [0, 1])
 
 
 def test_evaluate_reads_images_as_the_training_did(scans, model, tmp_path):
@@ -190,9 +189,9 @@ TWELVE, THIRTEEN, HU = (0, 4095), (0, 8191), (-1000, 2000)
 )
 @pytest.mark.parametrize("direction", ["ab", "ba"])
 def test_what_becomes_of_the_range_that_is_not_given(known, given, found, told, direction, tmp_path):
-    config, lines = ExportConfig(tmp_path, tmp_path, **given), []
     known, found = (Ranges(*ranges).along(direction) for ranges in (known, found))
-    assert given_ranges(known, config, direction, lines.append) == found
+    lines = []
+    assert given_ranges(known, RangeSettings(**given), direction, lines.append) == found
     assert told in "".join(lines) and len(lines) == bool(told)
 
 
@@ -205,8 +204,8 @@ def test_every_command_takes_one_range_for_both_domains_of_a_run_that_had_one(mo
     found = translated(run, deep, tmp_path, "--value-range", "0", "8191")
     np.testing.assert_allclose(found, levels(expected(model, *THIRTEEN), *THIRTEEN), atol=1)
     assert "--value-range" not in capsys.readouterr().out
-    config = TrainConfig(initial_model=run, value_range=THIRTEEN, output_dir=tmp_path / "next")
-    assert tuple(open_initial(config)[1].value_range_b) == THIRTEEN
+    config = train_settings(initial_model=run, value_range=THIRTEEN, output_dir=tmp_path / "next")
+    assert tuple(open_initial(config)[1].data.value_range_b) == THIRTEEN
     pictures = [random_images(2, channels=1, seed=seed) for seed in (2, 3)]
     for name, batch in zip(("trainA", "trainB", "testA", "testB"), [*pictures, *pictures], strict=True):
         (hounsfield / name).mkdir(parents=True)

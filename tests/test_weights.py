@@ -11,14 +11,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tyro
 from conftest import SMALL, random_images
 
 import tf_cyclegan
 from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, from_pretrained, save_pretrained, user_cache
 from tf_cyclegan.cli import main
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.models import PretrainedGenerator
+from tf_cyclegan.settings.parsing import parsed_train
+from tf_cyclegan.settings.train import train_settings
 from tf_cyclegan.trained import load_trained
 from tf_cyclegan.weights import bundled_folder, bundled_names, provenance, read_document
 from tf_cyclegan.weights.documents import DOCUMENT, WEIGHTS
@@ -311,7 +311,7 @@ def run(tmp_path):
     folder = tmp_path / "runs" / "tiny"
     (folder / "checkpoints").mkdir(parents=True)
     small_cyclegan().save(folder / "checkpoints" / "step_00000000.keras")
-    settings = TrainConfig(dataset="emoji", filters=4, residual_blocks=1, flip=False, output_dir=folder)
+    settings = train_settings(dataset="emoji", filters=4, residual_blocks=1, flip=False, output_dir=folder)
     (folder / "config.json").write_text(json.dumps(settings.resolved().to_dict()))
     (folder / "evaluation").mkdir()
     result = {"model": {"step": 0}, "data": {"name": "emoji", "split": "test", "images": {"a": 100, "b": 100}}}
@@ -326,7 +326,7 @@ def test_a_run_becomes_a_folder_of_weights(run, tmp_path, capsys):
     document = read_document(tmp_path / "out")
     assert "MIT" in document["license"] and document["scores"]["ab"] == {"l1": 0.1}
     _, _, *flags = shlex.split(document["command"])
-    asked, made = (TrainConfig(**json_config(run)), tyro.cli(TrainConfig, args=flags).resolved())
+    asked, made = (train_settings(**json_config(run)), parsed_train(flags).resolved())
     assert {name for name in made.to_dict() if made.to_dict()[name] != asked.to_dict()[name]} == {"output_dir"}
     assert main(command) == 2 and "exists" in capsys.readouterr().err
     assert main([*command, "--overwrite", "--license=mine"]) == 0
@@ -361,7 +361,7 @@ def test_bundled_weights_are_evaluated_and_exported(tmp_path, capsys):
 
 
 def test_a_command_names_no_setting_that_follows_from_another():
-    settings = TrainConfig(epochs=3, decay_epochs=2).resolved().to_dict()
+    settings = train_settings(epochs=3, decay_epochs=2).resolved().to_dict()
     assert settings["minutes"] is None
     assert (
         provenance.command_of(settings)

@@ -11,10 +11,18 @@ import warnings
 
 import tyro
 
-from tf_cyclegan.commands import ConvertConfig, EvaluateConfig, ExportConfig, ServeConfig, TranslateConfig
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
 from tf_cyclegan.registration import claim_keras
+from tf_cyclegan.settings.commands import (
+    ConvertSettings,
+    EvaluateSettings,
+    ExportSettings,
+    ServeSettings,
+    TranslateSettings,
+)
+from tf_cyclegan.settings.fields import names_of
+from tf_cyclegan.settings.parsing import parsed, parsed_train
+from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.user_errors import UserError, speaking_of_flags, with_flags
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
@@ -70,30 +78,6 @@ def _prepare_streams():
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def parsed(settings, flags, command):
-    """The settings that flags ask for: a shell leaves the `~` of `--output-dir=~/x` as it is.
-
-    Args:
-        settings: dataclass.
-        flags: list of str.
-        command: str, its name.
-
-    Returns:
-        `settings`.
-    """
-    config = tyro.cli(settings, args=flags, prog=f"tf-cyclegan {command}")
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return dataclasses.replace(config, **{name: _from_home(value) for name, value in values.items()})
-
-
-def _from_home(value):
-    if isinstance(value, tuple):
-        return tuple(map(_from_home, value))
-    if isinstance(value, str | os.PathLike) and os.fspath(value).startswith("~"):
-        return type(value)(os.path.expanduser(value))
-    return value
-
-
 def _train(flags, debug):
     foreign = [flag.split("=")[0] for flag in flags if flag.split("=")[0] in PYTORCH_FLAGS]
     if foreign:
@@ -101,7 +85,10 @@ def _train(flags, debug):
         return _fail(
             "\n".join(["flags of the PyTorch implementation:", *answers, "tf-cyclegan train --help lists all"])
         )
-    config = parsed(TrainConfig, flags, "train")
+    try:
+        config = parsed_train(flags)
+    except ValueError as error:
+        return _fail(with_flags(str(error), TRAIN_NAMES), debug=debug)
     with _quiet_import():
         from tf_cyclegan import training
         from tf_cyclegan.callbacks import TrainingDiverged
@@ -109,20 +96,20 @@ def _train(flags, debug):
 
         _look_at_devices(debug)
     try:
-        return training.dry_run(config, print) if config.dry_run else training.train(config, print)
+        return training.dry_run(config, print) if config.start.dry_run else training.train(config, print)
     except (TrainingDiverged, training.InputLost) as error:
         return _fail(str(error), 1, debug)
     except WorkerLost as error:
         return _fail(str(error), _TRY_AGAIN, debug)
     except (UserError, OSError) as error:
-        return _fail(with_flags(_said(error), TrainConfig), debug=debug)
+        return _fail(with_flags(_said(error), TRAIN_NAMES), debug=debug)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the newest checkpoint", 130)
 
 
 def _runner(command, settings, module, function):
     """A command whose settings are a dataclass and whose work is `function(settings, report)` of a module."""
-    words = _words(settings)
+    names, words = names_of(settings), _words(settings)
 
     def run(flags, debug):
         config = parsed(settings, flags, command)
@@ -130,10 +117,10 @@ def _runner(command, settings, module, function):
             work = getattr(importlib.import_module(module), function)
             _look_at_devices(debug)
         try:
-            with speaking_of_flags(settings, **words):
+            with speaking_of_flags(names, **words):
                 return work(config, print)
         except (UserError, OSError) as error:
-            return _fail(with_flags(_said(error), settings, **words), debug=debug)
+            return _fail(with_flags(_said(error), names, **words), debug=debug)
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except Exception as error:
@@ -159,9 +146,8 @@ _WORDS = {
 
 def _words(settings):
     """What a command calls arguments that have no flag; those that the help names in capitals by these names."""
-    fields = dataclasses.fields(settings)
+    fields, own = dataclasses.fields(settings), names_of(settings)
     positional = [f.name for f in fields if tyro.conf.Positional in getattr(f.type, "__metadata__", ())]
-    own = {field.name for field in fields}
     words = _WORDS | ({"name": "--dataset"} if "dataset" in own else {})
     return {k: v for k, v in words.items() if k not in own} | {name: name.upper() for name in positional}
 
@@ -221,9 +207,9 @@ def _fail(message, code=2, debug=False):
 
 _COMMANDS = {
     "train": _train,
-    "translate": _runner("translate", TranslateConfig, "tf_cyclegan.translating", "run_translate"),
-    "evaluate": _runner("evaluate", EvaluateConfig, "tf_cyclegan.evaluating", "run_evaluate"),
-    "export": _runner("export", ExportConfig, "tf_cyclegan.export", "run_export"),
-    "convert": _runner("convert", ConvertConfig, "tf_cyclegan.converting", "run_convert"),
-    "serve": _runner("serve", ServeConfig, "tf_cyclegan.served", "serve"),
+    "translate": _runner("translate", TranslateSettings, "tf_cyclegan.translating", "run_translate"),
+    "evaluate": _runner("evaluate", EvaluateSettings, "tf_cyclegan.evaluating", "run_evaluate"),
+    "export": _runner("export", ExportSettings, "tf_cyclegan.export", "run_export"),
+    "convert": _runner("convert", ConvertSettings, "tf_cyclegan.converting", "run_convert"),
+    "serve": _runner("serve", ServeSettings, "tf_cyclegan.served", "serve"),
 }

@@ -5,7 +5,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tf_cyclegan.config import parse_size
 from tf_cyclegan.files import check_writable, replacing
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.importing.parts import is_pytorch_file
@@ -13,6 +12,7 @@ from tf_cyclegan.importing.roles import FILE_NAMES
 from tf_cyclegan.known_ranges import known_ranges, ranges_in
 from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.run_data import run_settings
+from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.trained import load_trained
 from tf_cyclegan.weights import save_pretrained
 from tf_cyclegan.weights.documents import DOCUMENT, WEIGHTS
@@ -28,7 +28,7 @@ def run_convert(config, report):
     What was written is read again and compared with the networks: every name, shape and value.
 
     Args:
-        config: `ConvertConfig`.
+        config: `ConvertSettings`.
         report: callable, takes lines of text.
 
     Returns:
@@ -40,88 +40,88 @@ def run_convert(config, report):
     """
     strange = [path for path in config.files if not is_weight_file(path)]
     if not strange:
-        return _to_keras(config, report)
+        return _to_keras(config.files, config.output, config.networks, config.overwrite, report)
     if len(config.files) > 1:
         raise ValueError(f"`files` must be weight files, or one run folder or .keras file. Received: {strange[0]}")
+    path = config.files[0]
+    _check_way_back(path, config.output, config.networks)
     if config.format == "pretrained":
-        return _to_pretrained(config, report)
-    return _to_pytorch(config, report)
+        return _to_pretrained(path, config.output, config.license, config.overwrite, report)
+    return _to_pytorch(path, config.output, config.format, config.overwrite, report)
 
 
-def _to_keras(config, report):
-    if config.output.suffix != _KERAS:
-        raise ValueError(f"`output` must end in .keras for weight files. Received: {config.output}")
-    _check_free([config.output], config.overwrite)
+def _to_keras(files, output, of_networks, overwrite, report):
+    if output.suffix != _KERAS:
+        raise ValueError(f"`output` must end in .keras for weight files. Received: {output}")
+    _check_free([output], overwrite)
     model, _ = import_model(
-        config.files,
-        config.roles,
-        config.direction,
-        config.label_classes,
-        parse_size(config.image_size, "image_size"),
+        files,
+        of_networks.roles,
+        of_networks.direction,
+        of_networks.label_classes,
+        parse_size(of_networks.image_size, "image_size"),
         report,
-        padding=config.padding,
-        inference_statistics=config.inference_statistics,
+        padding=of_networks.padding,
+        inference_statistics=of_networks.inference_statistics,
     )
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(config.output) as aside:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as aside:
         model.save(aside)
-    report(f"Wrote {config.output}, a {type(model).__name__} for the directions {' and '.join(model.directions)}.")
-    return _compared(_weights(model), _weights(keras.models.load_model(config.output, compile=False)), report)
+    report(f"Wrote {output}, a {type(model).__name__} for the directions {' and '.join(model.directions)}.")
+    return _compared(_weights(model), _weights(keras.models.load_model(output, compile=False)), report)
 
 
-def _to_pytorch(config, report):
-    _check_way_back(config)
-    files = load_trained(config.files[0], report, name="files").weight_files()
+def _to_pytorch(path, output, file_format, overwrite, report):
+    files = load_trained(path, report, name="files").weight_files()
     networks = {FILE_NAMES.get(name, name): parts for name, parts in files.items()}
-    single = is_pytorch_file(config.output)
+    single = is_pytorch_file(output)
     if single and len(networks) > 1:
-        raise ValueError(f"`output` must be a folder: it gets {', '.join(networks)}. Received: {config.output}")
+        raise ValueError(f"`output` must be a folder: it gets {', '.join(networks)}. Received: {output}")
     # All of them before anything is written: one may have no counterpart.
     states = {name: {domain: _joined(part) for domain, part in parts.items()} for name, parts in networks.items()}
-    targets = {config.output if single else config.output / f"{name}.{config.format}": name for name in networks}
-    _check_free(targets, config.overwrite)
-    (config.output.parent if single else config.output).mkdir(parents=True, exist_ok=True)
-    for path, name in targets.items():
-        write_checkpoint(path, states[name].get("", states[name]))
-        report(f"Wrote {path}.")
-    if flags := known_ranges(config.files[0]).flags():
+    targets = {output if single else output / f"{name}.{file_format}": name for name in networks}
+    _check_free(targets, overwrite)
+    (output.parent if single else output).mkdir(parents=True, exist_ok=True)
+    for target, name in targets.items():
+        write_checkpoint(target, states[name].get("", states[name]))
+        report(f"Wrote {target}.")
+    if flags := known_ranges(path).flags():
         report(f"Such files hold no range of values: who translates with them adds {flags}.")
     written, found = {}, {}
-    for path, name in targets.items():
-        written |= {f"{path}: {key}": value for key, value in _dotted(states[name])}
-        found |= {f"{path}: {key}": value for key, value in read_checkpoint(path).items()}
+    for target, name in targets.items():
+        written |= {f"{target}: {key}": value for key, value in _dotted(states[name])}
+        found |= {f"{target}: {key}": value for key, value in read_checkpoint(target).items()}
     return _compared(written, found, report)
 
 
-def _to_pretrained(config, report):
-    _check_way_back(config)
-    if is_pytorch_file(config.output):
-        raise ValueError(f"`output` must be a folder for `format` pretrained. Received: {config.output}")
-    _check_free([config.output / name for name in (DOCUMENT, WEIGHTS)], config.overwrite)
-    path = Path(config.files[0])
+def _to_pretrained(path, output, terms, overwrite, report):
+    if is_pytorch_file(output):
+        raise ValueError(f"`output` must be a folder for `format` pretrained. Received: {output}")
+    _check_free([output / name for name in (DOCUMENT, WEIGHTS)], overwrite)
+    path = Path(path)
     model = load_trained(path, report, name="files")
     settings = run_settings(path) or {}
     ranges = ranges_in(settings)
     save_pretrained(
         model,
-        config.output,
-        license=config.license or terms_of(settings),
+        output,
+        license=terms or terms_of(settings),
         command=command_of(settings),
         scores=scores_of(path, int(model.step)),
         value_range=ranges.a,
         value_range_b=ranges.b,
     )
-    size = (config.output / WEIGHTS).stat().st_size / 1e6
-    report(f"Wrote {config.output}: {size:.2f} MB, the generators in half precision, for from_pretrained.")
-    return _compared(stored_arrays(model), read_checkpoint(config.output / WEIGHTS), report)
+    size = (output / WEIGHTS).stat().st_size / 1e6
+    report(f"Wrote {output}: {size:.2f} MB, the generators in half precision, for from_pretrained.")
+    return _compared(stored_arrays(model), read_checkpoint(output / WEIGHTS), report)
 
 
-def _check_way_back(config):
-    if config.output.suffix in (_KERAS, ".h5"):
-        raise ValueError(f"`output` must be a folder, or for one network end in .pth. Received: {config.output}")
+def _check_way_back(path, output, of_networks):
+    if output.suffix in (_KERAS, ".h5"):
+        raise ValueError(f"`output` must be a folder, or for one network end in .pth. Received: {output}")
     for name in ("roles", "direction", "padding", "inference_statistics", "label_classes"):
-        if getattr(config, name):
-            raise ValueError(f"`{name}` has no use with {config.files[0]}: it is for weight files")
+        if getattr(of_networks, name):
+            raise ValueError(f"`{name}` has no use with {path}: it is for weight files")
 
 
 def _joined(networks):

@@ -1,51 +1,17 @@
 """Training that begins with the networks of a trained or imported model."""
 
-import dataclasses
 from pathlib import Path
 
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.checks import one_line
-from tf_cyclegan.defaults import MODEL_SETTINGS
 from tf_cyclegan.importing.assembly import generator_type
 from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch.inspection import architecture_of
 from tf_cyclegan.run_data import run_settings
+from tf_cyclegan.settings.fields import USE, facts_of
 from tf_cyclegan.trained import load_trained
 
-# Settings of a run that say what its networks are.
-_OF_NETWORKS = (
-    "variant",
-    "direction",
-    "channels",
-    "channels_b",
-    "label_classes",
-    "ignore_label",
-    "instance_edges",
-    "instance_features",
-    "generator_type",
-    "filters",
-    "downsamplings",
-    "residual_blocks",
-    "enhancers",
-    "local_residual_blocks",
-    "normalization",
-    "inference_statistics",
-    "dropout",
-    "dropout_placement",
-    "full_size_skip",
-    "padding",
-    "upsampling",
-    "convolution_padding",
-    "discriminator_type",
-    "discriminator_filters",
-    "discriminator_layers",
-    "scales",
-)
-# What the networks were shown.
-_OF_DATA = ("value_range", "value_range_b")
-# Those in which another value gives networks that take the same weights.
-_FREE = ("ignore_label", "dropout", "dropout_placement", "inference_statistics", "padding", "direction", *_OF_DATA)
 _FROZEN = ("perceptual_network",)
 
 
@@ -55,47 +21,38 @@ def open_initial(config, report=lambda line: None):
     A run that has begun needs it no more: its folder says what its networks are.
 
     Args:
-        config: `TrainConfig`, not resolved.
+        config: `TrainSettings`, not resolved.
         report: callable, takes lines of text. Defaults to nothing.
 
     Returns:
-        Pair of `TranslationModel`, or None where there is nothing to begin with, and `TrainConfig`.
+        Pair of `TranslationModel`, or None where there is nothing to begin with, and `TrainSettings`.
 
     Raises:
         ValueError: if it cannot be read, or `config` asks for another model or other networks.
     """
-    if config.initial_model is None:
+    path, data, of_model = config.start.initial_model, config.data, config.of_model
+    if path is None:
         return None, config
-    if begun := _begun(config):
-        return None, _with_missing(config, begun)
-    model = load_trained(config.initial_model, report, name="initial_model")
+    facts = {name: each for name, each in (facts_of(data) | facts_of(of_model)).items() if each.networks}
+    if (begun := _begun(config.resolved().run.folder)) is not None:
+        return None, config.filled({name: begun.get(name) for name in facts})
+    model = load_trained(path, report, name="initial_model")
     _check_model(model, config.model)
-    found = _settings(model, config) | _ranges(config, report)
+    ranges = known_ranges(path, data, report)
+    found = {**_settings(model, of_model, facts), "value_range": ranges.a, "value_range_b": ranges.b}
     found = {name: value for name, value in found.items() if value is not None}
     for name, value in found.items():
-        given = getattr(config, name)
-        if given not in (None, value) and name not in _FREE:
+        given = config.get(name)
+        if given not in (None, value) and facts[name].networks != USE:
             raise ValueError(f"`{name}` must be {value}, that of `initial_model`, or left out. Received: {given}")
-    return model, _with_missing(config, found)
+    return model, config.filled(found)
 
 
-def _ranges(config, report):
-    known = known_ranges(config.initial_model, config, report)
-    return {"value_range": known.a, "value_range_b": known.b}
-
-
-def _begun(config):
-    """The settings of networks of the run that goes on in the run folder, if there is one."""
-    folder = Path(config.resolved().output_dir)
-    if not config.resume or newest_checkpoint(folder / "checkpoints") is None:
+def _begun(folder):
+    """The settings of the run that goes on in the run folder, if there is one."""
+    if not folder.resume or newest_checkpoint(Path(folder.output_dir) / "checkpoints") is None:
         return None
-    kept = run_settings(folder)
-    return None if kept is None else {name: kept.get(name) for name in (*_OF_NETWORKS, *_OF_DATA)}
-
-
-def _with_missing(config, found):
-    missing = {name: value for name, value in found.items() if getattr(config, name) is None}
-    return dataclasses.replace(config, **missing)
+    return run_settings(folder.output_dir)
 
 
 def _check_model(model, name):
@@ -115,26 +72,35 @@ def _check_model(model, name):
             raise ValueError(f"`model` must be {' or '.join(fitting)} for a {function}. Received: model={name!r}")
 
 
-def _settings(model, config):
+def _settings(model, of_model, facts):
+    """What settings of networks a model has.
+
+    Args:
+        model: `TranslationModel`.
+        of_model: `ModelSettings` of the run, as they are given.
+        facts: dict of the names of its settings of networks to their `Facts`.
+
+    Returns:
+        dict.
+    """
     if not isinstance(model, PretrainedGenerator):
-        found = {name: getattr(model, name, None) for name in _OF_NETWORKS}
-        return found | {"channels": model.image_shape[-1]}
+        return {name: getattr(model, name, None) for name in facts} | {"channels": model.image_shape[-1]}
     architecture = architecture_of(model.generator_network)
-    own = MODEL_SETTINGS[config.model]
     # What a network does not say: a global generator knows no other upsampling.
-    found = {"upsampling": "deconvolution"} | ({"downsamplings": 2} if own["downsamplings"] is not None else {})
-    found |= {name: value for name, value in architecture.settings.items() if name in _OF_NETWORKS}
+    found = {"upsampling": "deconvolution"}
+    found |= {"downsamplings": 2} if facts["downsamplings"].default is not None else {}
+    found |= architecture.settings
     # Moving averages are the only statistics that a model without such a setting knows: others are refused by it.
     others = {"inference_statistics"} if found.get("inference_statistics", "moving") != "moving" else set()
-    found = {name: value for name, value in found.items() if name in own.keys() | others}
+    found = {name: value for name, value in found.items() if name in facts.keys() | others}
     taken, given = architecture.settings["image_shape"][-1], architecture.settings["output_channels"]
     direction = model.direction
-    if "direction" in own:
-        direction = found["direction"] = config.direction or model.direction
-    if "generator_type" in own:
+    if "direction" in facts:
+        direction = found["direction"] = of_model.direction or model.direction
+    if "generator_type" in facts:
         found["generator_type"] = generator_type(architecture)
     channels = dict(zip(direction, (taken, given), strict=True))
-    if config.label_classes:  # of which the generator takes a channel for each
+    if of_model.labels.classes:  # of which the generator takes a channel for each
         return found | {"channels_b": given}
     return found | {"channels": channels["a"], "channels_b": channels["b"]}
 

@@ -35,34 +35,34 @@ class Ranges(NamedTuple):
         return " ".join(f"{name} {value[0]:.10g} {value[1]:.10g}" for name, value in given.items() if value)
 
 
-def known_ranges(path, config=None, report=lambda line: None):
+def known_ranges(path, given=None, report=lambda line: None):
     """The ranges that a model was trained with.
 
     Args:
         path: whatever `load_trained` takes.
-        config: optional settings of a command, whose `value_range` and `value_range_b` come first.
+        given: optional settings with a `value_range` and a `value_range_b`, which come first.
         report: callable, takes the line that is told where one range is given and another stays. Defaults to nothing.
 
     Returns:
         `Ranges`.
 
     Raises:
-        ValueError: if `config` has a range that is none.
+        ValueError: if `given` has a range that is none.
     """
     try:
         folder = weights_folder(path)
         settings = (run_settings(path) if folder is None else read_document(folder)) or {}
     except ValueError:  # loading it says why
         settings = {}
-    return given_ranges(ranges_in(settings), config, report=report)
+    return given_ranges(ranges_in(settings), given, report=report)
 
 
-def given_ranges(known, config=None, direction="ab", report=lambda line: None):
+def given_ranges(known, given=None, direction="ab", report=lambda line: None):
     """`Ranges` along a direction, in which those that a command is given come first.
 
     What is given for A alone is given for B too, where both had one range; otherwise that of B stays, which is told.
     """
-    range_a, range_b = (getattr(config, name, None) for name in ("value_range", "value_range_b"))
+    range_a, range_b = (getattr(given, name, None) for name in ("value_range", "value_range_b"))
     check_range("value_range", range_a)
     check_range("value_range_b", range_b)
     known = known.along(direction)

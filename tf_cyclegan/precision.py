@@ -5,8 +5,8 @@ import time
 import tensorflow as tf
 
 from tf_cyclegan import cpu, devices
-from tf_cyclegan.config import parse_size
 from tf_cyclegan.resuming import kept_policy
+from tf_cyclegan.settings.data import parse_size
 
 # A gain below this is within what two measurements of the same differ by.
 _LEAST_GAIN = 1.05
@@ -18,36 +18,38 @@ _LEAST_WORK = 1e9
 _SIDE = 128
 
 
-def chosen_policy(make_model, config, workers, report):
+def chosen_policy(make_model, data, run, workers, report):
     """The Keras dtype policy of a run: as it is given, that of the run that goes on, the rule's, or the faster one.
 
     Args:
         make_model: callable `policy -> TranslationModel`.
-        config: resolved `TrainConfig`.
+        data: resolved `DataSettings`.
+        run: resolved `RunSettings`.
         workers: `distribution.Workers`.
         report: callable, takes lines of text.
 
     Returns:
         str.
     """
-    policy = _ruled_policy(config)
+    policy = _ruled_policy(run)
     if policy is None and workers.are_many:  # which must agree, and no two measurements do
         policy = devices.dtype_policy()
-    return policy or measured_policy(make_model, config, report)
+    return policy or measured_policy(make_model, data, report)
 
 
-def planned_policy(config):
+def planned_policy(run):
     """The dtype policy in which to count what a run costs, and words for the one that it will have."""
-    policy = _ruled_policy(config)
+    policy = _ruled_policy(run)
     return policy or "float32", policy or "float32 or mixed_bfloat16, whichever is measured to be faster at the start"
 
 
-def _ruled_policy(config):
+def _ruled_policy(run):
     """The dtype policy of a run, None where a measurement is to decide."""
-    if config.precision == "auto" and (kept := kept_policy(config)):
+    precision = run.devices.precision
+    if precision == "auto" and (kept := kept_policy(run.folder)):
         return kept
-    measured = config.precision == "auto" and needs_measuring()
-    return None if measured else devices.dtype_policy(config.precision)
+    measured = precision == "auto" and needs_measuring()
+    return None if measured else devices.dtype_policy(precision)
 
 
 def needs_measuring():
@@ -59,32 +61,32 @@ def needs_measuring():
     return cpu.does_the_computing() and (cpu.has("amx_bf16") or cpu.has("avx512_bf16"))
 
 
-def measured_policy(make_model, config, report):
+def measured_policy(make_model, data, report):
     """The Keras dtype policy that trains a model faster here, which is said in a line.
 
     Args:
         make_model: callable `policy -> TranslationModel`.
-        config: resolved `TrainConfig`.
+        data: resolved `DataSettings`.
         report: callable, takes lines of text.
 
     Returns:
         `"float32"` or `"mixed_bfloat16"`.
     """
     model = make_model("float32")
-    if is_tiny(model, config):
+    if is_tiny(model, data):
         return "float32"
-    shape = _measured_shape(config, model.size_multiple)
+    shape = _measured_shape(data, model.size_multiple)
     steps = [_gradient_step(each, shape) for each in (model, make_model("mixed_bfloat16"))]
     policy, words = decision(*fastest_turns(steps))
     report(words)
     return policy
 
 
-def is_tiny(model, config):
+def is_tiny(model, data):
     """Whether the generator is too small for the precision to matter; it is then float32, without a measurement."""
-    height, width = parse_size(config.image_size, "image_size")
+    height, width = parse_size(data.image_size, "image_size")
     weights = model.generator(model.directions[0]).count_params()
-    return weights * height * width * config.batch_size < _LEAST_WORK
+    return weights * height * width * data.batch_size < _LEAST_WORK
 
 
 def decision(float32_seconds, bfloat16_seconds):
@@ -147,8 +149,8 @@ def _gradient_step(model, shape):
     return lambda: step().numpy()
 
 
-def _measured_shape(config, multiple):
+def _measured_shape(data, multiple):
     """`(batch, height, width)` of the run, or of a part that takes at most about as long as an image of 128 pixels."""
     largest = max(multiple, _SIDE // multiple * multiple)
-    height, width = (min(side, largest) for side in parse_size(config.image_size, "image_size"))
-    return max(1, min(config.batch_size, _SIDE**2 // (height * width))), height, width
+    height, width = (min(side, largest) for side in parse_size(data.image_size, "image_size"))
+    return max(1, min(data.batch_size, _SIDE**2 // (height * width))), height, width

@@ -4,34 +4,34 @@ import tensorflow as tf
 
 from tf_cyclegan import schedules
 from tf_cyclegan.callbacks.progress import seconds_text
-from tf_cyclegan.config import parse_size
+from tf_cyclegan.settings.data import parse_size
 
 # What TensorFlow, Keras and the program take before the first image, measured on Linux.
 _BASE_BYTES = 0.7e9
 
 
-def learning_rate(config, steps_per_epoch, plan=None):
+def learning_rate(settings, steps_per_epoch, plan=None):
     """The learning rate of a run, a schedule even where it is constant: a resumed run can change to any other.
 
     Args:
-        config: resolved `TrainConfig`.
+        settings: resolved `ScheduleSettings`.
         steps_per_epoch: int.
         plan: optional dict of a run of minutes, see `callbacks.TimeBudget`. Defaults to None, not decided.
     """
-    if config.minutes is not None:
+    if settings.minutes is not None:
         steps = {} if plan is None else {"total_steps": plan["steps"], "measured_steps": plan["measured_steps"]}
-        shape = (config.schedule, config.epochs, config.decay_epochs, config.decay_rate)
-        return schedules.PlannedSchedule(config.learning_rate, *shape, **steps)
-    total_epochs = config.epochs + config.decay_epochs
-    if config.schedule == "linear":
+        shape = (settings.schedule, settings.epochs, settings.decay_epochs, settings.decay_rate)
+        return schedules.PlannedSchedule(settings.learning_rate, *shape, **steps)
+    total_epochs = settings.epochs + settings.decay_epochs
+    if settings.schedule == "linear":
         return schedules.ConstantThenLinearDecay(
-            config.learning_rate, steps_per_epoch, config.epochs, config.decay_epochs
+            settings.learning_rate, steps_per_epoch, settings.epochs, settings.decay_epochs
         )
-    if config.schedule == "step":
-        return schedules.StepDecay(config.learning_rate, steps_per_epoch, config.decay_epochs, config.decay_rate)
-    if config.schedule == "cosine":
-        return schedules.CosineDecay(config.learning_rate, steps_per_epoch, total_epochs)
-    return schedules.ConstantThenLinearDecay(config.learning_rate, steps_per_epoch, total_epochs, decay_epochs=0)
+    if settings.schedule == "step":
+        return schedules.StepDecay(settings.learning_rate, steps_per_epoch, settings.decay_epochs, settings.decay_rate)
+    if settings.schedule == "cosine":
+        return schedules.CosineDecay(settings.learning_rate, steps_per_epoch, total_epochs)
+    return schedules.ConstantThenLinearDecay(settings.learning_rate, steps_per_epoch, total_epochs, decay_epochs=0)
 
 
 def plan_text(minutes, plan, rate):
@@ -52,24 +52,24 @@ def plan_text(minutes, plan, rate):
     return f"{minutes:g} {unit}: {plan['steps']:,} steps of {pace}, the learning rate {tells}."
 
 
-def learning_rate_lines(config):
+def learning_rate_lines(settings):
     """What a dry run says of the learning rate."""
-    if config.minutes is None:
-        title = f"learning rate ({config.schedule}, {config.epochs} + {config.decay_epochs} epochs)"
-        return [title, *learning_rate_table(config)]
-    rate = learning_rate(config, None, {"steps": 1000, "measured_steps": 0})
+    if settings.minutes is None:
+        title = f"learning rate ({settings.schedule}, {settings.epochs} + {settings.decay_epochs} epochs)"
+        return [title, *learning_rate_table(settings)]
+    rate = learning_rate(settings, None, {"steps": 1000, "measured_steps": 0})
     return [
-        f"minutes: {config.minutes:g}; the first steps are measured, then the number of steps is fixed",
-        f"learning rate ({config.schedule}, in the proportion {config.epochs} : {config.decay_epochs})",
+        f"minutes: {settings.minutes:g}; the first steps are measured, then the number of steps is fixed",
+        f"learning rate ({settings.schedule}, in the proportion {settings.epochs} : {settings.decay_epochs})",
         "   part   learning rate",
         *(f"  {part:4d}%   {float(rate(min(10 * part, 999))):.4g}" for part in range(0, 101, 10)),
     ]
 
 
-def learning_rate_table(config):
+def learning_rate_table(settings):
     """Lines of epochs and their learning rate, equal ones together, long decays at ten points."""
-    total = config.epochs + config.decay_epochs
-    rate = learning_rate(config, steps_per_epoch=1)
+    total = settings.epochs + settings.decay_epochs
+    rate = learning_rate(settings, steps_per_epoch=1)
     rates = [float(rate(epoch)) for epoch in range(total)]
     starts = [0] + [epoch for epoch in range(1, total) if rates[epoch] != rates[epoch - 1]]
     shown = starts if len(starts) <= 12 else sorted({*starts[:2], *starts[:: len(starts) // 10], starts[-1]})
@@ -77,15 +77,15 @@ def learning_rate_table(config):
     return lines + [f"  {epoch + 1:5d}   {rates[epoch]:.4g}" for epoch in shown]
 
 
-def describe_cost(model, config, replicas=1):
+def describe_cost(model, data, replicas=1):
     """Lines with parameters, multiply-adds and the memory to expect of one training step, and what replicas exchange.
 
     Args:
         model: `TranslationModel`.
-        config: resolved `TrainConfig`.
+        data: resolved `DataSettings`.
         replicas: optional int, devices that share each batch; None where it is not known. Defaults to 1.
     """
-    size = parse_size(config.image_size, "image_size")
+    size = parse_size(data.image_size, "image_size")
     generator, discriminator = model.generator(model.directions[0]), model.discriminators[0]
     trained = (*model.generators, *model.auxiliaries, *model.discriminators)
     variables = {id(variable): variable for network in trained for variable in network.variables}  # shared ones once
@@ -93,13 +93,13 @@ def describe_cost(model, config, replicas=1):
     forward_macs, activations = _step_cost(model, size)
     width = 4 if model.dtype_policy.compute_dtype == "float32" else 2
     pools = 4 * sum(weight.shape.num_elements() for weight in model.weights if "pool" in weight.path)
-    images = -(-config.batch_size // (replicas or 1))
+    images = -(-data.batch_size // (replicas or 1))
     memory = _BASE_BYTES + 16 * parameters + pools + width * images * activations
     return [
         f"  generator      {_network_line(generator, size)}",
         f"  discriminator  {_network_line(discriminator, size)}",
         # A backward pass costs two forward ones.
-        f"  all networks   {parameters:>12,} parameters  {3 * config.batch_size * forward_macs / 1e9:8.2f} G "
+        f"  all networks   {parameters:>12,} parameters  {3 * data.batch_size * forward_macs / 1e9:8.2f} G "
         "multiply-adds a training step",
         f"  memory         about {memory / 1e9:.1f} GB, {pools / 1e9:.2f} GB of it pools; the image cache is extra",
         *(_exchange_lines(model, replicas) if replicas != 1 else ()),

@@ -3,50 +3,12 @@
 from pathlib import Path
 
 from tf_cyclegan import callbacks
-from tf_cyclegan.config import TrainConfig
-from tf_cyclegan.defaults import MODEL_SETTINGS
 from tf_cyclegan.devices import POLICIES
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import run_settings
+from tf_cyclegan.settings.fields import FIXED, PLACE, TAKEN
+from tf_cyclegan.settings.train import TRAIN_NAMES, names_that
 from tf_cyclegan.user_errors import with_flags
-
-# What a setting of a run is when the run goes on. Those of the model itself are compared as the model has them.
-OF_MODEL = {name for settings in MODEL_SETTINGS.values() for name in settings} | {"model"}
-# What the order and the look of every batch depend on: with another, a resumed run would be another run.
-FIXED = (
-    "batch_size",
-    "seed",
-    "image_size",
-    "load_size",
-    "resize_mode",
-    "flip",
-    "channels",
-    "channels_b",
-    "value_range",
-    "value_range_b",
-)
-# Where the images are: others are taken if they lead to the same images.
-PLACES = ("dataset", "data_a", "data_b", "test_share", "skip_unreadable")
-TAKEN = (
-    "epochs",
-    "decay_epochs",
-    "steps",
-    "minutes",
-    "learning_rate",
-    "schedule",
-    "decay_rate",
-    "jit_compile",
-    "strategy",
-    "keep_checkpoints",
-    "checkpoint_steps",
-    "samples",
-    "evaluate_every",
-    "evaluate_count",
-    "evaluate_features",
-    "best_by",
-)
-# Of the moment, or without a bearing on what is computed; the precision is compared as the model has it.
-FREE = ("data_dir", "mirror", "cache", "initial_model", "precision", "output_dir", "resume", "dry_run")
 
 
 def resumed(folder, expected, settings, report):
@@ -79,7 +41,7 @@ def resumed(folder, expected, settings, report):
     changes = _changes(folder, found, settings)
     report(f"Resuming from {path} at step {int(model.step.numpy()):,}.")
     for line in changes:
-        report(with_flags(line, TrainConfig))
+        report(with_flags(line, TRAIN_NAMES))
     return model, plan
 
 
@@ -97,16 +59,16 @@ def _kept_plan(folder, minutes, *found):
     return kept["plan"]
 
 
-def kept_policy(config):
+def kept_policy(settings):
     """The dtype policy of the run that goes on in the run folder.
 
     Args:
-        config: resolved `TrainConfig`.
+        settings: resolved `FolderSettings`.
 
     Returns:
         str, or None where there is no run, or its files do not say it.
     """
-    path = callbacks.newest_checkpoint(Path(config.output_dir) / "checkpoints") if config.resume else None
+    path = callbacks.newest_checkpoint(Path(settings.output_dir) / "checkpoints") if settings.resume else None
     policy = None if path is None else (run_settings(path) or {}).get("dtype_policy")
     return policy if policy in POLICIES.values() else None
 
@@ -125,12 +87,13 @@ def _changes(folder, found, settings):
     """Lines that say what is otherwise than it was. What a checkpoint does not say is not compared."""
     if "value_range" in found:  # domains had one together
         found = {"value_range_b": found["value_range"], **found}
-    for name in FIXED:
+    for name in names_that(FIXED):
         if name in found:
             _check_same(folder, name, found[name], settings[name])
-    others = [name for name in (*PLACES, *TAKEN) if name in found and found[name] != settings[name]]
+    places = names_that(PLACE)
+    others = [name for name in (*places, *names_that(TAKEN)) if name in found and found[name] != settings[name]]
     if found.get("images") != settings["images"]:
-        _refuse_images(folder, found, settings, [name for name in PLACES if name in others])
+        _refuse_images(folder, found, settings, [name for name in places if name in others])
     return [f"`{name}` is now {_words(settings[name])}, was {_words(found[name])}." for name in others]
 
 

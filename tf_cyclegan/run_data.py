@@ -5,22 +5,19 @@ import json
 from pathlib import Path
 
 from tf_cyclegan.callbacks import list_checkpoints, read_settings
-from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.data import open_dataset
-from tf_cyclegan.models import MODELS
+from tf_cyclegan.settings.data import parse_size
+from tf_cyclegan.settings.train import TRAIN_NAMES, train_settings
 
 
-def open_data(config, multiple, split="train", augment=True, cache=None, paired=False):
-    """A split of the data set of a resolved `TrainConfig`.
+def open_data(data, view, augment=True):
+    """The data set of a run.
 
     Args:
-        config: `TrainConfig`.
-        multiple: int, what whole images are rounded to: the model's `size_multiple`.
-        split: `"train"` or `"test"`. Defaults to `"train"`.
+        data: resolved `DataSettings`.
+        view: `View`.
         augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, and are not
             resized for a crop. Defaults to True.
-        cache: where decoded images are kept. Defaults to the run's.
-        paired: bool, whether the data must be pairs, also where the model learns without. Defaults to False.
 
     Returns:
         `TranslationDataset`.
@@ -28,35 +25,13 @@ def open_data(config, multiple, split="train", augment=True, cache=None, paired=
     Raises:
         ValueError: if there is none, or not as described.
     """
-    image_size = parse_size(config.image_size, "image_size")
-    load_size = config.load_size and parse_size(config.load_size, "load_size")
-    if not augment and config.resize_mode == "resize_and_crop":
-        load_size = image_size
-    return open_dataset(
-        config.dataset,
-        split=split,
-        paired=paired or MODELS[config.model].paired,
-        multiple=multiple,
-        image_size=image_size,
-        load_size=load_size,
-        batch_size=config.batch_size if augment else 1,
-        seed=config.seed,
-        cache=cache or config.cache,
-        data_a=config.data_a,
-        data_b=config.data_b,
-        test_share=config.test_share,
-        channels=config.channels_b if config.label_classes else (config.channels, config.channels_b),
-        label_classes=config.label_classes or 0,
-        ignore_label=config.ignore_label,
-        instance_maps=config.instance_maps,
-        value_range=config.value_range,
-        value_range_b=config.value_range_b,
-        resize_mode=config.resize_mode,
-        flip=config.flip and augment,
-        skip_unreadable=config.skip_unreadable,
-        data_dir=config.data_dir,
-        mirror=config.mirror,
-    )
+    image_size = parse_size(data.image_size, "image_size")
+    load_size = data.load_size and parse_size(data.load_size, "load_size")
+    changes = {}
+    if not augment:
+        load_size = image_size if data.resize_mode == "resize_and_crop" else load_size
+        changes = {"batch_size": 1, "flip": False}
+    return open_dataset(dataclasses.replace(data, image_size=image_size, load_size=load_size, **changes), view)
 
 
 def read_config(path):
@@ -66,13 +41,12 @@ def read_config(path):
         path: run folder, or a checkpoint.
 
     Returns:
-        Resolved `TrainConfig`, or None if there are none that can be read.
+        Resolved `TrainSettings`, or None if there are none that can be read.
     """
     found = run_settings(path)
     if found is None:
         return None
-    known = {field.name for field in dataclasses.fields(TrainConfig)} & found.keys()
-    return TrainConfig(**{name: _immutable(found[name]) for name in known})
+    return train_settings(**{name: _immutable(found[name]) for name in TRAIN_NAMES if name in found})
 
 
 def run_settings(path):

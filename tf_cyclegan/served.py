@@ -15,7 +15,7 @@ def serve(config, report):
     """Serves a folder of exported models; where there is none, bundled weights.
 
     Args:
-        config: `ServeConfig`, whose `directory` may be None or the name of bundled weights.
+        config: `ServeSettings`, whose `directory` may be None or the name of bundled weights.
         report: callable, takes lines of text.
 
     Returns:
@@ -25,18 +25,17 @@ def serve(config, report):
         ValueError: for settings that make no server.
         OSError: if the address cannot be listened on.
     """
-    config = _with_last_word(config)
-    directory = config.directory
+    directory, labels = _with_last_word(config.directory, config.labels)
     if directory is None or (bundled_folder(directory) and not directory.exists()):
         directory = exported_weights(str(directory or DEFAULT), report)
-    return run_serve(dataclasses.replace(config, directory=directory), report)
+    return run_serve(dataclasses.replace(config, directory=directory, labels=labels), report)
 
 
-def _with_last_word(config):
+def _with_last_word(directory, labels):
     """`serve --labels NAME:LABEL=VERSION ... DIRECTORY`: labels take all words that follow, a folder among them."""
-    if config.directory is None and config.labels and "=" not in config.labels[-1]:
-        return dataclasses.replace(config, directory=Path(config.labels[-1]), labels=config.labels[:-1])
-    return config
+    if directory is None and labels and "=" not in labels[-1]:
+        return Path(labels[-1]), labels[:-1]
+    return directory, labels
 
 
 def exported_weights(name, report):

@@ -1,7 +1,7 @@
 """A training run: settings to data, model, callbacks, fit and resume. The only place that joins them."""
 
 import contextlib
-import inspect
+import functools
 import json
 import os
 import time
@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, precision, recipe
-from tf_cyclegan.config import TrainConfig, parse_size
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.files import check_writable
@@ -22,6 +21,8 @@ from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.resuming import resumed
 from tf_cyclegan.run_data import open_data
 from tf_cyclegan.run_folder import held, write_config
+from tf_cyclegan.settings.data import View, parse_size
+from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.user_errors import speaking_of_flags, with_flags
 
 
@@ -33,7 +34,7 @@ def dry_run(config, report):
     """Reports what a run would do: settings, learning rates, parameters, multiply-adds, memory. Reads no data.
 
     Args:
-        config: `TrainConfig`.
+        config: `TrainSettings`.
         report: callable, takes lines of text.
 
     Returns:
@@ -45,9 +46,10 @@ def dry_run(config, report):
     with _settings_checked(config):
         initial, config = open_initial(config)
         config = config.resolved()
-        policy, precision_text = precision.planned_policy(config)
-        workers = plan_workers(config.strategy)
-        workers.check(config, policy)
+        data, run = config.data, config.run
+        policy, precision_text = precision.planned_policy(run)
+        workers = plan_workers(run.devices.strategy)
+        workers.check(data.batch_size, run.devices, policy)
         model = new_model(config, policy)
         if initial is not None:
             begin_with(model, initial)
@@ -56,10 +58,10 @@ def dry_run(config, report):
             "settings",
             json.dumps(config.to_dict(), indent=2),
             f"precision: {precision_text} ({devices.describe_device()})",
-            f"strategy: {workers.describe(config.batch_size)}",
-            *recipe.learning_rate_lines(config),
+            f"strategy: {workers.describe(data.batch_size)}",
+            *recipe.learning_rate_lines(run.schedule),
             "cost",
-            *recipe.describe_cost(model, config, workers.replicas),
+            *recipe.describe_cost(model, data, workers.replicas),
         ]
     report("\n".join(lines))
     return 0
@@ -72,7 +74,7 @@ def train(config, report):
     TensorBoard; where it is evaluated on the way, also `metrics.csv` and `checkpoints/best.keras`.
 
     Args:
-        config: `TrainConfig`.
+        config: `TrainSettings`.
         report: callable, takes lines of text.
 
     Returns:
@@ -85,10 +87,11 @@ def train(config, report):
         OSError: if what the run leaves cannot be written.
         distribution.WorkerLost: if another worker is gone.
     """
-    if config.strategy == "none" and issubclass(MODELS[config.model], TwoWay):
+    strategy = config.run.devices.strategy
+    if strategy == "none" and issubclass(MODELS[config.model], TwoWay):
         devices.share_cores()
     with _settings_checked(config):
-        workers = open_workers(config.strategy)
+        workers = open_workers(strategy)
     if not workers.is_chief:
         report = _silent
     with workers.watched(), contextlib.ExitStack() as stack:
@@ -106,49 +109,54 @@ def _prepared(config, workers, report, stack):
     with _settings_checked(config):
         initial, config = open_initial(config, report)
         config = config.resolved()
+        run, folder = config.run, config.run.folder
         if workers.is_chief:
-            check_writable(config.output_dir, "output_dir")
-        policy = precision.chosen_policy(lambda name: new_model(config, name), config, workers, report)
-        workers.check(config, policy)
+            check_writable(folder.output_dir, "output_dir")
+        policy = precision.chosen_policy(lambda name: new_model(config, name), config.data, run, workers, report)
+        workers.check(config.data.batch_size, run.devices, policy)
         report(f"Computing in {policy} on {devices.describe_device()}.")
         if workers.strategy is not None:
-            report(f"Strategy: {workers.describe(config.batch_size)}.")
-        keras.utils.set_random_seed(config.seed)
+            report(f"Strategy: {workers.describe(config.data.batch_size)}.")
+        keras.utils.set_random_seed(config.data.seed)
         with workers.scope():
             model = new_model(config, policy)  # first: impossible settings need no download to be found
         if initial is not None:
             begin_with(model, initial)
-        data = open_data(config, model.size_multiple)
+        view = View(multiple=model.size_multiple, paired=model.paired, labels=config.of_model.labels)
+        data = open_data(config.data, view)
         report(data.describe())
-        if not config.fixed_size:
+        if not config.data.fixed_size:
             data.check_sides(model.smallest_training_side)
         data.load()
         for file, reason in data.skipped:
-            report(f"skipped {file}: {with_flags(reason, TrainConfig)}")
+            report(f"skipped {file}: {with_flags(reason, TRAIN_NAMES)}")
         for note in data.range_notes():
-            report(with_flags(note, TrainConfig))
-        settings = _run_settings(config, policy, data)
+            report(with_flags(note, TRAIN_NAMES))
+        settings = {**config.to_dict(), **_noted(policy, data)}
         if workers.is_chief:
-            stack.enter_context(held(config.output_dir, config.resume, report))
-        model, plan = _resumed_together(config, model, settings, workers, report)
+            stack.enter_context(held(folder.output_dir, folder.resume, report))
+        model, plan = _resumed_together(folder.output_dir, model, settings, workers, report)
         with workers.scope():
-            rate = _compile(model, config, data.steps_per_epoch, plan)
+            rate = recipe.learning_rate(run.schedule, data.steps_per_epoch, plan)
+            _compile(model, rate, run.devices.jit_compile)
         if plan is not None:
             settings = {**settings, "plan": plan}
-            report(recipe.plan_text(config.minutes, plan, rate))
+            report(recipe.plan_text(run.schedule.minutes, plan, rate))
         if workers.is_chief:
-            write_config(config.output_dir, settings)
-        return model, data, _Tools(model, data, config, settings, workers, rate)
+            write_config(folder.output_dir, settings)
+        of_evaluation = (model, run.evaluation, config.data, view, data)
+        evaluation = functools.partial(new_evaluation, *of_evaluation, folder=folder.output_dir)
+        return model, data, _Tools(model, data, run, settings, workers, rate, evaluation)
 
 
 def _settings_checked(config):
     # What has no flag of its own: that data must be pairs follows from the model.
     others = {"name": "--dataset", "image_shape": "--image-size", "paired": f"--model={config.model}"}
-    if not config.fixed_size:  # --image-size says nothing of the size
-        others["image_shape"] = f"the images (--resize-mode={config.resize_mode})"
-    if config.initial_model:
+    if not config.data.fixed_size:  # --image-size says nothing of the size
+        others["image_shape"] = f"the images (--resize-mode={config.data.resize_mode})"
+    if config.start.initial_model:
         others |= dict.fromkeys(("path", "files", "state", "network"), "--initial-model")
-    return speaking_of_flags(TrainConfig, **others)
+    return speaking_of_flags(TRAIN_NAMES, **others)
 
 
 @contextlib.contextmanager
@@ -178,55 +186,43 @@ def _unwritten(error, folder):
 
 
 def new_model(config, policy):
-    """The untrained model of a resolved `TrainConfig`.
+    """The untrained model of resolved `TrainSettings`.
 
     Raises:
         ValueError: if a setting is out of its range.
     """
-    model = MODELS[config.model]
-    # Settings of a run that the model's constructor has under the same name.
-    settings = {name: getattr(config, name) for name in inspect.signature(model).parameters if hasattr(config, name)}
-    size = parse_size(config.image_size, "image_size") if config.fixed_size else (None, None)
-    settings |= {"image_shape": (*size, config.channels), "dtype": policy}
-    if config.lambda_cycle is not None:
-        settings["lambda_cycle"] = _one_or_two(config.lambda_cycle)
-    return model(**settings)
+    data = config.data
+    size = parse_size(data.image_size, "image_size") if data.fixed_size else (None, None)
+    shapes = {"image_shape": (*size, data.channels), "channels_b": data.channels_b}
+    return MODELS[config.model](**shapes, **config.of_model.arguments(), seed=data.seed, dtype=policy)
 
 
-def _one_or_two(weights):
-    if len(weights) not in (1, 2):
-        raise ValueError(f"`lambda_cycle` must be one weight or two. Received: lambda_cycle={weights}")
-    return weights if len(weights) == 2 else weights[0]
-
-
-def _compile(model, config, steps_per_epoch, plan):
-    """Gives both optimizers the run's learning rate, and returns it; a resumed one keeps its moments."""
-    rate = recipe.learning_rate(config, steps_per_epoch, plan)
+def _compile(model, rate, jit_compile):
+    """Gives both optimizers the run's learning rate; a resumed one keeps its moments."""
     if model.compiled:
-        model.jit_compile = config.jit_compile
+        model.jit_compile = jit_compile
         for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
             optimizer.learning_rate = rate
     else:
-        model.compile(model.new_optimizer(rate), model.new_optimizer(rate), jit_compile=config.jit_compile)
-    return rate
+        model.compile(model.new_optimizer(rate), model.new_optimizer(rate), jit_compile=jit_compile)
 
 
-def _resumed_together(config, model, settings, workers, report):
+def _resumed_together(folder, model, settings, workers, report):
     """The model as the run in the folder left it, the same for all workers, or as it is in a new run; and its plan."""
     workers.wait()  # until the chief holds the folder, and has moved aside what does not go on
     with workers.scope():
-        found, plan = resumed(config.output_dir, model, settings, report)
+        found, plan = resumed(folder, model, settings, report)
     model = found or model
     workers.check_alike(int(model.step.numpy()), "`output_dir` must be one folder that all workers see, at one step")
     return model, plan
 
 
-def _run_settings(config, policy, data):
-    """What the run folder and each checkpoint say of the run."""
+def _noted(policy, data):
+    """What the run folder and each checkpoint say of a run beside its settings."""
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     known = {"images": data.digest(), "side_by_side": data.side_by_side}
     known["type_range"], known["type_range_b"] = data.type_ranges
-    return {**config.to_dict(), "dtype_policy": policy, **known, "versions": versions}
+    return {"dtype_policy": policy, **known, "versions": versions}
 
 
 # ---- fitting ----
@@ -294,22 +290,23 @@ def _fit_leg(model, data, tools, first_step, last_step):
 class _Tools:
     """The callbacks of a run, wired to its folder."""
 
-    def __init__(self, model, data, config, settings, workers, rate):
+    def __init__(self, model, data, run, settings, workers, rate, new_evaluation):
         self.workers = workers
-        self.model, self.rate, self.minutes = model, rate, config.minutes
+        schedule, folder = run.schedule, run.folder
+        self.model, self.rate, self.minutes = model, rate, schedule.minutes
         self.steps_per_epoch = data.steps_per_epoch
-        epochs = config.epochs + config.decay_epochs
-        self.total_steps = min(epochs * data.steps_per_epoch, config.steps or epochs * data.steps_per_epoch)
+        steps = (schedule.epochs + schedule.decay_epochs) * data.steps_per_epoch
+        self.total_steps = min(steps, schedule.steps or steps)
         if self.minutes is not None:
             self.total_steps = rate.total_steps
-        self.folder = Path(config.output_dir)
-        images_a, images_b = data.samples(config.samples)
+        self.folder = Path(folder.output_dir)
+        images_a, images_b = data.samples(folder.samples)
         log_dir = self.folder / "logs"
         self.input_wait = callbacks.InputWait()
         self.progress = callbacks.Progress(
             total_steps=self.total_steps and max(self.total_steps, int(model.step.numpy())),
             first_step=int(model.step.numpy()),
-            batch_size=config.batch_size,
+            batch_size=data.batch_size,
             steps_per_epoch=data.steps_per_epoch,
             epochs=self._epochs(),
             input_wait=self.input_wait,
@@ -317,26 +314,24 @@ class _Tools:
         )
         self.checkpoints = callbacks.Checkpoints(
             self.folder / "checkpoints",
-            keep=config.keep_checkpoints,
-            frequency_steps=config.checkpoint_steps,
+            keep=folder.keep_checkpoints,
+            frequency_steps=folder.checkpoint_steps,
             settings=settings,
         )
         self.checkpoints.set_model(model)
         report = self.progress.write if workers.is_chief else _silent
         self.interrupt = (callbacks.AgreedInterrupt if workers.are_many else callbacks.Interrupt)(report=report)
-        self.settings = config.to_dict()
+        self.settings = settings
         self.evaluation = None
         self.callbacks = [
             self.interrupt,
             self.input_wait,
             callbacks.Health(images_a, images_b, names=data.names, report=report, images=data.counts),
-            callbacks.ReplicaStates(config.checkpoint_steps, keep=workers.is_chief),
+            callbacks.ReplicaStates(folder.checkpoint_steps, keep=workers.is_chief),
         ]
         if not workers.is_chief:  # what follows writes
             return
-        self.evaluation = new_evaluation(
-            model, config, data, save=self.checkpoints.save, log_dir=log_dir, report=self.progress.write
-        )
+        self.evaluation = new_evaluation(save=self.checkpoints.save, log_dir=log_dir, report=self.progress.write)
         if self.evaluation is not None:
             self.evaluation.set_model(model)
         self.callbacks += [

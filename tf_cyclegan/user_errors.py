@@ -1,7 +1,6 @@
 """Errors that are the user's to mend, told from bugs, and their words."""
 
 import contextlib
-import dataclasses
 import dis
 import re
 
@@ -46,24 +45,24 @@ def renamed(**names):
     return restated(lambda message: _with_names(message, names, "`", "{}=".format))
 
 
-def speaking_of_flags(settings, **flags):
+def speaking_of_flags(names, **flags):
     """Makes each error of ours a `UserError` in the words of a command line. Arguments are those of `with_flags`."""
-    return restated(lambda message: with_flags(message, settings, **flags), UserError)
+    return restated(lambda message: with_flags(message, names, **flags), UserError)
 
 
-def with_flags(message, settings, **flags):
+def with_flags(message, names, **flags):
     """Calls the arguments that an error names in backticks, or says to have received, by the flags of a command line.
 
     Args:
         message: str.
-        settings: dataclass from which the flags are made.
+        names: iterable of str, the settings that are flags.
         **flags: what other names are to be called.
 
     Returns:
         The message with `--batch-size` for `batch_size`, and without what only Python can say.
     """
-    names = {field.name: f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(settings)} | flags
-    message = _with_names(message, names, "", lambda name: f"{name}=" if name.startswith("--") else "")
+    flags = {name: f"--{name.replace('_', '-')}" for name in names} | flags
+    message = _with_names(message, flags, "", lambda name: f"{name}=" if name.startswith("--") else "")
     message = re.sub(r"(--[\w-]+)='([\w.]+)'", r"\1=\2", message)
     message = re.sub(r"(--image-size=)\((\d+), (\d+)[^)]*\)", r"\1\2x\3", message)
     message = re.sub(r"(--[\w-]+)=\(([^()]*)\)", lambda match: f"{match[1]} {match[2].replace(',', '')}", message)

@@ -1,5 +1,6 @@
 """`load_dataset` and `open_dataset`: a data set from its name and plain settings."""
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from tf_cyclegan.data.cache import CACHES
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source, find_source
 from tf_cyclegan.data.transforms import MULTIPLE, RESIZE_MODES, Sizing, as_size
+from tf_cyclegan.settings.data import TRAINING, DataSettings, Labels, View
 
 PathOrText = str | os.PathLike
 IMAGE_SIZE = 256
@@ -18,80 +20,48 @@ IMAGE_SIZE = 256
 JITTER = 286 / 256
 
 
-def open_dataset(
-    name: PathOrText = "emoji",
-    split: str = "train",
-    image_size: int | tuple[int, int] | None = None,
-    load_size: int | tuple[int, int] | None = None,
-    batch_size: int = 1,
-    seed: int = 0,
-    cache: str = "memory",
-    *,
-    data_a: PathOrText | None = None,
-    data_b: PathOrText | None = None,
-    test_share: float = 0.1,
-    channels: int | tuple[int, int] = 3,
-    value_range: tuple[float, float] | None = None,
-    value_range_b: tuple[float, float] | None = None,
-    resize_mode: str = "resize_and_crop",
-    flip: bool = True,
-    multiple: int = MULTIPLE,
-    paired: bool | None = None,
-    label_classes: int = 0,
-    ignore_label: int | None = None,
-    instance_maps: bool = False,
-    skip_unreadable: bool = False,
-    data_dir: PathOrText | None = None,
-    mirror: str | None = None,
-    cache_dir: PathOrText | None = None,
-    start_epoch: int = 0,
-) -> TranslationDataset:
+def open_dataset(data: DataSettings, view: View = TRAINING) -> TranslationDataset:
     """Finds a data set and checks the headers of its files; nothing is decoded yet. See `load_dataset`.
+
+    Args:
+        data: `DataSettings`, with a data set and a batch size.
+        view: `View`. Defaults to the images to train on.
 
     Returns:
         `TranslationDataset`.
     """
-    check_choice("split", split, ("train", "test"))
-    check_choice("cache", cache, CACHES)
-    check_choice("resize_mode", resize_mode, RESIZE_MODES)
-    check_range("value_range", value_range)
-    check_range("value_range_b", value_range_b)
-    check_integer("batch_size", batch_size, 1)
-    check_integer("multiple", multiple, 1)
-    check_integer("label_classes", label_classes, 0)
-    if ignore_label is not None:
-        check_integer("ignore_label", ignore_label, label_classes)
-    check_integer("seed", seed)
-    check_integer("start_epoch", start_epoch, 0)
-    source = find_source(
-        name,
-        split,
-        data_a=data_a,
-        data_b=data_b,
-        test_share=test_share,
-        channels=_as_channels(channels, label_classes, instance_maps),
-        value_ranges=(value_range, value_range_b or value_range),
-        paired=paired,
-        label_classes=label_classes,
-        ignore_label=ignore_label,
-        instance_maps=instance_maps,
-        data_dir=data_dir,
-        mirror=mirror,
-    )
-    make_sizing = _sizings(source, resize_mode, image_size, load_size, multiple)
+    channels, channels_b = data.channels_with(view.labels)
+    data = dataclasses.replace(data, channels=channels, channels_b=channels_b)
+    _check(data, view)
+    source = find_source(data, view)
+    make_sizing = _sizings(source, data, view.multiple)
     return TranslationDataset(
         source,
-        make_sizing(split == "train"),
+        make_sizing(view.split == "train"),
         make_sizing(False),
-        split,
-        batch_size,
-        seed=seed,
-        flip=flip,
-        cache=cache,
-        cache_dir=cache_dir,
-        skip_unreadable=skip_unreadable,
-        start_epoch=start_epoch,
+        view.split,
+        data.batch_size,
+        seed=data.seed,
+        flip=data.flip,
+        cache=data.cache,
+        cache_dir=view.cache_dir,
+        skip_unreadable=data.skip_unreadable,
+        start_epoch=view.start_epoch,
     )
+
+
+def _check(data, view):
+    check_choice("split", view.split, ("train", "test"))
+    check_choice("cache", data.cache, CACHES)
+    check_choice("resize_mode", data.resize_mode, RESIZE_MODES)
+    check_range("value_range", data.value_range)
+    check_range("value_range_b", data.value_range_b)
+    check_integer("batch_size", data.batch_size, 1)
+    check_integer("multiple", view.multiple, 1)
+    if view.labels.ignored is not None:
+        check_integer("ignore_label", view.labels.ignored, view.labels.classes)
+    check_integer("seed", data.seed)
+    check_integer("start_epoch", view.start_epoch, 0)
 
 
 def load_dataset(
@@ -187,16 +157,27 @@ def load_dataset(
     >>> images_a.shape
     TensorShape([4, 64, 64, 3])
     """
-    data = open_dataset(**locals()).load()
+    data = open_dataset(*as_groups(locals())).load()
     for note in data.range_notes():
         warnings.warn(note, stacklevel=2)
     return data.epoch()
 
 
-def _sizings(source: Source, mode, image_size, load_size, multiple) -> Callable[[bool], Sizing]:
+def as_groups(arguments: dict) -> tuple[DataSettings, View]:
+    """The arguments of `load_dataset`, all of them, as `open_dataset` takes them."""
+    given = dict(arguments)
+    label_classes = given.pop("label_classes")
+    check_integer("label_classes", label_classes, 0)
+    labels = Labels(label_classes, given.pop("ignore_label"), given.pop("instance_maps"))
+    of_view = {name: given.pop(name) for name in View._fields if name in given}
+    channels = dict(zip(("channels", "channels_b"), _as_channels(given["channels"], labels), strict=True))
+    return DataSettings(dataset=given.pop("name"), **given | channels), View(labels=labels, **of_view)
+
+
+def _sizings(source: Source, data: DataSettings, multiple: int) -> Callable[[bool], Sizing]:
     """Fills in the default sizes and checks that they fit."""
-    native = source.native_size
-    image_size = as_size(native or IMAGE_SIZE if image_size is None else image_size, "image_size")
+    native, mode, load_size = source.native_size, data.resize_mode, data.load_size
+    image_size = as_size(native or IMAGE_SIZE if data.image_size is None else data.image_size, "image_size")
     jitter = JITTER if mode.endswith("_and_crop") and native is None else 1
     default = tuple(round(side * jitter) for side in image_size)
     size = default if load_size is None else as_size(load_size, "load_size")
@@ -207,19 +188,19 @@ def _sizings(source: Source, mode, image_size, load_size, multiple) -> Callable[
     return lambda augment: Sizing(mode, image_size, size, augment, multiple)
 
 
-def _as_channels(channels, label_classes, instance_maps):
+def _as_channels(channels, labels):
     """The channels of A and B."""
-    if instance_maps and not label_classes:
-        raise ValueError(f"`instance_maps` needs `label_classes`. Received: label_classes={label_classes}")
-    of_labels = 1 + bool(instance_maps)
+    if labels.instances and not labels.classes:
+        raise ValueError(f"`instance_maps` needs `label_classes`. Received: label_classes={labels.classes}")
+    of_labels = 1 + bool(labels.instances)
     if isinstance(channels, int):
-        channels = (of_labels if label_classes else channels, channels)
+        channels = (of_labels if labels.classes else channels, channels)
     pair = tuple(channels)
     if len(pair) != 2 or not all(isinstance(count, int) and count >= 1 for count in pair):
         raise ValueError(f"`channels` must be a positive integer, or two for A and B. Received: channels={channels}")
-    if label_classes and pair[0] != of_labels:
+    if labels.classes and pair[0] != of_labels:
         raise ValueError(
-            f"`channels` of A must be {of_labels} with `label_classes`={label_classes}, `instance_maps`="
-            f"{instance_maps}: one for labels, one for instances. Received: channels={channels}"
+            f"`channels` of A must be {of_labels} with `label_classes`={labels.classes}, `instance_maps`="
+            f"{labels.instances}: one for labels, one for instances. Received: channels={channels}"
         )
     return pair

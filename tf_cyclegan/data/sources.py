@@ -7,9 +7,10 @@ import os
 import pathlib
 
 from tf_cyclegan.data import bundled, folders, tfds
-from tf_cyclegan.data.domains import Images, Range, halves
+from tf_cyclegan.data.domains import Images, halves
 from tf_cyclegan.data.labels import LabelMaps
 from tf_cyclegan.image_files import left_out
+from tf_cyclegan.settings.data import DataSettings, View
 
 # How much alike a word and the name of a data set are, from 0 to 1, for the name to be offered.
 _ALIKE = 0.75
@@ -35,44 +36,31 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def find_source(
-    name: str,
-    split: str,
-    *,
-    data_a: str | os.PathLike | None = None,
-    data_b: str | os.PathLike | None = None,
-    test_share: float = 0.1,
-    channels: tuple[int, int] = (3, 3),
-    value_ranges: tuple[Range, Range] = (None, None),
-    paired: bool | None = None,
-    label_classes: int = 0,
-    ignore_label: int | None = None,
-    instance_maps: bool = False,
-    data_dir: str | os.PathLike | None = None,
-    mirror: str | None = None,
-) -> Source:
-    """Finds the images of a data set. See `load_dataset` for the arguments.
+def find_source(data: DataSettings, view: View) -> Source:
+    """Finds the images of a data set. See `open_dataset` for the arguments.
 
     Raises:
         ValueError: if the data set is unknown, or a domain of it has no images.
     """
-    name, data_a, data_b = (path and os.path.expanduser(path) for path in (name, data_a, data_b))
-    as_labels = functools.partial(LabelMaps, classes=label_classes, ignore_label=ignore_label)
-    make = functools.partial(_folder_source, paired, channels, value_ranges, label_classes, instance_maps, as_labels)
+    name, data_a, data_b = (path and os.path.expanduser(path) for path in (data.dataset, data.data_a, data.data_b))
+    channels, split, paired, labels = (data.channels, data.channels_b), view.split, view.paired, view.labels
+    make = functools.partial(_folder_source, paired, channels, data.value_ranges, labels)
     if data_a is not None or data_b is not None:
         _check_two_folders(name, data_a, data_b)
-        found = folders.hold_out(data_a, data_b, split, test_share, bool(paired))
+        found = folders.hold_out(data_a, data_b, split, data.test_share, bool(paired))
         return make(f"{pathlib.Path(data_a).name}+{pathlib.Path(data_b).name}", split, found)
     known = name in bundled.STYLES or name in tfds.NAMES
     if not known and os.path.isdir(name):
-        return make(os.fspath(name), split, folders.find(name, split, bool(paired), label_classes > 0, instance_maps))
+        return make(
+            os.fspath(name), split, folders.find(name, split, bool(paired), labels.classes > 0, labels.instances)
+        )
     if not known:
         raise ValueError(_unknown(name))
-    if label_classes:
+    if labels.classes:
         raise ValueError(f"`label_classes` is not possible with {name!r}, which has no label maps. Give a folder.")
     as_a, as_b = (
         functools.partial(Images, channels=count, value_range=value_range)
-        for count, value_range in zip(channels, value_ranges, strict=True)
+        for count, value_range in zip(channels, data.value_ranges, strict=True)
     )
     if name in bundled.STYLES:
         return _bundled_source(name, split, paired, as_a, as_b)
@@ -81,13 +69,13 @@ def find_source(
             f"`paired` is not possible with {name!r}: TFDS stores each domain in an order of its own. Use a folder of "
             "pairs, or 'emoji/lines'."
         )
-    found = tfds.find(name, split, data_dir, mirror)
+    found = tfds.find(name, split, data.data_dir, data.mirror)
     return Source(name, as_a(*found[0]), as_b(*found[1]))
 
 
-def _folder_source(paired, channels, value_ranges, label_classes, instance_maps, as_labels, name, split, found):
+def _folder_source(paired, channels, value_ranges, labels, name, split, found):
     """The `Source` of what was found in folders."""
-    _check_labels(name, found, label_classes, instance_maps)
+    _check_labels(name, found, labels)
     by_nature = found.layout != "folders"
     notes = [] if found.split == split else [f"from {found.split!r}, as there is no {split!r}"]
     if others := found.others:
@@ -100,26 +88,27 @@ def _folder_source(paired, channels, value_ranges, label_classes, instance_maps,
             Images(domain.names, domain.paths, *read)
             for domain, *read in zip((found.a, found.b), channels, value_ranges, strict=True)
         ]
-    if label_classes:
-        notes.append(f"A has labels of {label_classes} classes" + " and instances" * instance_maps)
-        maps = found.instances if instance_maps else None
+    if labels.classes:
+        notes.append(f"A has labels of {labels.classes} classes" + " and instances" * labels.instances)
+        maps = found.instances if labels.instances else None
         instances = {"instances": maps.paths, "instance_names": maps.names} if maps else {}
-        domains[0] = as_labels(found.a.names, found.a.paths, channels[0], **instances)
+        ids = {"classes": labels.classes, "ignore_label": labels.ignored}
+        domains[0] = LabelMaps(found.a.names, found.a.paths, channels[0], **ids, **instances)
     return Source(name, *domains, by_nature if paired is None else paired, notes=tuple(notes))
 
 
-def _check_labels(name, found, label_classes, instance_maps):
-    if found.layout == "labels" and not label_classes:
+def _check_labels(name, found, labels):
+    if found.layout == "labels" and not labels.classes:
         raise ValueError(
             f"`label_classes` is needed for {name!r}, which has label maps in {found.a.folder.name}: the number of "
             "classes. (Labels drawn in colors belong in trainA, with the photographs in trainB.)"
         )
-    if found.layout == "halves" and label_classes:
+    if found.layout == "halves" and labels.classes:
         raise ValueError(
             f"`label_classes` is not possible with {name!r}, whose images have A and B side by side: label maps need "
-            f"files of their own, in train_label and train_img. Received: label_classes={label_classes}"
+            f"files of their own, in train_label and train_img. Received: label_classes={labels.classes}"
         )
-    if found.layout == "folders" and instance_maps:
+    if found.layout == "folders" and labels.instances:
         raise ValueError(
             f"`instance_maps` needs folders train_label, train_inst and train_img. Received: {name!r}, with "
             f"{found.a.folder} and {found.b.folder}"

@@ -52,26 +52,27 @@ class Workers:
         """Whether there are other processes."""
         return self.cluster.workers > 1
 
-    def check(self, config, policy):
+    def check(self, batch_size, devices, policy):
         """Raises `ValueError` unless a run of these settings can be computed so.
 
         Args:
-            config: resolved `TrainConfig`.
+            batch_size: int.
+            devices: `DeviceSettings`.
             policy: str, the dtype policy.
         """
         if self.name == "none":
             return
-        if self.replicas and config.batch_size % self.replicas:
+        if self.replicas and batch_size % self.replicas:
             raise ValueError(
                 f"`batch_size` must be a multiple of the {self.replicas} replicas of `strategy` {self.name}, which "
-                f"share each batch. Received: batch_size={config.batch_size}"
+                f"share each batch. Received: batch_size={batch_size}"
             )
-        if config.jit_compile and self.name != "tpu":
+        if devices.jit_compile and self.name != "tpu":
             raise ValueError(f"`jit_compile` must be left out with `strategy` {self.name}. Received: jit_compile=True")
         if policy == "mixed_float16" and self.replicas != 1:
             raise ValueError(
                 f"`precision` must be bfloat16 or float32 with `strategy` {self.name}: the loss scaling of float16 is "
-                f"of one device. Received: precision={config.precision}"
+                f"of one device. Received: precision={devices.precision}"
             )
 
     def describe(self, batch_size):

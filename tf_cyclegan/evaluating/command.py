@@ -9,8 +9,6 @@ import tensorflow as tf
 
 from tf_cyclegan import __version__
 from tf_cyclegan.checks import check_integer
-from tf_cyclegan.commands import EvaluateConfig
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.evaluating.catalog import parse_metrics
 from tf_cyclegan.evaluating.diagnostics import diagnose
 from tf_cyclegan.evaluating.examples import mean_images
@@ -32,20 +30,23 @@ from tf_cyclegan.files import check_writable, write_whole
 from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import open_data, read_config
+from tf_cyclegan.settings.commands import EvaluateSettings
+from tf_cyclegan.settings.data import View
+from tf_cyclegan.settings.fields import flat, names_of
+from tf_cyclegan.settings.train import train_settings
 from tf_cyclegan.trained import load_trained
 from tf_cyclegan.user_errors import with_flags
 from tf_cyclegan.weights import is_weights_folder
 
 BEST = "best"
-# Settings of the data that the command line can say otherwise than the run.
-_OF_DATA = ("dataset", "data_a", "data_b", "data_dir", "image_size", "value_range", "value_range_b")
+_NAMES = names_of(EvaluateSettings)
 
 
 def run_evaluate(config, report):
     """Evaluates a model and writes `evaluation.json` and `report.html`.
 
     Args:
-        config: `EvaluateConfig`.
+        config: `EvaluateSettings`.
         report: callable, takes lines of text.
 
     Returns:
@@ -56,22 +57,28 @@ def run_evaluate(config, report):
             for cannot be had.
         OSError: if a file cannot be written.
     """
-    metrics = _checked_metrics(config)
+    metrics = _checked_metrics(config.metrics, config.seed, config.count)
     folder = run_folder(config.model)
-    model, source = _load(config, report)
-    output = Path(config.output or _default_output(config))
+    model, source = _load(config.model, config.checkpoint, report)
+    output = Path(config.output or _default_output(config.model, config.checkpoint))
     check_writable(output, "output")
     settings = _settings(config, model, report)
-    instruments = _instruments(config, metrics)
-    data = open_data(settings, model.size_multiple, config.split, False, "none", _are_pairs(config, settings)).load()
-    of_training = any(known_ranges(config.model)) and not (config.value_range or config.value_range_b)
+    instruments = _instruments(config.instruments, metrics)
+    # Emoji belong together by their names, and their test split holds no others.
+    paired = (config.paired and not settings.data.is_emoji) or MODELS[settings.model].paired
+    view = View(config.split, model.size_multiple, paired, settings.of_model.labels)
+    of_data = dataclasses.replace(settings.data, cache="none")
+    data = open_data(of_data, view, augment=False).load()
+    of_training = any(known_ranges(config.model)) and not any(flat(config.ranges).values())
     for note in data.range_notes(advise=not of_training):
-        report(with_flags(note, EvaluateConfig))
-    evaluator = Evaluator(model, data, instruments, _directions(config, model), config.count, config.seed)
+        report(with_flags(note, _NAMES))
+    evaluator = Evaluator(model, data, instruments, _directions(config.direction, model), config.count, config.seed)
     report(f"Evaluating {'; '.join([described({'data': evaluator.describe()}), *data.notes])}.")
     gallery = Gallery(model, evaluator.counts(), seed=config.seed)
-    result = evaluator.evaluate(_baselines(evaluator, settings, model), gallery)
-    left_out = {name: with_flags(reason, EvaluateConfig) for name, reason in result["left_out"].items()}
+    result = evaluator.evaluate(
+        _baselines(evaluator, of_data, view._replace(paired=MODELS[settings.model].paired)), gallery
+    )
+    left_out = {name: with_flags(reason, _NAMES) for name, reason in result["left_out"].items()}
     result = {"model": _described(model, source), **result, "left_out": left_out, "versions": _versions()}
 
     logs, known = _logs(folder), settings.to_dict()
@@ -80,7 +87,7 @@ def run_evaluate(config, report):
     title = (folder or config.model).resolve().name
     page = report_page(result, findings, gallery, logs["losses"], logs["metrics"], known, title)
     _write(output, result, page)
-    _report(report, result, findings, logs["best"], output, config)
+    _report(report, result, findings, logs["best"] if config.checkpoint != BEST else None, output)
     return 0
 
 
@@ -95,27 +102,27 @@ def run_folder(path):
     return path.parent.parent if path.parent.name == "checkpoints" else None
 
 
-def _checked_metrics(config):
+def _checked_metrics(metrics, seed, count):
     """The names of the metrics, once all settings that need no model are checked."""
-    check_integer("seed", config.seed, 0)
-    if config.count is not None:
-        check_integer("count", config.count, 2)
-    return parse_metrics(config.metrics)
+    check_integer("seed", seed, 0)
+    if count is not None:
+        check_integer("count", count, 2)
+    return parse_metrics(metrics)
 
 
-def _instruments(config, metrics):
-    of_labels = {name: getattr(config, name) for name in ("segmenter", "segmenter_range", "palette")}
-    return open_instruments(metrics, config.features, config.resize, config.perceptual_weights, **of_labels)
+def _instruments(settings, metrics):
+    of_labels = {name: getattr(settings, name) for name in ("segmenter", "segmenter_range", "palette")}
+    return open_instruments(metrics, settings.features, settings.resize, settings.perceptual_weights, **of_labels)
 
 
-def _load(config, report):
+def _load(path, checkpoint, report):
     """The model, and the file that it is from."""
-    path = Path(config.model)
+    path = Path(path)
     if not path.is_dir():
-        if config.checkpoint == BEST:
+        if checkpoint == BEST:
             raise ValueError(f"`checkpoint` best is of a run folder. Received: model={str(path)!r}, a file")
         return load_trained(path, report), path
-    if config.checkpoint == BEST:
+    if checkpoint == BEST:
         best = path / "checkpoints" / "best.keras"
         if not best.is_file():
             raise ValueError(
@@ -130,8 +137,7 @@ def _load(config, report):
 
 def _settings(config, model, report):
     """The settings of the data: those of the run, with what the command line says otherwise."""
-    given = {name: getattr(config, name) for name in _OF_DATA}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in flat(config.data).items() if value is not None}
     settings = read_config(config.model)
     if settings is None and not {"dataset", "data_a"} & given.keys():
         raise ValueError(
@@ -139,12 +145,15 @@ def _settings(config, model, report):
             f"Received: model={str(config.model)!r} without"
         )
     if settings is None:
-        ranges = known_ranges(config.model, config, report)
-        return _settings_without_run(given | {"value_range": ranges.a, "value_range_b": ranges.b}, model)
-    if {"dataset", "data_a"} & given.keys():
-        given = {"dataset": "", "data_a": None, "data_b": None} | given
-    ranges = given_ranges(Ranges(settings.value_range, settings.value_range_b), config, report=report)
-    return dataclasses.replace(settings, **given | {"value_range": ranges.a, "value_range_b": ranges.b})
+        ranges = known_ranges(config.model, config.ranges, report)
+        settings = _settings_without_run(given, model)
+    else:
+        ranges = given_ranges(
+            Ranges(settings.data.value_range, settings.data.value_range_b), config.ranges, report=report
+        )
+        if {"dataset", "data_a"} & given.keys():
+            given = {"dataset": "", "data_a": None, "data_b": None} | given
+    return settings.replaced(**given, value_range=ranges.a, value_range_b=ranges.b)
 
 
 def _settings_without_run(given, model):
@@ -161,27 +170,22 @@ def _settings_without_run(given, model):
     height, width, _ = getattr(model, "image_shape", (None, None, 3))
     if height and width:
         known["image_size"] = f"{height}x{width}"
-    return TrainConfig(**(known | given)).resolved()
+    return train_settings(**(known | given)).resolved()
 
 
-def _directions(config, model):
-    if config.direction is None:
+def _directions(direction, model):
+    if direction is None:
         return None
-    if config.direction not in model.directions:
-        raise ValueError(f"`direction` must be one of {model.directions}. Received: direction={config.direction!r}")
-    return (config.direction,)
+    if direction not in model.directions:
+        raise ValueError(f"`direction` must be one of {model.directions}. Received: direction={direction!r}")
+    return (direction,)
 
 
-def _baselines(evaluator, settings, model):
+def _baselines(evaluator, data, view):
     """The mean training images, where there is something to compare them with."""
     if not evaluator.answers or not any("l1" in evaluator.metrics(direction) for direction in evaluator.directions):
         return {}
-    return mean_images(open_data(settings, model.size_multiple, "train", augment=False, cache="none").load())
-
-
-def _are_pairs(config, settings):
-    # Emoji belong together by their names, and their test split holds no others.
-    return config.paired and not settings.is_emoji
+    return mean_images(open_data(data, view._replace(split="train"), augment=False).load())
 
 
 # ---- what is said of it ----
@@ -211,11 +215,11 @@ def _logs(folder):
     }
 
 
-def _default_output(config):
-    path = Path(config.model)
+def _default_output(path, checkpoint):
+    path = Path(path)
     if not path.is_dir():
         return path.with_name(f"{path.stem}-evaluation")
-    return path / ("evaluation-best" if config.checkpoint == BEST else "evaluation")
+    return path / ("evaluation-best" if checkpoint == BEST else "evaluation")
 
 
 def _write(output, result, page):
@@ -225,14 +229,14 @@ def _write(output, result, page):
     write_whole(output / "report.html", page.encode())
 
 
-def _report(report, result, findings, best, output, config):
+def _report(report, result, findings, best, output):
     model = result["model"]
     step = f" at step {model['step']:,}" if model["step"] else ""
     lines = [f"{model['type']}{step}, {model['checkpoint']}", *text_table(result)]
     lines += [NOTE] if segmenter_used(result) else []
     lines += [f"Left out: {labels}: {reason}." for reason, labels in left_out_by_reason(result).items()]
     lines += finding_lines(findings)
-    if best and config.checkpoint != BEST and best["step"] != model["step"]:
+    if best and best["step"] != model["step"]:
         lines.append(
             f"This is the last. The best by {best['score']}, {best['value']:.4g}, was at step {best['step']:,}: "
             "--checkpoint=best evaluates it."

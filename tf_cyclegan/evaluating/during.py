@@ -2,7 +2,6 @@
 
 from tf_cyclegan import callbacks
 from tf_cyclegan.checks import check_choice
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
 from tf_cyclegan.evaluating.diagnostics import diagnose, score_of
 from tf_cyclegan.evaluating.examples import has_answers
@@ -12,6 +11,7 @@ from tf_cyclegan.evaluating.scores import Evaluator, flat_scores
 from tf_cyclegan.evaluating.tables import finding_lines, in_flags
 from tf_cyclegan.metrics.features import INCEPTION
 from tf_cyclegan.run_data import open_data
+from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.user_errors import is_ours, renamed, with_flags
 
 # Where the right answers are known an error means something and needs no further network.
@@ -24,7 +24,9 @@ class Scorer:
 
     Args:
         model: `TranslationModel`.
-        config: resolved `TrainConfig`.
+        settings: `EvaluationSettings`.
+        data: resolved `DataSettings`.
+        view: `View` of the training.
 
     Attributes:
         result: dict of the last `Evaluator.evaluate()`, or None.
@@ -34,17 +36,18 @@ class Scorer:
         ValueError: if there is no test split, the features cannot be had, or there is no score `best_by`.
     """
 
-    def __init__(self, model, config):
-        data = open_data(config, model.size_multiple, "test", augment=False).load()
-        features = config.evaluate_features or (INCEPTION if _needs_features(config, has_answers(data)) else None)
+    def __init__(self, model, settings, data, view):
+        seed = data.seed % 2**32  # NumPy takes no negative one
+        data = open_data(data, view._replace(split="test"), augment=False).load()
+        best_by = settings.best_by
+        features = settings.evaluate_features or (INCEPTION if _needs_features(best_by, has_answers(data)) else None)
         names = [name for name in METRICS if name not in DISTANCES and name != "perceptual"]
         instruments = open_instruments([*(["fid", "kid"] if features else []), *names], features, required=False)
         if reasons := {instruments.left_out[name] for name in DISTANCES if name in instruments.left_out}:
             raise ValueError(f"{reasons.pop()}; or take another `best_by`, as cycle")
-        seed = config.seed % 2**32  # NumPy takes no negative one
-        self._evaluator = Evaluator(model, data, instruments, count=config.evaluate_count, seed=seed)
+        self._evaluator = Evaluator(model, data, instruments, count=settings.evaluate_count, seed=seed)
         self.result = None
-        self.best_by = config.best_by or self._usual()
+        self.best_by = best_by or self._usual()
         if self.best_by is not None:
             check_choice("best_by", self.best_by, self._available())
 
@@ -66,14 +69,16 @@ class Scorer:
         return list(dict.fromkeys(names))
 
 
-def new_evaluation(model, config, train_data, **settings):
+def new_evaluation(model, settings, data, view, train_data, **wiring):
     """The callback of a run, or None where nothing is to be evaluated.
 
     Args:
         model: `TranslationModel`.
-        config: resolved `TrainConfig`.
+        settings: `EvaluationSettings`.
+        data: resolved `DataSettings`.
+        view: `View` of the training.
         train_data: `TranslationDataset` of the training.
-        **settings: further ones of `callbacks.Evaluation`, with its `report`.
+        **wiring: arguments of `callbacks.Evaluation`, with its `folder` and its `report`.
 
     Returns:
         `callbacks.Evaluation` whose `score` is a `Scorer`, or None.
@@ -81,26 +86,25 @@ def new_evaluation(model, config, train_data, **settings):
     Raises:
         ValueError: if an evaluation was asked for and cannot be had.
     """
-    if config.evaluate_every == 0:
+    if settings.evaluate_every == 0:
         return None
-    asked = any(value is not None for value in (config.evaluate_every, config.evaluate_features, config.best_by))
-    if not asked and not (train_data.paired or config.is_emoji):
+    asked = settings.is_asked_for
+    if not asked and not (train_data.paired or data.is_emoji):
         return None
     try:
         with renamed(features="evaluate_features"):
-            scorer = Scorer(model, config)
+            scorer = Scorer(model, settings, data, view)
     except ValueError as error:
         if asked or not is_ours(error):
             raise
-        settings["report"](f"Not evaluated during training: {with_flags(str(error), TrainConfig, name='--dataset')}")
+        wiring["report"](f"Not evaluated during training: {with_flags(str(error), TRAIN_NAMES, name='--dataset')}")
         return None
     return callbacks.Evaluation(
         scorer,
-        config.output_dir,
-        every=config.evaluate_every or EVERY,
+        every=settings.evaluate_every or EVERY,
         best_by=scorer.best_by,
         steps_per_epoch=train_data.steps_per_epoch,
-        **settings,
+        **wiring,
     )
 
 
@@ -129,6 +133,6 @@ def closing_lines(folder, evaluation=None, model=None):
     return [*lines, f"Scores, diagnostics and pictures: tf-cyclegan evaluate {folder}"]
 
 
-def _needs_features(config, answers):
+def _needs_features(best_by, answers):
     """Whether the best is chosen by a distance, which is also the only measure where no answer is known."""
-    return (config.best_by or ("l1" if answers else "kid")).split("_")[0] in DISTANCES
+    return (best_by or ("l1" if answers else "kid")).split("_")[0] in DISTANCES

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from tf_cyclegan.config import TrainConfig
 from tf_cyclegan.evaluating.catalog import METRICS, number_text
+from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.user_errors import with_flags
 
 TITLES = {"ab": "A to B", "ba": "B to A"}
@@ -96,7 +96,7 @@ def finding_lines(findings):
 
 def in_flags(findings):
     """Diagnostics that call settings by their flags."""
-    return [dataclasses.replace(finding, advice=with_flags(finding.advice, TrainConfig)) for finding in findings]
+    return [dataclasses.replace(finding, advice=with_flags(finding.advice, TRAIN_NAMES)) for finding in findings]
 
 
 def segmenter_used(result):

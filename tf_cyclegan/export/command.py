@@ -4,12 +4,12 @@ import os
 import re
 
 from tf_cyclegan.checks import check_choice, check_integer
-from tf_cyclegan.config import parse_size
 from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.export.formats import FORMATS, FormatRefused, check_packages, export_format
 from tf_cyclegan.export.saved_model import export_saved_model
 from tf_cyclegan.files import check_writable
 from tf_cyclegan.known_ranges import known_ranges
+from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.trained import load_trained
 
 _SAVED_MODEL = "saved_model"
@@ -21,7 +21,7 @@ def run_export(config, report):
     """Exports the generators of a trained model in the formats asked for.
 
     Args:
-        config: `ExportConfig`.
+        config: `ExportSettings`.
         report: callable, takes lines of text.
 
     Returns:
@@ -35,12 +35,12 @@ def run_export(config, report):
     sizes = [parse_size(size, "static_sizes") for size in config.static_sizes]
     if config.keep is not None:
         check_integer("keep", config.keep, 1)
-    name = _name(config)
+    name = _name(config.name, config.model)
     model = _load(config.model, report)
     check_writable(config.output, "output")
     stems = {direction: config.output / f"{name}_{direction}" for direction in _directions(model, config.direction)}
     refused = 0
-    ranges = known_ranges(config.model, config, report)
+    ranges = known_ranges(config.model, config.ranges, report)
     os.makedirs(config.output, exist_ok=True)
     for direction, stem in stems.items():
         generator = model.generator(direction)
@@ -73,12 +73,12 @@ def _formats(text):
     return list(dict.fromkeys(names))
 
 
-def _name(config):
-    if config.name is None:
-        return _NOT_IN_NAMES.sub("_", config.model.resolve().name.removesuffix(".keras"))
-    if not config.name or _NOT_IN_NAMES.search(config.name):
-        raise ValueError(f"`name` must be of letters, digits and underscores. Received: name={config.name!r}")
-    return config.name
+def _name(name, model):
+    if name is None:
+        return _NOT_IN_NAMES.sub("_", model.resolve().name.removesuffix(".keras"))
+    if not name or _NOT_IN_NAMES.search(name):
+        raise ValueError(f"`name` must be of letters, digits and underscores. Received: name={name!r}")
+    return name
 
 
 def _directions(model, direction):

@@ -16,7 +16,7 @@ def run_serve(config, report):
     """Serves until SIGTERM or Ctrl-C, then finishes what it has accepted.
 
     Args:
-        config: `ServeConfig`.
+        config: `ServeSettings`.
         report: callable, takes lines of text; one has the address, with the real port.
 
     Returns:
@@ -31,7 +31,7 @@ def run_serve(config, report):
         report(line)
         sys.stdout.flush()  # whoever waits for the address may read from a pipe
 
-    limits = _limits(config)
+    limits = Limits(**dataclasses.asdict(config.limits))
     if not config.keep_alive_seconds > 0:
         raise ValueError(f"`keep_alive_seconds` must be above 0. Received: {config.keep_alive_seconds}")
     grpc_server = None if config.grpc_port is None else _grpc_server()
@@ -64,11 +64,6 @@ def _grpc_server():
         missing = f"Missing or broken: {error.name}"
         raise ValueError(f'`grpc_port` needs pip install "tf_cyclegan[serve]". {missing}') from error
     return GrpcServer
-
-
-def _limits(config):
-    names = [field.name for field in dataclasses.fields(Limits) if hasattr(config, field.name)]
-    return Limits(**{name: getattr(config, name) for name in names})
 
 
 def _labels(settings):

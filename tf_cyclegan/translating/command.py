@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tf_cyclegan.commands import TranslateConfig
 from tf_cyclegan.images import read_image, stored_type, to_float
+from tf_cyclegan.settings.commands import TranslateSettings
+from tf_cyclegan.settings.fields import names_of
 from tf_cyclegan.trained import is_model_path
 from tf_cyclegan.translating.depth import ARRAY, check_depth
 from tf_cyclegan.translating.files import missing, plan, root_of, save
@@ -17,6 +18,8 @@ from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in
 from tf_cyclegan.translating.translators import is_exported, open_translator
 from tf_cyclegan.user_errors import is_ours, restated, with_flags
 from tf_cyclegan.weights import DEFAULT, bundled_folder
+
+_NAMES = names_of(TranslateSettings)
 
 
 def run_translate(config, report):
@@ -29,7 +32,7 @@ def run_translate(config, report):
     translations of 8 bits to `.npy`.
 
     Args:
-        config: `TranslateConfig`.
+        config: `TranslateSettings`.
         report: callable, takes lines of text.
 
     Returns:
@@ -40,32 +43,34 @@ def run_translate(config, report):
         OSError: if a translation cannot be written; those before it are whole.
     """
     config = _with_model(config, report)
-    check_use(config)
-    pairs = _plan(config, report)
+    tiles = config.tiles
+    check_use(tiles)
+    pairs = _plan(config.input, config.output, config.files, report)
     if not pairs:
         return 0
-    with open_translator(config.model, config.direction, report, config) as translator:
-        _check_formats(translator, pairs, config.format)
-        _check_instances(translator, config)
-        if config.tile:
-            check_pieces(config, translator)
-        inputs = Inputs(_reader(translator, pairs, config), translator, config)
-        failures = _translate_all(translator, inputs, pairs, config, report)
+    with open_translator(config.model, config.direction, report, config.ranges) as translator:
+        _check_formats(translator, pairs, config.files.format)
+        _check_instances(translator, config.instances)
+        if tiles.tile:
+            check_pieces(tiles, translator, config.model)
+        read = _reader(translator, pairs, config.input, config.instances)
+        inputs = Inputs(read, translator, config.ranges, config.side_by_side, config.files.format)
+        failures = _translate_all(translator, inputs, pairs, tiles, report)
     done = len(pairs) - len(failures)
     for line in inputs.lines():
-        report(with_flags(line, TranslateConfig, label_classes="--label-classes of train"))
+        report(with_flags(line, _NAMES, label_classes="--label-classes of train"))
     report(f"Translated {done:,} image{'s' * (done != 1)} to {config.output}.")
     if failures:
         report("\n  ".join([f"{len(failures):,} of {len(pairs):,} images could not be translated:", *failures]))
     return 1 if failures else 0
 
 
-def _plan(config, report):
+def _plan(source, output, files, report):
     """Pairs of images and translations: those that are to be made."""
-    if config.skip_existing and config.overwrite:
+    if files.skip_existing and files.overwrite:
         raise ValueError("`skip_existing` has no use with `overwrite`, which translates all images again")
-    pairs = plan(config.input, config.output, config.overwrite or config.skip_existing, config.format, report)
-    if not config.skip_existing:
+    pairs = plan(source, output, files.overwrite or files.skip_existing, files.format, report)
+    if not files.skip_existing:
         return pairs
     left = missing(pairs)
     report(f"{len(pairs) - len(left):,} of {len(pairs):,} translations are there already.")
@@ -104,42 +109,42 @@ def _check_formats(translator, pairs, kind):
         )
 
 
-def _check_instances(translator, config):
-    if config.instances and not (translator.takes_ids and translator.channels > 1):
+def _check_instances(translator, instances):
+    if instances and not (translator.takes_ids and translator.channels > 1):
         raise ValueError(
             "`instances` has no use with this model, which takes no instance maps. "
-            f"Received: instances={str(config.instances)!r}"
+            f"Received: instances={str(instances)!r}"
         )
 
 
-def _translate_all(translator, inputs, pairs, config, report):
+def _translate_all(translator, inputs, pairs, tiles, report):
     """Returns what went wrong, a line an image."""
     failures = []
-    alone = config.tile and len(pairs) == 1  # with a bar of its own, that one image
+    alone = tiles.tile and len(pairs) == 1  # with a bar of its own, that one image
     for source, target in tqdm(pairs, unit="image", disable=alone or None):  # None: a bar on terminals alone
         try:
-            _translate(translator, *inputs.read(source, target), source, target, config, report)
+            _translate(translator, *inputs.read(source, target), source, target, tiles, report)
         except ValueError as error:
             if not is_ours(error):
                 raise
-            failures.append(with_flags(str(error), TranslateConfig))
+            failures.append(with_flags(str(error), _NAMES))
     return failures
 
 
-def _translate(translator, image, numbers, extras, source, target, config, report):
+def _translate(translator, image, numbers, extras, source, target, tiles, report):
     with restated(lambda message: f"Cannot translate the image {source}: {message}"):
         _check_size(*image.shape[:2], translator.smallest_side)
-        if config.tile:
-            translate_in_pieces(translator, image, target, numbers, extras, config, report)
+        if tiles.tile:
+            translate_in_pieces(translator, image, target, numbers, extras, tiles, report)
         else:
             save(target, translator(to_float(image)), numbers, extras)
 
 
-def _reader(translator, pairs, config):
+def _reader(translator, pairs, source, instances):
     """What reads the file of a path, and tells `seen` which values it saw."""
     if translator.takes_ids:
-        paths, root = [path for path, _ in pairs], root_of(config.input)
-        maps = MapReader(paths, root, translator.channels, translator.encoding, config.instances)
+        paths, root = [path for path, _ in pairs], root_of(source)
+        maps = MapReader(paths, root, translator.channels, translator.encoding, instances)
         return lambda path, seen: maps(path)
     return functools.partial(_read, translator)
 

@@ -23,15 +23,17 @@ class Inputs:
         read: callable, a path and what `images.read_image` takes as `seen` to the array in the file, `(height, width,
             channels)`.
         translator: `Translator`.
-        config: `TranslateConfig`, whose `side_by_side` says whether files hold A on the left and B on the right, None
-            for those that are shaped as the run's files, if those did; and `format`, in what translations are written.
+        ranges: `RangeSettings`, those that are given.
+        side_by_side: optional bool, whether files hold A on the left and B on the right. Defaults to None: those that
+            are shaped as the run's files, if those did.
+        kind: optional str, the format that translations are written in. Defaults to None, that of the image.
     """
 
-    def __init__(self, read, translator, config):
-        self._translator, self._side_by_side, self._read_file = translator, config.side_by_side, read
+    def __init__(self, read, translator, ranges, side_by_side=None, kind=None):
+        self._translator, self._side_by_side, self._read_file = translator, side_by_side, read
         self._side = "ab".index(translator.domain)
-        self._depth = FORMATS[config.format][1] if config.format else None
-        of_training = translator.ranges.a and not (config.value_range or config.value_range_b)
+        self._depth = FORMATS[kind][1] if kind else None
+        of_training = translator.ranges.a and not (ranges.value_range or ranges.value_range_b)
         self._range_name = None if of_training else translator.range_name
         self._halved, self._uses = 0, []
         self._notes, self._lost = collections.Counter(), collections.Counter()

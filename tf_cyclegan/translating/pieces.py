@@ -23,49 +23,50 @@ _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 _ANY_MULTIPLE = 32
 
 
-def check_use(config):
-    """Raises `ValueError` for settings of `TranslateConfig` that have no use beside the others.
+def check_use(tiles):
+    """Raises `ValueError` for settings of `TileSettings` that have no use beside the others.
 
     Args:
-        config: `TranslateConfig`.
+        tiles: `TileSettings`.
     """
-    if not config.tile:
+    if not tiles.tile:
         names, beside = _SETTINGS["image"] | _SETTINGS["tile"] | {"tile_statistics"}, "without `tile`"
     else:
-        other = "tile" if config.tile_statistics == "image" else "image"
-        names, beside = _SETTINGS[other], f"with `tile_statistics` {config.tile_statistics!r}"
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
+        other = "tile" if tiles.tile_statistics == "image" else "image"
+        names, beside = _SETTINGS[other], f"with `tile_statistics` {tiles.tile_statistics!r}"
+    for field in dataclasses.fields(tiles):
+        value = getattr(tiles, field.name)
         if field.name in names and value != field.default:
             raise ValueError(f"`{field.name}` has no use {beside}. Received: {field.name}={value}")
 
 
-def check_pieces(config, translator):
-    """Raises `ValueError` unless the settings of `TranslateConfig` for pieces make sense for a translator.
+def check_pieces(tiles, translator, model):
+    """Raises `ValueError` unless the settings for pieces make sense for a translator.
 
     Args:
-        config: `TranslateConfig`.
+        tiles: `TileSettings`.
         translator: `Translator`.
+        model: path, as it was given.
     """
-    check_integer("tile_size", config.tile_size, 64)
-    check_integer("tile_overlap", config.tile_overlap, 0)
-    if 2 * config.tile_overlap > config.tile_size:
+    check_integer("tile_size", tiles.tile_size, 64)
+    check_integer("tile_overlap", tiles.tile_overlap, 0)
+    if 2 * tiles.tile_overlap > tiles.tile_size:
         raise ValueError(
-            f"`tile_overlap` must be at most half of `tile_size`. Received: tile_overlap={config.tile_overlap}, "
-            f"tile_size={config.tile_size}"
+            f"`tile_overlap` must be at most half of `tile_size`. Received: tile_overlap={tiles.tile_overlap}, "
+            f"tile_size={tiles.tile_size}"
         )
-    if not config.tile_memory > 0:
-        raise ValueError(f"`tile_memory` must be above 0 GB. Received: tile_memory={config.tile_memory}")
-    if config.tile_statistics == "image" and translator.network is None:
+    if not tiles.tile_memory > 0:
+        raise ValueError(f"`tile_memory` must be above 0 GB. Received: tile_memory={tiles.tile_memory}")
+    if tiles.tile_statistics == "image" and translator.network is None:
         raise ValueError(
             "`tile_statistics` must be 'tile' for an exported model, whose layers cannot be computed one by one: take "
-            f"the run or the .keras file it was exported from. Received: model={str(config.model)!r}"
+            f"the run or the .keras file it was exported from. Received: model={str(model)!r}"
         )
-    if config.tile_statistics == "image":
+    if tiles.tile_statistics == "image":
         flattened(translator.network)  # once before the first image, not once for each of a thousand
 
 
-def translate_in_pieces(translator, image, target, numbers, extras, config, report):
+def translate_in_pieces(translator, image, target, numbers, extras, tiles, report):
     """Translates an image and writes it, never holding more of it as floats than a strip or a row of tiles.
 
     Args:
@@ -74,7 +75,7 @@ def translate_in_pieces(translator, image, target, numbers, extras, config, repo
         target: path of the translation.
         numbers: the `Numbers` that it is written in.
         extras: its `Extras`.
-        config: `TranslateConfig`.
+        tiles: `TileSettings`.
         report: callable, takes a line of text: what it will take.
 
     Raises:
@@ -82,22 +83,22 @@ def translate_in_pieces(translator, image, target, numbers, extras, config, repo
             `target` is too small.
         OSError: if the translation cannot be written.
     """
-    find = _strips if config.tile_statistics == "image" else _tiles
+    find = _strips if tiles.tile_statistics == "image" else _tiles
     height, width = image.shape[:2]
     with (
         writing(target, (height, width, translator.output_channels), numbers, extras) as write,
         tqdm(bar_format=_BAR, leave=False, disable=None) as bar,
     ):
         # Closed also when a row cannot be written: scratch files would stay as long as the error is looked at.
-        with contextlib.closing(find(translator, image, target, config, report, bar)) as pieces, computing():
+        with contextlib.closing(find(translator, image, target, tiles, report, bar)) as pieces, computing():
             for first, rows in pieces:
                 write(first, rows[: max(height - first, 0), :width])
 
 
-def _strips(translator, image, target, config, report, bar):
+def _strips(translator, image, target, tiles, report, bar):
     source = MirroredRows(image, translator.size_multiple)
-    folder = config.scratch_dir or _existing(target.parent)
-    walk = Walk(translator.network, source.size, int(config.tile_memory * _GIGABYTE), folder)
+    folder = tiles.scratch_dir or _existing(target.parent)
+    walk = Walk(translator.network, source.size, int(tiles.tile_memory * _GIGABYTE), folder)
     plan = walk.plan
     report(
         f"{target.name}: {image.shape[1]}x{image.shape[0]} pixels in strips, {2 * plan.work / 1e12:,.1f} TFLOP, about "
@@ -108,10 +109,10 @@ def _strips(translator, image, target, config, report, bar):
     return walk.translate(source, bar.update)
 
 
-def _tiles(translator, image, target, config, report, bar):
+def _tiles(translator, image, target, tiles, report, bar):
     multiple = translator.size_multiple or _ANY_MULTIPLE
     bar.reset(image.shape[0] * image.shape[1])
-    return translate_in_tiles(translator, image, config.tile_size, config.tile_overlap, multiple, bar.update)
+    return translate_in_tiles(translator, image, tiles.tile_size, tiles.tile_overlap, multiple, bar.update)
 
 
 class MirroredRows:

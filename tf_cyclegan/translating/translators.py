@@ -78,7 +78,7 @@ def computing():
 
 
 @contextlib.contextmanager
-def open_translator(path, direction=None, report=lambda line: None, config=None):
+def open_translator(path, direction=None, report=lambda line: None, ranges=None):
     """Loads a trained model for the time of a `with` block.
 
     Args:
@@ -88,7 +88,7 @@ def open_translator(path, direction=None, report=lambda line: None, config=None)
         direction: `"ab"` or `"ba"`. Defaults to the only one of an exported model, else the model's first.
         report: callable that gets a line of text for each damaged checkpoint passed over, and where one range of
             values is given and another stays. Defaults to nothing.
-        config: optional `TranslateConfig`, whose ranges of values come before the model's own.
+        ranges: optional `RangeSettings`, which come before the model's own.
 
     Yields:
         A `Translator`.
@@ -104,13 +104,13 @@ def open_translator(path, direction=None, report=lambda line: None, config=None)
     if version := _exported_version(path):
         _check_exported_direction(version, direction)
         with contextlib.closing(read_model(Engine, version)) as engine:
-            translator = _from_engine(engine, path, version, config, report)
+            translator = _from_engine(engine, path, version, ranges, report)
             yield dataclasses.replace(translator, domain=_direction_of(version)[:1] or "a")
     else:
         model = _load(path, report)
         direction = direction or model.directions[0]
         check_choice("direction", direction, model.directions)
-        translator = _from_model(model, direction, known_ranges(path, config, report))
+        translator = _from_model(model, direction, known_ranges(path, ranges, report))
         yield dataclasses.replace(translator, side_by_side=_side_by_side(path))
 
 
@@ -148,7 +148,7 @@ def _name_of(version):
     return folder.parent.name if folder.name.isdecimal() else folder.name
 
 
-def _from_engine(engine, path, version, config, report):
+def _from_engine(engine, path, version, ranges, report):
     try:
         signature = engine.signatures["tensor"]
         shapes = signature.inputs["image"].shape, signature.outputs["translated"].shape
@@ -162,7 +162,7 @@ def _from_engine(engine, path, version, config, report):
         lambda images: engine.run("tensor", {"image": images})["translated"],
         channels,
         output_channels,
-        given_ranges(read_exported(version), config, _direction_of(version) or "ab", report),
+        given_ranges(read_exported(version), ranges, _direction_of(version) or "ab", report),
         (version / TAKES_IDS_FILE).is_file(),
     )
 

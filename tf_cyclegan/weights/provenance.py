@@ -1,11 +1,10 @@
 """Where trained weights are from, as far as the folder of their run says it. Imports no TensorFlow."""
 
-import dataclasses
 import json
 import shlex
 from pathlib import Path
 
-from tf_cyclegan.config import TrainConfig
+from tf_cyclegan.settings.train import TRAIN_FACTS, train_settings
 
 EMOJI_TERMS = (
     "The weights: Apache-2.0. The images that they were learned from: Microsoft's Fluent Emoji "
@@ -41,16 +40,15 @@ def command_of(settings):
         return None
     data = settings.get("dataset") or None
     paired = {} if data else {"data_a": Path("a"), "data_b": Path("b")}
-    default = TrainConfig(model=settings["model"], dataset=data, **paired).resolved().to_dict()
-    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    default = train_settings(model=settings["model"], dataset=data, **paired).resolved().to_dict()
     # What is None follows from other settings, as no minutes from a number of epochs.
     given = {name: value for name, value in settings.items() if value is not None and name not in _ASIDE}
-    others = [name for name in fields if name in given and given[name] != default[name]]
+    others = [name for name in TRAIN_FACTS if name in given and given[name] != default[name]]
     flags = [f"--model={settings['model']}"]
     if data:
         flags.append(f"--dataset={Path(data).name if Path(data).is_absolute() else data}")
     for name in others:
-        flags += _flag(name, settings[name], fields[name].type is bool)
+        flags += _flag(name, settings[name], TRAIN_FACTS[name].is_switch)
     return shlex.join(["tf-cyclegan", "train", *flags])
 
 

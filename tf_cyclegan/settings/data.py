@@ -1,0 +1,158 @@
+"""The settings of a data set, and of what a model is shown of it."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from tf_cyclegan.checks import check_integer, check_range, check_share
+from tf_cyclegan.settings.fields import FIXED, FREE, PLACE, SHAPE, USE, derived, setting, settings
+
+
+@settings
+class DataSettings:
+    """Where images are from, and how they become batches."""
+
+    dataset: str = derived(shown="emoji; emoji/lines for models of pairs", metavar="NAME|FOLDER", resume=PLACE)
+    """emoji, emoji/lines, cycle_gan/NAME (horse2zebra, monet2photo, ...: TensorFlow Datasets downloads it), or a folder
+    with trainA, trainB, testA, testB; pairs may also stand side by side in the files of train and test."""
+    data_a: Path = derived(shown="none", metavar="FOLDER", resume=PLACE)
+    """Folder of domain A; with --data-b, in the place of --dataset."""
+    data_b: Path = derived(shown="none", metavar="FOLDER", resume=PLACE)
+    """Folder of domain B."""
+    test_share: float = setting(0.1, resume=PLACE)
+    """Share of --data-a and --data-b that is held out for testing."""
+    data_dir: Path = derived(shown="that of TensorFlow Datasets", metavar="FOLDER", resume=FREE)
+    """Where downloads are kept."""
+    mirror: str = derived(shown="the authors' server", metavar="URL", resume=FREE)
+    """Address from which NAME.zip of cycle_gan/NAME is downloaded."""
+    image_size: str = derived(
+        "256", emoji="64", shown="64 for emoji, 512 for pix2pixhd, else 256", metavar="PIXELS", resume=FIXED
+    )
+    """Size of the images the model is trained on: one side or HEIGHTxWIDTH, multiples of 4, for U-Nets
+    and pix2pixhd of 2^--downsamplings."""
+    load_size: str = derived(shown="286/256 of --image-size; for emoji the same", metavar="PIXELS", resume=FIXED)
+    """Size to which images are resized before a random crop."""
+    resize_mode: Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"] = setting(
+        "resize_and_crop", resume=FIXED
+    )
+    """How images come to size: crop does not resize, scale_width keeps the ratio."""
+    flip: bool = setting(True, resume=FIXED)
+    """Mirror images at random."""
+    channels: int = derived(shown="3; for label maps 1, with instance maps 2", networks=SHAPE, resume=FIXED)
+    """Channels of domain A: 1 grey, 3 color, any number for .npy."""
+    channels_b: int = derived(shown="--channels; 3 beside label maps", networks=SHAPE, resume=FIXED)
+    """Channels of domain B."""
+    value_range: tuple[float, float] = derived(
+        shown="that of the integer type", metavar="LOW HIGH", networks=USE, resume=FIXED
+    )
+    """Lowest and highest value in .npy and 16-bit files; floats need it."""
+    value_range_b: tuple[float, float] = derived(shown="--value-range", metavar="LOW HIGH", networks=USE, resume=FIXED)
+    """Those of domain B."""
+    skip_unreadable: bool = setting(False, resume=PLACE)
+    """Go on without the files that cannot be read, and list them."""
+    cache: Literal["memory", "disk", "none"] = setting("memory", resume=FREE)
+    """Where decoded images are kept."""
+    batch_size: int = derived(1, emoji=4, shown="1; 4 for most models on emoji", resume=FIXED)
+    """Images of each domain in a step."""
+    seed: int = setting(0, resume=FIXED)
+    """Of initialization, order, augmentation and pools."""
+
+    def check_folders(self):
+        """Raises `ValueError` if only one of two folders is given."""
+        if (self.data_a is None) != (self.data_b is None):
+            raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
+
+    def check(self):
+        """Raises `ValueError` for what the data set itself does not check."""
+        for name in ("batch_size", "channels", "channels_b"):
+            check_integer(name, getattr(self, name), 1)
+        check_range("value_range", self.value_range)
+        check_range("value_range_b", self.value_range_b)
+        check_share("test_share", self.test_share)
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be from 0 to {2**32 - 1}. Received: seed={self.seed}")
+        if self.load_size is not None:
+            parse_size(self.load_size, "load_size")
+
+    @property
+    def is_emoji(self):
+        """Whether it is of the bundled drawings."""
+        return self.dataset.split("/")[0] == "emoji" and self.data_a is None
+
+    @property
+    def fixed_size(self):
+        """Whether every training image comes to `image_size`: not where whole images are kept."""
+        return self.resize_mode not in ("scale_width", "none")
+
+    def channels_with(self, labels):
+        """The channels of A and of B, as they are given or follow from the `Labels` in A."""
+        channels = self.channels or (1 + labels.instances if labels.classes else 3)
+        return channels, self.channels_b or (3 if labels.classes else channels)
+
+    @property
+    def value_ranges(self):
+        """`value_range` of A and of B."""
+        return self.value_range, self.value_range_b or self.value_range
+
+    @property
+    def name(self):
+        """What a run folder is called after."""
+        if self.data_a is not None:
+            return f"{Path(self.data_a).name}-{Path(self.data_b).name}"
+        if Path(self.dataset).is_dir():
+            return Path(self.dataset).resolve().name
+        return self.dataset.replace("cycle_gan/", "").replace("/", "-")
+
+
+class Labels(NamedTuple):
+    """What domain A holds in the place of colors: the ids of classes, 0 for none, and of instances."""
+
+    classes: int = 0
+    ignored: int | None = None
+    instances: bool = False
+
+
+class View(NamedTuple):
+    """How a data set is read, as far as no flag says it.
+
+    Args:
+        split, multiple, paired, cache_dir, start_epoch: as in `load_dataset`.
+        labels: what A holds in the place of colors. Defaults to colors.
+    """
+
+    split: str = "train"
+    multiple: int = 4
+    paired: bool | None = None
+    labels: Labels = Labels()
+    cache_dir: Path | None = None
+    start_epoch: int = 0
+
+
+TRAINING = View()
+
+
+class Situation(NamedTuple):
+    """What of the data the defaults of a model depend on."""
+
+    emoji: bool
+    small: bool
+    fixed_size: bool
+    channels: tuple[int, int]
+
+
+def parse_size(text, name):
+    """Pixels from `"256"` or `"HEIGHTxWIDTH"`.
+
+    Returns:
+        `(height, width)`.
+
+    Raises:
+        ValueError: if `text` is neither; it names the setting `name`.
+    """
+    try:
+        sides = [int(side) for side in str(text).lower().split("x")]
+        height, width = sides * 2 if len(sides) == 1 else sides
+    except ValueError:
+        height = width = 0
+    if min(height, width) < 1:
+        raise ValueError(f"`{name}` must be a number of pixels or HEIGHTxWIDTH, as 256 or 192x256. Received: {text!r}")
+    return height, width

@@ -1,0 +1,164 @@
+"""How a setting is declared: its default, and what follows from it for flags, recipes, networks and resumed runs."""
+
+import dataclasses
+import inspect
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+
+import tyro
+
+# When a run goes on, another value is refused (fixed), refused where it leads to other images (place), taken and told
+# (taken), or nothing is said of it (free). What a model says of itself is compared as the model has it.
+FIXED, PLACE, TAKEN, FREE, OF_MODEL = "fixed", "place", "taken", "free", "of the model"
+# What another value makes: networks of other weights (shape), or others that take the same weights (use).
+SHAPE, USE = "shape", "use"
+UNSAID = object()
+_METAVARS = {int: "INT", float: "FLOAT", bool: "{True,False}"}
+
+
+class Facts(NamedTuple):
+    """What a field knows of its setting, in its metadata; see `setting` and `derived`."""
+
+    default: Any = None
+    resume: str = OF_MODEL
+    networks: str | None = None
+    metavar: str | None = None
+    shown: str | None = None
+    small: Any = UNSAID
+    emoji: Any = UNSAID
+    derived: bool = False
+    kind: Any = None
+
+    @property
+    def is_switch(self):
+        """Whether it is `--flag` or `--no-flag`."""
+        return self.kind is bool and not self.derived
+
+    def value(self, emoji=False, small=False):
+        """What the setting is where nobody gives it, for the bundled data or for images below 256 pixels."""
+        value = self.small if small and self.small is not UNSAID else self.default
+        return self.emoji if emoji and self.emoji is not UNSAID else value
+
+
+def setting(default, *, resume=OF_MODEL, metavar=None):
+    """A setting with one default.
+
+    Args:
+        default: its value where nobody gives it.
+        resume: what a run that goes on makes of another value. Defaults to that of a model's own settings.
+        metavar: optional str, what the help calls its value.
+    """
+    return Facts(default, resume, metavar=metavar)
+
+
+def derived(default=None, *, small=UNSAID, emoji=UNSAID, shown=None, metavar=None, networks=None, resume=OF_MODEL):
+    """A setting that is None where nobody gives it, until the model and the data of a run decide.
+
+    Args:
+        default: what it then becomes; None leaves it to the model.
+        small: the same for images below 256 pixels. Defaults to `default`.
+        emoji: the same for the bundled data. Defaults to `default`.
+        shown: optional str, how the help tells the defaults. Made of the three, if not given.
+        metavar: optional str, what the help calls its value. Made of the type, if not given.
+        networks: `SHAPE` or `USE` for settings that say what the networks are. Defaults to None.
+        resume: as in `setting`.
+    """
+    return Facts(default, resume, networks, metavar, shown, small, emoji, derived=True)
+
+
+def otherwise(**changes):
+    """Other defaults of a setting that a base class declares: `filters = otherwise(emoji=32)`."""
+    return changes
+
+
+def settings(cls):
+    """Class decorator: a frozen dataclass, made of the annotations whose values are `setting` or `derived`."""
+    inherited = {}
+    for base in filter(dataclasses.is_dataclass, reversed(cls.__mro__[1:])):
+        inherited |= facts_of(base)
+    kinds = inspect.get_annotations(cls)
+    declared = {name: facts._replace(kind=kinds[name]) for name, facts in vars(cls).items() if isinstance(facts, Facts)}
+    for name in inherited.keys() & vars(cls).keys():
+        declared[name] = inherited[name]._replace(**{"shown": None} | vars(cls)[name])
+    for name, facts in declared.items():
+        kinds[name] = _for_flags(facts)
+        default = None if facts.derived else facts.default
+        setattr(cls, name, dataclasses.field(default=default, metadata={"facts": facts}))
+    cls.__annotations__ = kinds
+    return dataclasses.dataclass(frozen=True)(cls)
+
+
+def _for_flags(facts):
+    """The type of a setting as tyro is to read it: with what the help says of values and defaults."""
+    if not facts.derived:
+        return Annotated[facts.kind, tyro.conf.arg(metavar=facts.metavar)] if facts.metavar else facts.kind
+    choices = f"{{{','.join(get_args(facts.kind))}}}" if get_origin(facts.kind) is Literal else None
+    metavar = facts.metavar or choices or _METAVARS.get(facts.kind)
+    return Annotated[facts.kind | None, tyro.conf.arg(help_behavior_hint=f"(default: {_told(facts)})", metavar=metavar)]
+
+
+def _told(facts):
+    if facts.shown is not None:
+        return facts.shown
+    told = [_word(facts.default)]
+    if facts.small not in (UNSAID, facts.default):
+        told.append(f"{_word(facts.small)} below 256 pixels")
+    if facts.emoji not in (UNSAID, facts.default):
+        told.append(f"{_word(facts.emoji)} for emoji")
+    return "; ".join(told)
+
+
+def _word(value):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(map(_word, value))
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+
+
+# ---- groups of settings, as one flat list of names ----
+
+
+def names_of(group):
+    """The names of all settings of a group and of the groups in it.
+
+    Args:
+        group: dataclass, or an instance of one.
+
+    Returns:
+        List of str.
+    """
+    names = []
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name, None)
+        names += names_of(value) if dataclasses.is_dataclass(value) else [field.name]
+    return names
+
+
+def facts_of(group):
+    """Dict of the names of all settings of a group, and of the groups in it, to their `Facts`."""
+    found = {}
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        found |= facts_of(value) if dataclasses.is_dataclass(value) else {field.name: field.metadata["facts"]}
+    return found
+
+
+def flat(group):
+    """Dict of the names of all settings of a group, and of the groups in it, to their values."""
+    values = {}
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        values |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return values
+
+
+def replaced(group, values):
+    """A group of settings in which those of these names, also those of the groups in it, have these values."""
+    changes = {}
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = replaced(value, values)
+        elif field.name in values:
+            changes[field.name] = values[field.name]
+    return dataclasses.replace(group, **changes)

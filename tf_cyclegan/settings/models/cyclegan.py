@@ -1,0 +1,44 @@
+"""The settings of CycleGAN."""
+
+from typing import Literal
+
+from tf_cyclegan.settings.fields import SHAPE, derived, otherwise, settings
+from tf_cyclegan.settings.models.shared import ChosenSettings, CycleSettings
+
+
+@settings
+class CycleGANSettings(CycleSettings, ChosenSettings):
+    """cyclegan: two sets of images, a generator each way."""
+
+    # Runs of minutes: few steps of more images at a higher rate.
+    emoji_run = {"minutes": 10.0, "epochs": 6, "decay_epochs": 6}
+
+    convolution_padding: Literal["explicit", "same"] = derived("explicit", networks=SHAPE)
+    """Padding of strided convolutions, explicit as in PyTorch or same as in TensorFlow."""
+    lambda_identity: float = derived(0.5, shown="0.5; 0 if the domains differ in channels")
+    """Weight of the identity loss, relative to --lambda-cycle."""
+
+    generator_type = otherwise(emoji="unet")
+    filters = otherwise(emoji=24)
+    # The paper takes 6 below 256 pixels.
+    residual_blocks = otherwise(small=6, emoji=6)
+    # Of the U-Net: drawings of 64 pixels keep their lines and faces.
+    downsamplings = otherwise(emoji=4, shown="2 for resnet; for unet as many as fit, at most 8, 4 for emoji")
+    full_size_skip = otherwise(emoji=True)
+    upsampling = otherwise(emoji="resize")
+    # Patches of 34 pixels, not of 70: the styles differ in shading and edges, and 64 pixels are all there is.
+    discriminator_filters = otherwise(emoji=48)
+    discriminator_layers = otherwise(emoji=2)
+    lambda_cycle = otherwise(default=(10.0,))
+    pool_size = otherwise(default=50)
+    # Without augmentation the discriminators soon know the drawings by heart, and drive the generators to speckles.
+    augment = otherwise(emoji="color,translation,cutout")
+    augment_fill = otherwise(emoji=1.0, shown="0, gray; 1 for emoji")
+
+    def defaults(self, situation):
+        values = super().defaults(situation)
+        if self.generator_type == "resnet":
+            values |= {"downsamplings": None, "full_size_skip": False}
+        if situation.channels[0] != situation.channels[1]:
+            values["lambda_identity"] = 0.0
+        return values

@@ -1,0 +1,29 @@
+"""The settings of pix2pix."""
+
+from typing import Literal
+
+from tf_cyclegan.settings.fields import USE, derived, otherwise, settings
+from tf_cyclegan.settings.models.shared import ChosenSettings, DirectedSettings
+
+
+@settings
+class Pix2PixSettings(DirectedSettings, ChosenSettings):
+    """pix2pix: pairs of images, a generator one way."""
+
+    dataset = "emoji/lines"
+    # Batches of one: batch normalization must see in training what it sees in use.
+    emoji_run = {"batch_size": 1, "learning_rate": 2e-4, "epochs": 3, "decay_epochs": 5}
+
+    inference_statistics: Literal["image", "moving"] = derived("image", networks=USE)
+    """What batch normalization takes when images are translated: their own statistics or those of training."""
+    dropout_placement: Literal["reference", "paper"] = derived("reference", networks=USE)
+    """In which steps of the U-Net's decoder."""
+    lambda_l1: float = derived(100.0)
+    """Weight of the difference from the right answer."""
+
+    generator_type = otherwise(default="unet")
+    filters = otherwise(emoji=32)
+    residual_blocks = otherwise(small=6)
+    normalization = otherwise(default="batch")
+    dropout = otherwise(default=0.5)
+    gan_mode = otherwise(default="vanilla")

@@ -1,0 +1,84 @@
+"""Flags to settings."""
+
+import os
+
+import tyro
+
+from tf_cyclegan.settings.fields import flat, names_of, replaced
+from tf_cyclegan.settings.models import MODEL_SETTINGS
+from tf_cyclegan.settings.train import TRAIN_NAMES, StartSettings, TrainSettings
+
+
+def parsed(settings, flags, command, **more):
+    """The settings that flags ask for: a shell leaves the `~` of `--output-dir=~/x` as it is.
+
+    Args:
+        settings: dataclass.
+        flags: list of str.
+        command: str, its name.
+        **more: further arguments of `tyro.cli`.
+
+    Returns:
+        `settings`.
+    """
+    config = tyro.cli(settings, args=flags, prog=f"tf-cyclegan {command}", config=(tyro.conf.OmitArgPrefixes,), **more)
+    return replaced(config, {name: _from_home(value) for name, value in flat(config).items()})
+
+
+def _from_home(value):
+    if isinstance(value, tuple):
+        return tuple(map(_from_home, value))
+    if isinstance(value, str | os.PathLike) and os.fspath(value).startswith("~"):
+        return type(value)(os.path.expanduser(value))
+    return value
+
+
+def parsed_train(flags):
+    """The settings that the flags of `train` ask for: of the data, of the run, and of the model that they name.
+
+    Args:
+        flags: list of str.
+
+    Returns:
+        `TrainSettings`.
+
+    Raises:
+        ValueError: for a flag of another model.
+    """
+    model = _model_in(flags)
+    kind = MODEL_SETTINGS[model]
+    default = TrainSettings(StartSettings(model), of_model=kind())
+    own, others = _parted(flags, names_of(default))
+    told = f"{TrainSettings.__doc__} The settings of the model are those of --model={model}; for others: " + ", ".join(
+        f"--model={name} --help" for name in MODEL_SETTINGS if name != model
+    )
+    config = parsed(TrainSettings[kind], own, "train", default=default, description=told)
+    return config.replaced(**{name: _of_others(name, words) for name, words in others.items()})
+
+
+def _model_in(flags):
+    """The model that flags name, or the default one, also where there is no such model."""
+    named = [StartSettings.model]
+    for flag, after in zip(flags, [*flags, ""][1:], strict=True):
+        name, sign, value = flag.partition("=")
+        if name == "--model":
+            named.append(value if sign else after)
+    return named[-1] if named[-1] in MODEL_SETTINGS else named[0]
+
+
+def _parted(flags, own):
+    """The flags of settings, and those of other models: dict of their names to their words."""
+    ours, others, words = [], {}, None
+    for flag in flags:
+        if flag.startswith("--"):
+            name = flag[2:].partition("=")[0].replace("-", "_")
+            foreign = name in TRAIN_NAMES and name not in own
+            words = others.setdefault(name, []) if foreign else ours
+        (ours if words is None else words).append(flag)
+    return ours, others
+
+
+def _of_others(name, words):
+    """The value of a setting of another model."""
+    kind = next(kind for kind in MODEL_SETTINGS.values() if name in names_of(kind))
+    return getattr(tyro.cli(kind, args=words, prog="tf-cyclegan train"), name)

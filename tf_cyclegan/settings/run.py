@@ -1,0 +1,150 @@
+"""The settings of a training run that are neither of its data nor of its model."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Literal
+
+from tf_cyclegan.checks import check_integer
+from tf_cyclegan.settings.fields import FREE, TAKEN, derived, setting, settings
+
+MULTI_WORKER = "multi_worker"
+
+
+@settings
+class ScheduleSettings:
+    """How long a run is, and its learning rate."""
+
+    epochs: int = derived(100, shown="100; for emoji few", resume=TAKEN)
+    """Epochs at the full learning rate."""
+    decay_epochs: int = derived(100, shown="100; for emoji few", resume=TAKEN)
+    """Epochs after them, in which the rate falls."""
+    steps: int = derived(shown="none", resume=TAKEN)
+    """End the run after this many steps, whatever the epochs."""
+    minutes: float = derived(shown="10 for cyclegan on emoji without --epochs and --steps, else none", resume=TAKEN)
+    """How long the training may take: its first steps are measured, and the number of steps is then fixed. --epochs and
+    --decay-epochs say the proportion of both parts alone."""
+    learning_rate: float = derived(
+        2e-4, emoji=4e-4, shown="2e-4, 1e-4 for unit; 4e-4 for most models on emoji", resume=TAKEN
+    )
+    """Adam's learning rate."""
+    schedule: Literal["linear", "step", "cosine", "constant"] = derived(
+        "linear", shown="linear; step for unit", resume=TAKEN
+    )
+    """linear: constant for --epochs, then down over --decay-epochs. step: times --decay-rate every --decay-epochs."""
+    decay_rate: float = derived(0.1, shown="0.1; 0.5 for unit", resume=TAKEN)
+    """Factor of --schedule=step."""
+
+    @property
+    def is_given(self):
+        """Whether it says how long the run is."""
+        return any(length is not None for length in (self.epochs, self.decay_epochs, self.steps))
+
+    def check(self):
+        """Raises `ValueError` if a setting is out of its range."""
+        for name in ("epochs", "decay_epochs"):
+            check_integer(name, getattr(self, name), 0)
+        if self.epochs + self.decay_epochs < 1:
+            raise ValueError("`epochs` and `decay_epochs` must not both be 0: a run has an epoch")
+        if self.schedule == "step" and self.decay_epochs < 1:
+            raise ValueError("`decay_epochs` must be at least 1 with `schedule` step. Received: decay_epochs=0")
+        if self.steps is not None:
+            check_integer("steps", self.steps, 1)
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ValueError(f"`minutes` must be above 0. Received: minutes={self.minutes:g}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"`learning_rate` must be above 0. Received: learning_rate={self.learning_rate}")
+
+
+@settings
+class DeviceSettings:
+    """What computes, and in which precision."""
+
+    # Compared as the model has it.
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = setting("auto", resume=FREE)
+    """auto: bfloat16 on TPUs, on GPUs since Ampere, and on CPUs with AMX or AVX-512 BF16 where a measurement of a few
+    seconds finds it faster, else float32. A run that goes on keeps its own."""
+    jit_compile: bool = setting(False, resume=TAKEN)
+    """Compile with XLA; slower on CPUs."""
+    strategy: Literal["none", "mirrored", "multi_worker", "tpu"] = setting("none", resume=TAKEN)
+    """Who shares each batch: none, one device; mirrored, all GPUs of this machine; multi_worker, those of all machines
+    that TF_CONFIG names, on each of which this command is started; tpu, the TPU of this machine or of TPU_NAME."""
+
+
+@settings
+class FolderSettings:
+    """What a run leaves."""
+
+    output_dir: Path = derived(shown="runs/DATASET", metavar="FOLDER", resume=FREE)
+    """Run folder."""
+    resume: bool = setting(True, resume=FREE)
+    """Go on from the newest checkpoint in the run folder; --no-resume moves an earlier run aside and begins anew."""
+    keep_checkpoints: int = setting(3, resume=TAKEN)
+    """Newest checkpoints that are kept."""
+    checkpoint_steps: int = setting(500, resume=TAKEN)
+    """Steps from one checkpoint to the next within an epoch."""
+    samples: int = setting(6, resume=TAKEN)
+    """Images of each domain in the sample grid."""
+
+    def check(self):
+        """Raises `ValueError` if a setting is out of its range."""
+        for name in ("samples", "keep_checkpoints", "checkpoint_steps"):
+            check_integer(name, getattr(self, name), 1)
+
+
+@settings
+class EvaluationSettings:
+    """How a model is evaluated while it is trained."""
+
+    evaluate_every: int = derived(
+        shown="5 where the right answers are known: emoji, pairs; else 0", metavar="EPOCHS", resume=TAKEN
+    )
+    """Epochs from one evaluation on the test split to the next, and at the end of the run; the best checkpoint is kept
+    as checkpoints/best.keras. 0 for none. Where the answers are known it takes about a hundredth of the time."""
+    evaluate_count: int = setting(50, resume=TAKEN)
+    """Images of each domain that are evaluated, at most."""
+    evaluate_features: str = derived(
+        shown="inception if --best-by needs it, else none", metavar="inception|FILE", resume=TAKEN
+    )
+    """Network of the distances (FID and KID with inception), as --features of evaluate; costly without a GPU."""
+    best_by: str = derived(shown="kid with features, else l1", metavar="SCORE", resume=TAKEN)
+    """Score that chooses the best checkpoint: fid, kid, l1, psnr, ssim, cycle, ...; l1_ab is that of one direction."""
+
+    @property
+    def is_asked_for(self):
+        """Whether something says that there is to be one."""
+        return any(value is not None for value in (self.evaluate_every, self.evaluate_features, self.best_by))
+
+    def check(self):
+        """Raises `ValueError` if a setting is out of its range."""
+        check_integer("evaluate_every", self.evaluate_every or 0, 0)
+        check_integer("evaluate_count", self.evaluate_count, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """A training run, beside its data and its model."""
+
+    schedule: ScheduleSettings = ScheduleSettings()
+    devices: DeviceSettings = DeviceSettings()
+    folder: FolderSettings = FolderSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @property
+    def may_have_minutes(self):
+        """Whether a recipe may say how many minutes it takes: not where the user says how long it is."""
+        return not self.schedule.is_given and self.devices.strategy != MULTI_WORKER
+
+    def check(self):
+        """Raises `ValueError` if a setting is out of its range, or has no use with another."""
+        for group in (self.folder, self.schedule, self.evaluation):
+            group.check()
+        if self.schedule.minutes is not None and self.schedule.steps is not None:
+            refuse_minutes("steps", self.schedule.steps, "a run ends by one of them")
+        if self.schedule.minutes is not None and self.devices.strategy == MULTI_WORKER:
+            refuse_minutes("strategy", MULTI_WORKER, "machines that measure apart would not agree")
+
+
+def refuse_minutes(name, received, reason):
+    """Raises `ValueError` that `minutes` does not go with another setting."""
+    raise ValueError(f"`minutes` must be left out with `{name}`: {reason}. Received: {name}={received}")

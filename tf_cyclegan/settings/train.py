@@ -1,0 +1,138 @@
+"""The settings of `tf-cyclegan train`: of the data, of one model, and of the run."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from tf_cyclegan.settings.data import DataSettings, Situation, parse_size
+from tf_cyclegan.settings.fields import FREE, UNSAID, derived, facts_of, flat, names_of, replaced, setting, settings
+from tf_cyclegan.settings.models import MODEL_SETTINGS, CycleGANSettings, ModelSettings
+from tf_cyclegan.settings.run import RunSettings
+
+# Images below this side are small.
+SMALL = 256
+OfModel = TypeVar("OfModel", bound=ModelSettings)
+
+
+@settings
+class StartSettings:
+    """What a run begins with."""
+
+    model: Literal[tuple(MODEL_SETTINGS)] = setting("cyclegan")
+    """What to train. pix2pix and pix2pixhd need pairs."""
+    initial_model: Path = derived(shown="new networks", metavar="MODEL", resume=FREE)
+    """Networks to begin with, in the place of new ones: a run folder, a .keras file (as `tf-cyclegan convert` makes of
+    PyTorch's weights), a generator's weights, a folder of weights, or emoji, the bundled ones, whose discriminators are
+    new. It says what networks they are; optimizers begin anew."""
+    dry_run: bool = setting(False, resume=FREE)
+    """Print the recipe, the learning rates, parameters, multiply-adds and memory, and end. Needs no data."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings(Generic[OfModel]):
+    """Trains a model that translates images between two domains."""
+
+    start: StartSettings = StartSettings()
+    data: DataSettings = DataSettings()
+    of_model: OfModel = CycleGANSettings()
+    run: RunSettings = RunSettings()
+
+    @property
+    def model(self):
+        """The name of the model."""
+        return self.start.model
+
+    def get(self, name):
+        """The value of a setting; None for one that other models have."""
+        return flat(self).get(name)
+
+    def replaced(self, **values):
+        """The same settings but for these.
+
+        Raises:
+            ValueError: for a setting that the model does not have.
+        """
+        own = names_of(self)
+        for name in sorted(values):
+            if name not in own and values[name] is not None:
+                raise ValueError(f"`{name}` has no use with `model` {self.model}. Received: {name}={values[name]}")
+        return replaced(self, values)
+
+    def resolved(self):
+        """The same settings with the defaults of the model and the data set filled in.
+
+        Returns:
+            `TrainSettings` without None where a default depends on others.
+
+        Raises:
+            ValueError: if a setting is out of its range, or only one of `data_a` and `data_b` is given.
+        """
+        self.data.check_folders()
+        config = self
+        if self.data.dataset is None:
+            config = self.replaced(dataset=self.of_model.dataset if self.data.data_a is None else "")
+        config = config.filled(config._of_run())
+        config = config.filled(config.of_model.defaults(config._situation()))
+        config.data.check()
+        config.run.check()
+        config.of_model.check(config.data, config.run.schedule)
+        return config
+
+    def filled(self, values):
+        """The same settings, with the values of a dict for those that are None."""
+        return self.replaced(**{name: value for name, value in values.items() if self.get(name) is None})
+
+    def _of_run(self):
+        """What the settings of the data and of the run are where nobody gives them."""
+        facts = facts_of(self.data) | facts_of(self.run)
+        values = {name: each.default for name, each in facts.items()} | self.of_model.run
+        if self.data.is_emoji:
+            values |= {name: each.emoji for name, each in facts.items() if each.emoji is not UNSAID}
+            values |= self.of_model.emoji_run
+        channels = self.data.channels_with(self.of_model.labels)
+        name = self.data.name if self.model == StartSettings.model else f"{self.data.name}-{self.model}"
+        values |= dict(zip(("channels", "channels_b"), channels, strict=True))
+        values |= {"value_range_b": self.data.value_range, "output_dir": Path("runs", name)}
+        return values if self.run.may_have_minutes else values | {"minutes": None}
+
+    def _situation(self):
+        data = self.data
+        small = max(parse_size(data.image_size, "image_size")) < SMALL
+        return Situation(data.is_emoji, small, data.fixed_size, (data.channels, data.channels_b))
+
+    def to_dict(self):
+        """The settings as what JSON knows, with None for those that other models have."""
+        values = dict.fromkeys(TRAIN_NAMES) | flat(self)
+        return json.loads(json.dumps(values, default=str))
+
+
+# What is known of the settings of all models, each once.
+TRAIN_FACTS = {
+    name: facts for kind in (*MODEL_SETTINGS.values(), TrainSettings) for name, facts in facts_of(kind).items()
+}
+TRAIN_NAMES = tuple(TRAIN_FACTS)
+
+
+def train_settings(model=StartSettings.model, **values):
+    """The settings of a run from their names.
+
+    Args:
+        model: str, name of the model. Defaults to `"cyclegan"`.
+        **values: settings of the data, of the model and of the run; those that are None count as not given.
+
+    Returns:
+        `TrainSettings`, not resolved.
+
+    Raises:
+        ValueError: for a setting that the model does not have.
+    """
+    if unknown := values.keys() - set(TRAIN_NAMES):
+        raise TypeError(f"There are no settings {', '.join(sorted(unknown))}")
+    config = TrainSettings(StartSettings(model), of_model=MODEL_SETTINGS[model]())
+    return config.replaced(**{name: value for name, value in values.items() if value is not None})
+
+
+def names_that(resume):
+    """The names of the settings of the data and of the run of which `setting` says so: a tuple."""
+    return tuple(name for name, facts in TRAIN_FACTS.items() if facts.resume == resume)
