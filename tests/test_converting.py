@@ -11,8 +11,9 @@ from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, networks
 from tf_cyclegan.addons import addons_networks
 from tf_cyclegan.cli import main
 from tf_cyclegan.converting import run_convert
+from tf_cyclegan.importing import import_model
 from tf_cyclegan.importing.roles import role_of
-from tf_cyclegan.models import PretrainedGenerator
+from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.settings.commands import ConvertSettings
 
@@ -154,6 +155,31 @@ def test_pix2pix_is_told_by_its_discriminator_of_pairs(tmp_path):
     image = keras.models.load_model(tmp_path / "image.keras")
     question = random_images(1, 32)
     np.testing.assert_allclose(image.translate(question), model.translate(question), atol=1e-6)
+
+
+def test_a_generator_whose_name_tells_its_direction_makes_a_pix2pix(tmp_path):
+    model = Pix2Pix((32, 32, 3), filters=4, discriminator_filters=4, direction="ba")
+    names = {"generator_network": "generator_ba.pth", "discriminator_network": "latest_net_D.pth"}
+    text = convert(write(tmp_path, model, names), tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.direction == "ba" and "not trained" not in text and "left out" not in text
+    for name in names:
+        same_weights(getattr(again, name), getattr(model, name))
+
+
+def test_a_model_that_is_added_says_itself_what_it_is_made_of(tmp_path, cyclegan, monkeypatch):
+    class Added(PretrainedGenerator):
+        @classmethod
+        def settings_of(cls, found):
+            return super().settings_of(found) | {"direction": "ba"} if found.label_classes else None
+
+    monkeypatch.setitem(MODELS, "added", Added)
+    (path,) = write(tmp_path, cyclegan, {"generator_ab": "x.pth"})
+    monkeypatch.delitem(MODELS, "pix2pixhd")  # which would take it
+    model, pairs = import_model([path], label_classes=2)
+    assert type(model) is Added and model.directions == ("ba",)
+    same_weights(model.generator("ba"), cyclegan.generator_ab)
+    assert list(pairs) == ["generator"] and list(model.weight_files()) == ["generator"]
 
 
 def test_pix2pixhd_of_label_maps(tmp_path):

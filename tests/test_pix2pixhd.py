@@ -11,7 +11,7 @@ from conftest import random_batches, random_images
 
 from tf_cyclegan import Pix2PixHD
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.models.hd_losses import feature_matching_loss
+from tf_cyclegan.losses import feature_matching_loss
 from tf_cyclegan.networks import patchgan_discriminator, resnet_generator, vgg
 
 pytestmark = pytest.mark.eager
@@ -331,6 +331,30 @@ def test_instance_features_are_trained_then_tabled_then_translated(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.translate(images), translated)
+
+
+def test_how_objects_look_is_the_style_of_a_translation():
+    model = small(False, **FEATURES)
+    model.fit_feature_clusters(label_batches(4))
+    maps, photos = label_images(2, 20)[:, :19, :17], random_images(2, 20)[:, :19, :17]
+    assert model.style_size == 3 and model.default_style().shape == (4, 3)
+    np.testing.assert_array_equal(model.translate(maps, seed=1), model.sample(maps, seed=1))
+    style = np.asarray(model.encode_style((maps, photos)))
+    for label in np.unique(maps[0, ..., 1]):
+        object_style = style[0][maps[0, ..., 1] == label]
+        np.testing.assert_array_equal(object_style, object_style[:1].repeat(len(object_style), 0))
+    translated = np.asarray(model.translate(maps, style=style))
+    assert translated.shape == (2, 19, 17, 3) and not np.array_equal(translated, model.translate(maps))
+    even = maps[:, :18, :16], style[:, :18, :16]
+    wanted = model.forward((even[0], photos[:, :18, :16]), training=False)["fake"]
+    found = model.encode_style((even[0], photos[:, :18, :16]))
+    np.testing.assert_allclose(model.translate(even[0], style=found), wanted, atol=1e-5)
+    with pytest.raises(ValueError, match="`style` must be what `encode_style` answers.*3 channels"):
+        model.translate(maps, style=style[..., :2])
+    with pytest.raises(ValueError, match="`style` must be"):
+        model.translate(maps, style=style[:, :9])
+    with pytest.raises(ValueError, match="`seed` is for models with styles"):
+        small(False, **LABELS).translate(maps, seed=0)
 
 
 def test_the_encoder_is_trained_in_every_stage():

@@ -11,6 +11,9 @@ GAN_MODES = ("lsgan", "vanilla", "hinge", "wgangp")
 # Balanced would be 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic has no such bounds.
 WON = {"lsgan": (0.02, 0.8), "vanilla": (0.05, 3.0), "hinge": (0.05, 0.95)}
 
+# Of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of VGG19.
+_PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
+
 
 def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
     """What a generator pays for images that the discriminator does not take for real.
@@ -111,6 +114,44 @@ def reconstruction_loss(images, reconstructed):
         Scalar `mean(|reconstructed - images|)`.
     """
     return ops.mean(ops.abs(_wide(reconstructed) - _wide(images)))
+
+
+def feature_matching_loss(real_scales, fake_scales):
+    """How far the discriminators' features of generated images are from those of real ones.
+
+    Args:
+        real_scales, fake_scales: lists of lists of tensors, outputs of a multi-scale discriminator. The scores, which
+            are last, do not count; no gradient goes through the real ones.
+
+    Returns:
+        Scalar: for each scale 4 times the mean of `mean(|real - fake|)` over its layers; of these the mean.
+
+    Reference:
+        [Wang et al., 2017](https://arxiv.org/abs/1711.11585), section 3.3.
+    """
+    terms = [
+        4 / len(real[:-1]) * sum(map(_distance, real[:-1], fake[:-1]))
+        for real, fake in zip(real_scales, fake_scales, strict=True)
+    ]
+    return sum(terms) / len(terms)
+
+
+def perceptual_loss(network, real, fake):
+    """How far VGG19's features of generated images are from those of real ones.
+
+    Args:
+        network: images of 3 channels to the list of `networks.vgg.vgg19_features`.
+        real, fake: float tensors `(batch, height, width, 1 or 3)` in [-1, 1]. No gradient goes through the real ones.
+
+    Returns:
+        Scalar: the weighted sum of `mean(|real - fake|)` over the layers, deep ones most.
+    """
+    found = [network(tf.image.grayscale_to_rgb(x) if x.shape[-1] == 1 else x, training=False) for x in (real, fake)]
+    return sum(w * _distance(r, f) for w, r, f in zip(_PERCEPTUAL_WEIGHTS, *found, strict=True))
+
+
+def _distance(real, fake):
+    return reconstruction_loss(ops.stop_gradient(real), fake)
 
 
 def _wide(x):

@@ -158,11 +158,10 @@ def _settings(config, model, report):
 
 def _settings_without_run(given, model):
     names = {kind: name for name, kind in MODELS.items()}
-    channels = getattr(model, "image_shape", (None, None, 3))[-1]
     known = {
         "model": names.get(type(model), "cyclegan"),
-        "channels": channels,
-        "channels_b": getattr(model, "channels_b", channels),
+        "channels": model.channels["a"],
+        "channels_b": model.channels["b"],
     }
     if model.takes_ids:
         of_maps = ("label_classes", "ignore_label", "instance_edges", "instance_features")

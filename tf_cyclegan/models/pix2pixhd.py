@@ -8,25 +8,37 @@ import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan import losses
-from tf_cyclegan.models import hd_networks, parts
-from tf_cyclegan.models.augmentation import checked_augment
-from tf_cyclegan.models.hd_features import FeatureSampling
-from tf_cyclegan.models.hd_losses import feature_matching_loss, perceptual_loss
-from tf_cyclegan.models.hd_settings import check_networks, check_settings
+from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.models import parts
+from tf_cyclegan.models.augmentation import check_fill, checked_augment
+from tf_cyclegan.models.from_maps import FromMaps
 from tf_cyclegan.models.roles import Paired
-from tf_cyclegan.models.stages import StagedModel, stage_at
-from tf_cyclegan.networks.coarse_to_fine import enhancer_layers
-from tf_cyclegan.networks.instance_features import FeatureTable
-from tf_cyclegan.networks.instance_maps import InstanceMeans, LabelEncoding, palette, to_ids
+from tf_cyclegan.models.stages import StagedModel, check_stage_epochs, stage_at
+from tf_cyclegan.networks import coarse_and_fine, feature_encoder, global_generator, multiscale_discriminator
+from tf_cyclegan.networks.coarse_to_fine import check_depth, enhancer_layers
 from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.networks.vgg import WeightsUnavailable, vgg19_features
+from tf_cyclegan.user_errors import renamed
 
 _NETWORKS = ("generator_network", "discriminator_network", "encoder_network", "perceptual_network")
+# wgangp lacks its penalty here, as in the reference.
+_GAN_MODES = ("lsgan", "vanilla", "hinge")
+_WEIGHTS = ("lambda_feature_matching", "lambda_perceptual", "lambda_adversarial")
+_SMALLEST = {
+    "channels_b": 1,
+    "label_classes": 0,
+    "instance_features": 0,
+    "feature_clusters": 1,
+    "downsamplings": 1,
+    "enhancers": 0,
+    "local_residual_blocks": 0,
+    "scales": 1,
+}
 _logger = logging.getLogger("tf_cyclegan")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
-class Pix2PixHD(FeatureSampling, StagedModel, Paired):
+class Pix2PixHD(FromMaps, StagedModel, Paired):
     """Learns to translate from pairs of images at high resolution, as from label maps to photographs.
 
     The discriminators, one a scale, see question and answer together. The generator minimizes, for lsgan,
@@ -169,56 +181,137 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
         self.seed = seed
         self.augment = checked_augment(augment)
         self.augment_fill = augment_fill
-        check_settings(self)
-        check_networks(self, generator_network, discriminator_network)
+        self._check_settings()
+        self._check_networks(generator_network, discriminator_network)
         self.size_multiple = 2 ** (downsamplings + enhancers)
         self._stage = stage_at(0, self.stage_epochs)
 
         self._make_maps()
-        hd_networks.build(self, *given[:3])
+        self._build_given(*given[:3])
         self._make_generators(generator_network)
-        self.discriminator_network = discriminator_network or hd_networks.new_discriminator(self)
-        self.encoder_network = encoder_network or (hd_networks.new_encoder(self) if instance_features else None)
+        self.discriminator_network = discriminator_network or self._new_discriminator()
+        self.encoder_network = encoder_network or (self._new_encoder() if instance_features else None)
         # Without one it is loaded when there is training to do: what only translates or tells its cost needs none.
         self.perceptual_network = perceptual_network
         self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
         self.build()
 
-    @property
-    def smallest_side(self):
-        """An image is mirrored once, to twice its size at most; the widest mirrored border needs 4 pixels of it."""
-        return self.size_multiple // 2 if self.downsamplings > 1 else super().smallest_side
+    # ---- settings that do not fit together ----
 
-    @property
-    def condition_channels(self):
-        """Channels of what the networks are told of the question."""
-        return self.label_classes + self.instance_edges if self.label_classes else self.channels[self.direction[0]]
+    def _check_settings(self):
+        check_choice("direction", self.direction, ("ab", "ba"))
+        check_choice("gan_mode", self.gan_mode, _GAN_MODES)
+        check_choice("instance_edges", self.instance_edges, (False, True))
+        for name, smallest in _SMALLEST.items():
+            check_integer(name, getattr(self, name), smallest)
+        check_depth(self.image_shape, self.downsamplings + self.enhancers)
+        check_fill(self.augment_fill)
+        self._check_weights()
+        self._check_maps()
+        check_stage_epochs(self.stage_epochs, self.enhancers)
+        parts.check_pool(self.pool_size, self.image_shape)
+        if self.pool_size and self.stage_epochs[0]:
+            raise ValueError(
+                "`pool_size` must be 0 when `stage_epochs` begins with the global generator, whose images are smaller. "
+                f"Received: pool_size={self.pool_size}, stage_epochs={self.stage_epochs}"
+            )
+
+    def _check_weights(self):
+        for name in _WEIGHTS:
+            check_weight(name, getattr(self, name))
+        if not any(getattr(self, name) for name in _WEIGHTS):
+            raise ValueError(
+                "`lambda_feature_matching`, `lambda_perceptual` and `lambda_adversarial` must not all be 0: nothing is "
+                "left to learn from. Received: 0, 0 and 0"
+            )
+        channels = self.channels[self._target]
+        if self.lambda_perceptual and channels not in (1, 3):
+            raise ValueError(
+                "`lambda_perceptual` must be 0 unless the generated images have 1 or 3 channels. "
+                f"Received: lambda_perceptual={self.lambda_perceptual} with {channels} channels"
+            )
+
+    def _check_networks(self, generator_network, discriminator_network):
+        """Own networks, or None in their place, must do what the settings ask for."""
+        if generator_network is not None and any(self.stage_epochs):
+            raise ValueError(
+                "`stage_epochs` must be (0, 0) with an own `generator_network`, whose parts are unknown. "
+                f"Received: stage_epochs={self.stage_epochs}"
+            )
+        outputs = getattr(discriminator_network, "outputs", ())
+        if self.lambda_feature_matching and len(outputs) == 1:
+            raise ValueError(
+                "`discriminator_network` must answer with features and scores, as `multiscale_discriminator`, unless "
+                f"`lambda_feature_matching` is 0. Received: {discriminator_network.name!r} with one output"
+            )
 
     # ---- the networks ----
 
-    def _make_maps(self):
-        self._encoding = self._features = None
-        if self.label_classes:
-            settings = (self.label_classes, self.instance_edges, self.ignore_label)
-            self._encoding = LabelEncoding(*settings, dtype=self.dtype_policy, name="label_encoding")
-        if self.instance_features:
-            settings = (self.label_classes, self.feature_clusters, self.instance_features)
-            self._features = FeatureTable(*settings, dtype=self.dtype_policy, name="feature_table")
-            self._join = keras.layers.Concatenate(dtype=self.dtype_policy, name="join")
-            self._means = InstanceMeans(dtype=self.dtype_policy.variable_dtype, name="instance_means")
-        if self.stage_epochs[0]:
-            self._half = HalvingPooling2D(dtype=self.dtype_policy.variable_dtype, name="half")
+    def _build_given(self, generator, discriminator, encoder):
+        """Builds those networks that were given and wait for their first images."""
+        channels = {
+            generator: self.condition_channels + self.instance_features,
+            discriminator: self.condition_channels + self.channels[self._target],
+            encoder: self.channels_b,
+        }
+        for network, count in channels.items():
+            parts.built(network, (*self.image_shape[:2], count))
 
     def _make_generators(self, given):
         """The network that is trained, the coarse one inside, and both from image to image as others see them."""
         name = f"generator_{self.direction}"
-        self.coarse_network, self.generator_network = (None, given) if given else hd_networks.new_generators(self, name)
+        self.coarse_network, self.generator_network = (None, given) if given else self._new_generators(name)
         self._translator = self._from_images(self.generator_network, name)
         self._coarse_translator = None
         if self.coarse_network is not None:
-            settings = {"dtype": self.dtype_policy.variable_dtype, "name": "enlarge"}
-            self._enlarge = BilinearEnlargement2D(2**self.enhancers, **settings)
+            dtype = self.dtype_policy.variable_dtype
+            self._half = HalvingPooling2D(dtype=dtype, name="half")
+            self._enlarge = BilinearEnlargement2D(2**self.enhancers, dtype=dtype, name="enlarge")
             self._coarse_translator = self._from_images(self.coarse_network, f"{name}_enlarged", self._enlarge)
+
+    def _new_generators(self, name):
+        """The global generator with a head of its own, or None where no stage trains it, and the whole generator."""
+        settings = {
+            "image_shape": (None, None, self.condition_channels + self.instance_features),
+            "output_channels": self.channels[self._target],
+            "filters": self.filters,
+            "downsamplings": self.downsamplings,
+            "residual_blocks": self.residual_blocks,
+            "name": f"{name}_network" if self.label_classes else name,
+            **self._of_all_networks,
+        }
+        if not self.enhancers:
+            return None, global_generator(**settings)
+        coarse, fine = coarse_and_fine(
+            **settings, local_residual_blocks=self.local_residual_blocks, enhancers=self.enhancers
+        )
+        return coarse if self.stage_epochs[0] else None, fine
+
+    def _new_discriminator(self):
+        """The discriminator of question and answer."""
+        with renamed(**parts.OF_DISCRIMINATORS):
+            return multiscale_discriminator(
+                (None, None, self.condition_channels + self.channels[self._target]),
+                filters=self.discriminator_filters,
+                layers=self.discriminator_layers,
+                scales=self.scales,
+                name=f"discriminator_{self._target}",
+                **self._of_all_networks,
+            )
+
+    def _new_encoder(self):
+        """The encoder of the objects of real images."""
+        return feature_encoder(
+            (None, None, self.channels_b),
+            self.instance_features,
+            downsamplings=self.downsamplings,
+            name="encoder_b",
+            **self._of_all_networks,
+        )
+
+    @property
+    def _of_all_networks(self):
+        return {"normalization": self.normalization, "initializer": self.initializer, "dtype": self.dtype_policy}
 
     def _from_images(self, network, name, enlarge=None):
         """A network that takes label maps as they are, and answers in their size."""
@@ -232,9 +325,6 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
             # Not one network inside another where it can be avoided.
             image, answer = network.input, network.output
         return keras.Model(image, answer if enlarge is None else enlarge(answer), name=name)
-
-    def _joined(self, condition, features):
-        return condition if features is None else self._join([condition, features])
 
     def compile(self, *args, **kwargs):
         if self.lambda_perceptual and self.perceptual_network is None:
@@ -286,6 +376,11 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
 
     # ---- the contract of a model ----
 
+    @property
+    def smallest_side(self):
+        """An image is mirrored once, to twice its size at most; the widest mirrored border needs 4 pixels of it."""
+        return self.size_multiple // 2 if self.downsamplings > 1 else super().smallest_side
+
     def parts(self):
         return super().parts() | ({} if self.encoder_network is None else {"encoder": self.encoder_network})
 
@@ -325,29 +420,11 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
         )
         return sorted(names + [f"discriminator_{self._target}"] * self._discriminates)
 
-    @property
-    def takes_ids(self):
-        return bool(self.label_classes)
-
-    @property
-    def _asks_maps(self):
-        return self.takes_ids
-
-    @property
-    def notes(self):
-        lines = []
-        if self.label_classes:
-            lines.append("Images are label maps: gray levels are the numbers of classes, palettes are not understood.")
-        if not self.is_finished:
-            lines.append("Instance features are 0: `fit_feature_clusters` has not been called.")
-        return tuple(lines)
-
     def forward(self, batch, training):
         question, answer = self._question_and_answer(batch)
         condition, features = self._condition(question), None
         if self.instance_features:
-            found = self.encoder_network(answer, training=training)
-            features = self._means(found, to_ids(question[..., 1]))
+            features = self._by_object(self.encoder_network(answer, training=training), question)
         fake = self._trained_network(self._joined(condition, features), training=training)
         if not self.pool_size:
             return {"fake": fake}
@@ -364,10 +441,10 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
             adversarial = losses.generator_adversarial_loss([scale[-1] for scale in fake_scales], self.gan_mode)
             terms[f"adversarial_{self.direction}"] = self.lambda_adversarial * adversarial
         if self.lambda_feature_matching:
-            matching = feature_matching_loss(self._judge(condition, real, training, draw), fake_scales)
+            matching = losses.feature_matching_loss(self._judge(condition, real, training, draw), fake_scales)
             terms[f"feature_matching_{self.direction}"] = self.lambda_feature_matching * matching
         if self.lambda_perceptual and self.perceptual_network:
-            perceptual = perceptual_loss(self.perceptual_network, real, fake)
+            perceptual = losses.perceptual_loss(self.perceptual_network, real, fake)
             terms[f"perceptual_{self.direction}"] = self.lambda_perceptual * perceptual
         return terms
 
@@ -388,10 +465,6 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
         real_scales = self._judge(condition, real, training)
         scores = ([scale[-1] for scale in scales] for scales in (real_scales, fake_scales))
         return {f"discriminator_{self._target}": losses.discriminator_adversarial_loss(*scores, self.gan_mode)}
-
-    def _condition(self, question):
-        """What the networks are told of the question: itself, or the classes and edges of its maps."""
-        return self._encoding(question) if self.label_classes else question
 
     def _judged(self, batch):
         """The condition and the real answer in the size of what is generated in the present stage."""
@@ -414,12 +487,6 @@ class Pix2PixHD(FeatureSampling, StagedModel, Paired):
     def get_config(self):
         # The configs of a new and of a loaded network differ in tuples and lists, which JSON does not.
         return json.loads(json.dumps(super().get_config()))
-
-    def displayed(self, images, domain):
-        """Label maps with a color for each class, other images as they are."""
-        if domain != "a" or not self.label_classes:
-            return images
-        return palette(to_ids(images[..., 0]).numpy())
 
 
 def _pair(condition, images):

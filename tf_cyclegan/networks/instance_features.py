@@ -67,9 +67,12 @@ class FeatureTable(keras.layers.Layer):
         self.centers.assign(table[0])
         self.counts.assign(table[1])
 
+    def most_common(self):
+        """The most common features of each class, a float tensor `(classes, features)`."""
+        return tf.gather(self.centers, tf.argmax(self.counts, axis=-1), axis=1, batch_dims=1)
+
     def call(self, inputs):
-        best = tf.gather(self.centers, tf.argmax(self.counts, axis=-1), axis=1, batch_dims=1)
-        return self._at(best, to_ids(inputs[..., 0]))
+        return self._at(self.most_common(), to_ids(inputs[..., 0]))
 
     def sample(self, inputs, seed):
         """Gives every object the features of a random cluster of its class.

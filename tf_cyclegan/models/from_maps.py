@@ -1,0 +1,202 @@
+"""Questions that are label maps: what networks are told of them, and how objects look, which is their style."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_cyclegan.checks import check_integer
+from tf_cyclegan.networks.instance_features import FeatureTable, cluster_by_class, object_features
+from tf_cyclegan.networks.instance_maps import InstanceMeans, LabelEncoding, check_ignore_label, palette, to_ids
+
+
+class FromMaps:
+    """The part of a `Pix2PixHD` that is of label maps, where it has `label_classes`.
+
+    With `instance_features` its translations have a style, `(batch, height, width, style_size)`, a map with these
+    numbers for each object, of the size of label map and instance map. `generator` has the most common style of each
+    class inside.
+    """
+
+    def _check_maps(self):
+        channels = self.image_shape[-1]
+        if self.label_classes and (channels not in (1, 2) or self.direction != "ab"):
+            raise ValueError(
+                "`label_classes` must be 0 unless `direction` is 'ab' and `image_shape` ends in 1 (a label map) or 2 "
+                f"(with an instance map). Received: label_classes={self.label_classes}, direction={self.direction!r}, "
+                f"image_shape={self.image_shape}"
+            )
+        if self.ignore_label is not None and not self.label_classes:
+            raise ValueError(f"`ignore_label` needs `label_classes`. Received: ignore_label={self.ignore_label}")
+        check_ignore_label(self.ignore_label, self.label_classes)
+        for name in ("instance_edges", "instance_features"):
+            if getattr(self, name) and not (self.label_classes and channels == 2):
+                raise ValueError(
+                    f"`{name}` needs `label_classes`, and an `image_shape` that ends in 2: label map and instance map. "
+                    f"Received: {name}={getattr(self, name)}, label_classes={self.label_classes}, "
+                    f"image_shape={self.image_shape}"
+                )
+
+    def _make_maps(self):
+        self._encoding = self._features = None
+        if self.label_classes:
+            settings = (self.label_classes, self.instance_edges, self.ignore_label)
+            self._encoding = LabelEncoding(*settings, dtype=self.dtype_policy, name="label_encoding")
+        if self.instance_features:
+            settings = (self.label_classes, self.feature_clusters, self.instance_features)
+            self._features = FeatureTable(*settings, dtype=self.dtype_policy, name="feature_table")
+            self._join = keras.layers.Concatenate(dtype=self.dtype_policy, name="join")
+            self._means = InstanceMeans(dtype=self.dtype_policy.variable_dtype, name="instance_means")
+
+    @property
+    def condition_channels(self):
+        """Channels of what the networks are told of the question."""
+        return self.label_classes + self.instance_edges if self.label_classes else self.channels[self.direction[0]]
+
+    @property
+    def takes_ids(self):
+        return bool(self.label_classes)
+
+    @property
+    def _asks_maps(self):
+        return self.takes_ids
+
+    @property
+    def notes(self):
+        lines = []
+        if self.label_classes:
+            lines.append("Images are label maps: gray levels are the numbers of classes, palettes are not understood.")
+        if not self.is_finished:
+            lines.append("Instance features are 0: `fit_feature_clusters` has not been called.")
+        return tuple(lines)
+
+    def displayed(self, images, domain):
+        """Label maps with a color for each class, other images as they are."""
+        if domain != "a" or not self.label_classes:
+            return images
+        return palette(to_ids(images[..., 0]).numpy())
+
+    def _condition(self, question):
+        """What the networks are told of the question: itself, or the classes and edges of its maps."""
+        return self._encoding(question) if self.label_classes else question
+
+    def _joined(self, condition, features):
+        return condition if features is None else self._join([condition, features])
+
+    # ---- the style ----
+
+    @property
+    def style_size(self):
+        return self.instance_features
+
+    def styled_generator(self, direction):
+        """The network `[images, styles]` to images, as far as it is trained; made anew by each call."""
+        if not self.instance_features:
+            return super().styled_generator(direction)
+        maps, style = (
+            keras.Input((None, None, channels), name=name, dtype=self.variable_dtype)
+            for name, channels in (("image", self.image_shape[-1]), ("style", self.style_size))
+        )
+        answer = self._trained_network(self._joined(self._condition(maps), style))
+        return keras.Model([maps, style], self._enlarge(answer) if self.stage == "global" else answer)
+
+    def encode_style(self, examples, direction=None):
+        """How the objects of photographs look, for `translate` to give it to the same label and instance maps.
+
+        Args:
+            examples: pair of float arrays as in a batch, maps and images of the same size.
+            direction: str, the one there is. Defaults to it.
+
+        Returns:
+            Float tensor `(batch, height, width, style_size)`.
+        """
+        if not self.instance_features:
+            return super().encode_style(examples, direction)
+        maps, images = (tf.convert_to_tensor(each, "float32") for each in examples)
+        return self._by_object(self._translated(images, self.encoder_network, training=False), maps)
+
+    def default_style(self, direction=None):
+        """The most common style of each class, a float tensor `(label_classes, style_size)`: 0 before training ends."""
+        return self._features.most_common() if self.instance_features else super().default_style(direction)
+
+    def draw_style(self, images, direction, seed):
+        """For each object the style of a random cluster of its class."""
+        return self._features.sample(images, seed)
+
+    def read_style(self, style, images, direction):
+        """A map of styles, mirrored at the border as the images are."""
+        style = tf.convert_to_tensor(style, "float32")
+        fits = style.shape.rank == 4 and style.shape[0] == images.shape[0] and style.shape[-1] == self.style_size
+        missing = [images.shape[axis] - style.shape[axis] for axis in (1, 2)] if fits else [-1]
+        if not all(0 <= pixels < self.size_multiple for pixels in missing):
+            raise ValueError(
+                "`style` must be what `encode_style` answers for images of the same size, of "
+                f"{self.style_size} channels. Received: style of shape {tuple(style.shape)}"
+            )
+        return tf.pad(style, [[0, 0], *([0, pixels] for pixels in missing), [0, 0]], mode="SYMMETRIC")
+
+    def sample(self, images, seed=0):
+        """Translates, each object with the features of a random cluster of its class: `translate` with a `seed`.
+
+        Args:
+            images: float array `(batch, height, width, 2)`, label map and instance map of any size.
+            seed: int; the same gives the same. Defaults to 0.
+
+        Returns:
+            Float32 tensor `(batch, height, width, channels)` in [-1, 1].
+
+        Raises:
+            ValueError: if the model has no `instance_features`.
+        """
+        self._check_instance_features()
+        return self.translate(images, seed=seed)
+
+    def fit_feature_clusters(self, dataset, clusters=None):
+        """Fills the table of instance features by what the encoder finds in a data set, once training is done.
+
+        The features of the objects of each class are clustered by k-means; objects of less than 1/64 of an image are
+        left out unless a class has no other.
+
+        Args:
+            dataset: iterable of batches `(images_a, images_b)`.
+            clusters: optional int, most clusters of a class. Defaults to `feature_clusters`.
+
+        Raises:
+            ValueError: if the model has no `instance_features`, its table has no room for so many `clusters`, or the
+                data set is empty.
+        """
+        self._check_instance_features()
+        clusters = self.feature_clusters if clusters is None else clusters
+        check_integer("clusters", clusters, 1)
+        if clusters > self.feature_clusters:
+            raise ValueError(
+                f"`clusters` must be at most `feature_clusters`, {self.feature_clusters}. Received: clusters={clusters}"
+            )
+        batches = [
+            object_features(self.encoder_network(images, training=False), tf.convert_to_tensor(maps))
+            for maps, images in dataset
+        ]
+        if not batches:
+            raise ValueError("`dataset` must have batches `(images_a, images_b)`. Received: an empty one")
+        features, classes, shares = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+        known = (classes >= 0) & (classes < self.label_classes)
+        found = cluster_by_class(features[known], classes[known], shares[known], clusters, self.seed or 0)
+        self._features.fill(*found)
+
+    def finish(self, dataset):
+        """Fills the table of instance features, where the model has one."""
+        if self.instance_features:
+            self.fit_feature_clusters(dataset)
+        return bool(self.instance_features)
+
+    @property
+    def is_finished(self):
+        """Whether the table of instance features is filled, where the model has one."""
+        return not self.instance_features or self._features.is_filled
+
+    def _by_object(self, found, maps):
+        """The mean over each object of what the encoder finds, at each pixel of it."""
+        return self._means(found, to_ids(maps[..., 1]))
+
+    def _check_instance_features(self):
+        if not self.instance_features:
+            raise ValueError("`instance_features` must be at least 1 for this. Received: instance_features=0")
