@@ -2,18 +2,24 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import gzip
 import json
 import operator
 import os
+import pickle
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import types
 
 import numpy as np
+import psutil
 import pytest
 from serving_asgi import ask, ask_all, ask_now
 from serving_fakes import fake_repository
@@ -143,6 +149,78 @@ def test_a_killed_process_is_replaced(workers):
     threading.Timer(0.3, os.kill, (number, signal.SIGKILL)).start()
     assert refusal(lambda: call(workers, time.sleep, 60)).code == "RESOURCE_EXHAUSTED"
     assert call(workers, os.getpid) != number
+
+
+def test_a_process_that_died_between_two_calls_is_nobody_s_error(workers):
+    number = call(workers, os.getpid)
+    os.kill(number, signal.SIGKILL)
+    deadline = soon()
+    while psutil.Process(number).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert call(workers, os.getpid) != number
+
+
+def test_an_answer_that_could_not_be_read_is_not_the_next_caller_s(workers, monkeypatch):
+    def fail(file):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pickle, "load", fail)
+        with pytest.raises(MemoryError):
+            call(workers, sorted, ["of the first"])
+    assert call(workers, abs, -1) == 1
+
+
+def test_a_call_that_could_not_be_sent_is_not_the_next_one_s_start(workers):
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        call(workers, len, bytes(10**7), lambda: 0)
+    assert call(workers, abs, -1) == 1
+
+
+def test_a_process_that_works_at_the_end_ends_with_its_work():
+    workers = Workers(1)
+    number = call(workers, os.getpid)
+    busy = threading.Thread(target=call, args=(workers, time.sleep, 1))
+    busy.start()
+    time.sleep(0.5)
+    workers.close()
+    busy.join()
+    assert not psutil.pid_exists(number)
+    assert refusal(lambda: call(workers, abs, -1)).code == "UNAVAILABLE"
+
+
+def test_where_no_process_can_be_started_the_client_may_try_again(workers, monkeypatch):
+    def fail(*arguments, **settings):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", fail)
+        error = refusal(lambda: call(workers, abs, -1))
+    assert error.code == "UNAVAILABLE" and "Too many open files" in error.message
+    assert call(workers, abs, -1) == 1
+
+
+_CALL = """
+import time
+from tf_cyclegan.serving.workers import Workers
+workers = Workers(1)
+Path = __import__("pathlib").Path
+Path("found").write_text(str(workers.run(abs, (-1,), 2**33, time.monotonic() + 60)))
+workers.close()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="starts it as shells of POSIX do")
+@pytest.mark.parametrize("start", ["", "ulimit -v 4000000;"])
+@pytest.mark.parametrize("files", ["", "<&- >&- 2>&-"])
+def test_a_process_starts_wherever_the_server_does(tmp_path, start, files):
+    (tmp_path / "psutil.py").write_text("raise SystemExit('of the folder where the server was started')")
+    (tmp_path / "call.py").write_text(_CALL)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    command = f"{start} exec {shlex.quote(sys.executable)} call.py {files}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (tmp_path / "found").exists(), done.stderr
+    assert (tmp_path / "found").read_text() == "1"
 
 
 def test_a_supervisor_that_stops_every_process_loses_no_document(workers):

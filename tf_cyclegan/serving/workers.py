@@ -17,6 +17,7 @@ import psutil
 from tf_cyclegan.serving.errors import ServingError
 
 _KEPT_BYTES = 2**28  # a process that keeps more than this is not used again
+_LAST_SECONDS = 1
 
 
 class Workers:
@@ -27,6 +28,7 @@ class Workers:
     """
 
     def __init__(self, count):
+        self._closed = False
         self._idle = queue.LifoQueue()  # the last used is the one that runs
         for _ in range(count):
             self._idle.put(_Worker())
@@ -45,7 +47,7 @@ class Workers:
 
         Raises:
             ServingError: the function's own; at the deadline (DEADLINE_EXCEEDED); if the memory is not enough
-                (RESOURCE_EXHAUSTED).
+                (RESOURCE_EXHAUSTED); after `close`, or if no process can be started (UNAVAILABLE).
             RuntimeError: if the function fails in any other way; the text has the traceback.
         """
         try:
@@ -53,15 +55,24 @@ class Workers:
         except queue.Empty:
             raise _too_late() from None
         try:
+            if self._closed:
+                raise ServingError("UNAVAILABLE", "The server is stopping.")
             return worker.run(function, arguments, memory_bytes, deadline)
         finally:
+            if self._closed:
+                worker.close()
             self._idle.put(worker)
 
     def close(self):
         """Ends the processes that are idle; the others end with their work."""
+        self._closed = True  # from here on whoever is done with a process ends it
+        workers = []
         with contextlib.suppress(queue.Empty):
             while True:
-                self._idle.get_nowait().close()
+                workers.append(self._idle.get_nowait())
+        for worker in workers:
+            worker.close()
+            self._idle.put(worker)
 
 
 class _Worker:
@@ -71,18 +82,21 @@ class _Worker:
         self._process = None
 
     def run(self, function, arguments, memory_bytes, deadline):
-        process = self._process = self._process or _start()
+        process = self._living()
         timer = threading.Timer(max(0, deadline - time.monotonic()), process.kill)
-        timer.start()
         try:
+            timer.start()
             pickle.dump((function, arguments, memory_bytes), process.stdin, pickle.HIGHEST_PROTOCOL)
             process.stdin.flush()
             kind, result, stays = pickle.load(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):  # killed: by the timer, or for its memory
             raise self._death(deadline) from None
+        except BaseException:  # what is left in the pipes would be the next caller's
+            self.close()
+            raise
         finally:
             timer.cancel()
-        if not stays:
+        if not stays or time.monotonic() >= deadline:  # then the timer may have killed it
             self.close()
         if kind == "error":
             raise ServingError(*result)
@@ -90,7 +104,21 @@ class _Worker:
             raise RuntimeError(result)
         return result
 
+    def _living(self):
+        """The process, or another if it has died since the last call, as where the system ran out of memory."""
+        if self._process and self._process.poll() is not None:
+            self.close()
+        if not self._process:
+            try:
+                self._process = _start()
+            except OSError as error:  # too many files or processes, too little memory
+                text = f"No process can be started for large documents: {error.strerror}. Try again later."
+                raise ServingError("UNAVAILABLE", text) from error
+        return self._process
+
     def _death(self, deadline):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_SECONDS)  # its exit code says why it closed its end
         code = self.close()
         if time.monotonic() >= deadline:
             return _too_late()
@@ -106,13 +134,14 @@ class _Worker:
 
 
 def _start():
-    # A session of its own: Ctrl-C is the server's matter, which finishes what it has accepted.
+    # The server's own path alone: modules in the folder where it was started are not to go before Python's.
+    path = os.pathsep.join(place or os.getcwd() for place in sys.path)
     return subprocess.Popen(
         [sys.executable, "-c", f"from {__name__} import main; main()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+        start_new_session=True,  # Ctrl-C is the server's matter, which finishes what it has accepted
     )
 
 
@@ -130,6 +159,10 @@ def _too_much():
 def main():
     """Answers calls until the server closes the pipe, or ends."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a supervisor may send it to all of the server's processes
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # where the system's memory ends, it takes this process and not the server
+    if sys.stderr is None:  # the server has none; replies must not get its number, to which libraries write
+        sys.stderr = open(os.devnull, "w")
     calls, replies = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no reply
     process, stays = psutil.Process(), True
@@ -167,7 +200,8 @@ def _memory_limit(process, memory_bytes):
         yield
         return
     before = process.rlimit(psutil.RLIMIT_AS)
-    process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + memory_bytes, before[1]))
+    others = [limit for limit in before if limit != psutil.RLIM_INFINITY]  # of an operator, as by ulimit -v
+    process.rlimit(psutil.RLIMIT_AS, (min(process.memory_info().vms + memory_bytes, *others, 2**62), before[1]))
     try:
         yield
     finally:
