@@ -7,7 +7,7 @@ from keras import ops
 from tf_cyclegan.distribution.overrides import ReplicatedTraining
 from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
 from tf_cyclegan.losses import WON
-from tf_cyclegan.models.augmentation import Augmenting
+from tf_cyclegan.models.augmentation import Augmenting, checked_augment
 from tf_cyclegan.models.batches import CheckedBatches
 from tf_cyclegan.models.compiling import Compiling
 from tf_cyclegan.models.exchange import Exchanging
@@ -68,11 +68,22 @@ class TranslationModel(
 
     def __init__(self, name=None, dtype=None, networks=None):
         super().__init__(name=name, dtype=dtype)
-        self._given_networks = [key for key, network in (networks or {}).items() if network is not None]
+        self._given_networks = [key for key in self.network_arguments if (networks or {}).get(key) is not None]
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
         self._followed_rate = self.add_weight(
             shape=(), dtype="float32", initializer="zeros", trainable=False, autocast=False, name="followed_rate"
         )
+
+    def _keep(self, arguments):
+        """Makes every argument of a constructor, its `locals()`, an attribute of its name, but for the networks."""
+        apart = {"self", "__class__", "name", "dtype", *self.network_arguments}
+        for name, value in arguments.items():
+            if name not in apart:  # a saved config has lists in the place of tuples
+                setattr(self, name, tuple(value) if isinstance(value, list) else value)
+        self.image_shape = tuple(self.image_shape)
+        if self.channels_b is None:
+            self.channels_b = self.image_shape[-1]
+        self.augment = checked_augment(self.augment)
 
     def build(self, input_shape=None):
         """Completes the model when its networks are there: constructors end with it."""

@@ -5,7 +5,7 @@ import keras
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.augmentation import check_fill, checked_augment
+from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
 
@@ -110,33 +110,9 @@ class CycleGAN(TwoWay):
         downsamplings=None,
         full_size_skip=False,
     ):
-        given = (generator_ab, generator_ba, discriminator_a, discriminator_b)
-        super().__init__(name, dtype, dict(zip(_NETWORKS, given, strict=True)))
-        self.image_shape = tuple(image_shape)
-        self.channels_b = self.image_shape[-1] if channels_b is None else channels_b
-        self.filters = filters
-        self.residual_blocks = residual_blocks
-        self.normalization = normalization
-        self.dropout = dropout
-        self.padding = padding
-        self.upsampling = upsampling
-        self.initializer = initializer
-        self.discriminator_type = discriminator_type
-        self.discriminator_filters = discriminator_filters
-        self.discriminator_layers = discriminator_layers
-        # A saved config comes back with a list.
-        self.lambda_cycle = tuple(lambda_cycle) if isinstance(lambda_cycle, list) else lambda_cycle
-        self.lambda_identity = lambda_identity
-        self.lambda_adversarial = lambda_adversarial
-        self.lambda_gradient_penalty = lambda_gradient_penalty
-        self.gan_mode = gan_mode
-        self.pool_size = pool_size
-        self.seed = seed
-        self.convolution_padding = convolution_padding
-        self.generator_type = generator_type
-        self.full_size_skip = full_size_skip
-        self.augment = checked_augment(augment)
-        self.augment_fill = augment_fill
+        arguments = locals()
+        super().__init__(name, dtype, arguments)
+        self._keep(arguments)
         self._check_settings()
         self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
         self.size_multiple = 2**self.downsamplings

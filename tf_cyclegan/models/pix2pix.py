@@ -8,7 +8,7 @@ from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.layers import INFERENCE_STATISTICS
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.augmentation import check_fill, checked_augment
+from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
 
@@ -113,33 +113,9 @@ class Pix2Pix(Paired):
         dtype=None,
         full_size_skip=False,
     ):
-        given = {"generator_network": generator_network, "discriminator_network": discriminator_network}
-        super().__init__(name, dtype, given)
-        self.image_shape = tuple(image_shape)
-        self.channels_b = self.image_shape[-1] if channels_b is None else channels_b
-        self.direction = direction
-        self.generator_type = generator_type
-        self.filters = filters
-        self.residual_blocks = residual_blocks
-        self.padding = padding
-        self.upsampling = upsampling
-        self.normalization = normalization
-        self.inference_statistics = inference_statistics
-        self.dropout = dropout
-        self.dropout_placement = dropout_placement
-        self.full_size_skip = full_size_skip
-        self.initializer = initializer
-        self.discriminator_type = discriminator_type
-        self.discriminator_filters = discriminator_filters
-        self.discriminator_layers = discriminator_layers
-        self.lambda_l1 = lambda_l1
-        self.lambda_adversarial = lambda_adversarial
-        self.lambda_gradient_penalty = lambda_gradient_penalty
-        self.gan_mode = gan_mode
-        self.pool_size = pool_size
-        self.seed = seed
-        self.augment = checked_augment(augment)
-        self.augment_fill = augment_fill
+        arguments = locals()
+        super().__init__(name, dtype, arguments)
+        self._keep(arguments)
         self._check_settings()
         self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
         self.size_multiple = 2**self.downsamplings

@@ -10,7 +10,7 @@ from keras import ops
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.augmentation import check_fill, checked_augment
+from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.from_maps import FromMaps
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.models.stages import StagedModel, check_stage_epochs, stage_at
@@ -149,45 +149,20 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         name=None,
         dtype=None,
     ):
-        given = (generator_network, discriminator_network, encoder_network, perceptual_network)
-        super().__init__(name, dtype, dict(zip(_NETWORKS, given, strict=True)))
+        arguments = locals()
+        super().__init__(name, dtype, arguments)
         # Half precision has no room for the ids of label maps.
         self.autocast = False
-        self.image_shape = tuple(image_shape)
-        self.channels_b = (3 if label_classes else self.image_shape[-1]) if channels_b is None else channels_b
-        self.direction = direction
-        self.label_classes, self.ignore_label = label_classes, ignore_label
-        self.instance_edges = instance_edges
-        self.instance_features = instance_features
-        self.feature_clusters = feature_clusters
-        self.filters = filters
-        self.downsamplings = downsamplings
-        self.residual_blocks = residual_blocks
-        self.enhancers = enhancers
-        self.local_residual_blocks = local_residual_blocks
-        # A saved config comes back with a list.
-        self.stage_epochs = tuple(stage_epochs) if isinstance(stage_epochs, list) else stage_epochs
-        self.normalization = normalization
-        self.initializer = initializer
-        self.discriminator_filters = discriminator_filters
-        self.discriminator_layers = discriminator_layers
-        self.scales = scales
-        self.lambda_feature_matching = lambda_feature_matching
-        self.lambda_perceptual = lambda_perceptual
-        self.perceptual_weights = perceptual_weights
-        self.lambda_adversarial = lambda_adversarial
-        self.gan_mode = gan_mode
-        self.pool_size = pool_size
-        self.seed = seed
-        self.augment = checked_augment(augment)
-        self.augment_fill = augment_fill
+        if label_classes and channels_b is None:
+            arguments["channels_b"] = 3
+        self._keep(arguments)
         self._check_settings()
         self._check_networks(generator_network, discriminator_network)
         self.size_multiple = 2 ** (downsamplings + enhancers)
         self._stage = stage_at(0, self.stage_epochs)
 
         self._make_maps()
-        self._build_given(*given[:3])
+        self._build_given(generator_network, discriminator_network, encoder_network)
         self._make_generators(generator_network)
         self.discriminator_network = discriminator_network or self._new_discriminator()
         self.encoder_network = encoder_network or (self._new_encoder() if instance_features else None)

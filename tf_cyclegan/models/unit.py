@@ -6,7 +6,7 @@ from keras import ops
 from tf_cyclegan import losses
 from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.models import parts, unit_networks
-from tf_cyclegan.models.augmentation import check_fill, checked_augment
+from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
@@ -145,34 +145,15 @@ class UNIT(TwoWay):
         name=None,
         dtype=None,
     ):
-        given = (encoder_a, encoder_b, decoder_a, decoder_b, discriminator_a, discriminator_b)
-        given = dict(zip(_NETWORKS, given, strict=True))
-        super().__init__(name, dtype, given)
+        arguments = locals()
+        super().__init__(name, dtype, arguments)
         check_choice("variant", variant, _VARIANTS)
-        default = _VARIANTS[variant]
-        self.image_shape = tuple(image_shape)
-        self.channels_b = self.image_shape[-1] if channels_b is None else channels_b
-        self.variant = variant
-        self.filters = filters
-        self.residual_blocks = _first(residual_blocks, default["residual_blocks"])
-        self.initializer = _first(initializer, default["initializer"])
-        self.discriminator_filters = discriminator_filters
-        self.discriminator_layers = _first(discriminator_layers, default["discriminator_layers"])
-        self.scales = _first(scales, default["scales"])
-        self.lambda_adversarial = _first(lambda_adversarial, default["lambda_adversarial"])
-        self.lambda_kl = _first(lambda_kl, default["lambda_kl"])
-        self.lambda_reconstruction = _first(lambda_reconstruction, default["lambda_reconstruction"])
-        self.lambda_cycle_kl = _first(lambda_cycle_kl, default["lambda_cycle_kl"])
-        self.lambda_cycle = _first(lambda_cycle, default["lambda_cycle"])
-        self.gan_mode = gan_mode
-        self.pool_size = pool_size
-        self.seed = seed
-        self.augment = checked_augment(augment)
-        self.augment_fill = augment_fill
+        given = {name: value for name, value in arguments.items() if value is not None}
+        self._keep(arguments | _VARIANTS[variant] | given)
         self._check_settings()
 
         channels_a = self.image_shape[-1]
-        self.generator_ab, self.generator_ba = unit_networks.new_generators(self, given)
+        self.generator_ab, self.generator_ba = unit_networks.new_generators(self, arguments)
         shape_a, shape_b = ((*self.image_shape[:2], channels) for channels in (channels_a, self.channels_b))
         self.discriminator_a = parts.built(discriminator_a, shape_a) or self._new_discriminator(
             channels_a, "discriminator_a"
@@ -367,7 +348,3 @@ def divergence(mean):
         [Liu et al., 2017](https://arxiv.org/abs/1703.00848), equation 3.
     """
     return ops.mean(ops.square(mean))
-
-
-def _first(value, default):
-    return default if value is None else value
