@@ -95,8 +95,8 @@ def test_an_error_gives_back_what_was_reserved():
 
 def test_pixels_are_counted_in_files_and_arrays():
     files = np.array([png(10, 20), b"no image", png(1, 1)], object)
-    inputs = {"a": files, "b": np.zeros((2, 3, 4, 5)), "c": np.zeros((10, 1000))}
-    assert check_inputs(inputs, Limits()) == 200 + 1 + 24
+    inputs = {"a": files, "b": np.zeros((2, 4, 5, 3)), "c": np.zeros((10, 1000)), "d": np.zeros((2, 3, 4, 5))}
+    assert check_inputs(inputs, Limits()) == 200 + 1 + 40 + 40  # the channels of the last come first
 
 
 def wide(dtype="float32", shape=(None, None, None, 3)):
@@ -118,6 +118,101 @@ def test_what_a_pixel_takes_is_measured(tmp_path, dtype, shape):
 def test_models_of_no_images_take_nothing(tmp_path):
     assert bytes_a_pixel(engine_of(tmp_path / "1", serving_models.several()))["serving_default"] == 0
     assert bytes_a_pixel(engine_of(tmp_path / "2", serving_models.half_plus(2))) == {"serving_default": 0}
+
+
+def channels_first():
+    function = wide()[1]["serving_default"]
+
+    def add(image):
+        return {"y": function(tf.transpose(image, [0, 2, 3, 1]))["y"]}
+
+    image = serving_models.tensor("float32", "x", (None, 3, None, None))
+    return tf.Module(), {"serving_default": serving_models.signature(add, image)}
+
+
+def test_channels_may_come_first(tmp_path):
+    engine = engine_of(tmp_path, channels_first())
+    image = np.zeros((1, 3, 512, 512), np.float32)
+    reserved = check_inputs({"x": image}, Limits()) * bytes_a_pixel(engine)["serving_default"]
+    assert reserved == pytest.approx(2 * engine.peak_bytes("serving_default", {"x": image}), rel=0.05)
+
+
+def test_a_fixed_number_of_files_is_measured_with_as_many(tmp_path):
+    def eight(image_bytes):
+        files = tf.unstack(image_bytes, 8)
+        return {"y": tf.stack([tf.reduce_max(tf.image.decode_png(file, 3)) for file in files])}
+
+    signature = serving_models.signature(eight, serving_models.tensor("string", "image_bytes", (8,)))
+    assert bytes_a_pixel(engine_of(tmp_path, (tf.Module(), {"serving_default": signature})))["serving_default"] > 0
+
+
+def with_traces(folder):
+    """Learns from an image, writes one to a file, and tells what it has learned."""
+    module = tf.Module()
+    module.learned, module.table = tf.Variable(1.0), tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, -1)
+    image, files = serving_models.tensor("float32", "x", (None, None, None, 3)), serving_models.tensor("string")
+
+    @tf.function
+    def add(x):
+        return module.learned.assign_add(tf.reduce_sum(x) + 1)
+
+    def write(x):
+        with tf.control_dependencies([tf.io.write_file(f"{folder}/written", x[0])]):
+            return {"y": tf.identity(x)}
+
+    def insert(x):
+        with tf.control_dependencies([module.table.insert(tf.constant(1, tf.int64), tf.reduce_sum(x))]):
+            return {"y": tf.reduce_sum(x)}
+
+    functions = {
+        "train": (lambda x: {"y": tf.cond(tf.size(x) > 0, lambda: add(x), lambda: 0.0)}, image),
+        "write": (write, files),
+        "insert": (insert, image),
+        "learned": (lambda x: {"y": tf.reduce_sum(tf.tile(x, [1, 1, 1, 10])) + module.learned}, image),
+    }
+    return module, {name: serving_models.signature(*found) for name, found in functions.items()}
+
+
+def test_what_would_change_the_model_or_a_file_is_not_run(tmp_path):
+    engine = engine_of(tmp_path / "1", with_traces(tmp_path))
+    found = bytes_a_pixel(engine)
+    assert engine.run("learned", {"x": np.zeros((1, 1, 1, 3), np.float32)}) == {"y": 1}
+    assert not (tmp_path / "written").exists()
+    for name in ("train", "write", "insert"):
+        with pytest.raises(ServingError, match="may leave something changed"):
+            engine.peak_bytes(name, {"x": np.zeros((1, 1, 1, 3), np.float32)})
+    assert set(found.values()) == {found["learned"]} and found["learned"] > 0  # the others may take as much
+    assert engine.run("train", {"x": np.zeros((1, 1, 1, 3), np.float32)}) == {"y": 2}  # whoever asks for it gets it
+
+
+def test_variables_of_tensorflow_1_stay_too(tmp_path):
+    v1 = tf.compat.v1
+    with v1.Session(graph=tf.Graph()) as session:
+        image = v1.placeholder(tf.float32, [None, None, None, 3])
+        learned = v1.Variable(1.0, use_resource=False)
+        step = v1.assign_add(learned, tf.reduce_sum(image) + 1)
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(tmp_path / "1"), {"x": image}, {"y": step})
+    engine = Engine(tmp_path / "1")
+    assert bytes_a_pixel(engine) == {"serving_default": 0}
+    assert engine.run("serving_default", {"x": np.zeros((1, 1, 1, 3), np.float32)}) == {"y": 2}
+
+
+def test_a_model_that_cannot_be_measured_is_served(tmp_path):
+    huge = serving_models.tensor("float32", "x", (1, 2**20, 2**20, 3))
+    small = serving_models.tensor("float32", "x", (None, None, None, 3))
+
+    def only(x):
+        with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(x)[1], 512)]):
+            return {"y": tf.reduce_sum(x)}
+
+    for name, function, inputs in (("huge", lambda x: {"y": tf.reduce_sum(x)}, huge), ("only", only, small)):
+        signatures = {"serving_default": serving_models.signature(function, inputs)}
+        serving_models.write(tmp_path / name / "1", (tf.Module(), signatures))
+    repository = Repository(tmp_path)
+    repository.scan()
+    assert [version.name for version in repository.newest()] == ["huge", "only"]
+    repository.close()
 
 
 @pytest.mark.parametrize("dtype", ["resource", "bfloat16"])

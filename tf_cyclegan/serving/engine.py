@@ -8,14 +8,17 @@ import os
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
+from tensorflow.python.framework import op_def_registry  # of operations within functions nothing public tells
 
 from tf_cyclegan.serving.codec import Signature, TensorInfo
+from tf_cyclegan.serving.effects import leaves_traces
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
 
 _log = logging.getLogger(__name__)
 # TensorFlow's Python goes through strings by an iterator of NumPy's that has no more than 32 dimensions, and ends the
 # process where there are more. Models may add some to those of their inputs.
 _MAX_STRING_RANK = 24
+_TRACE_SECONDS = 60
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -48,6 +51,8 @@ class Engine:
             name: proto for name, proto in sorted(meta_graph.signature_def.items()) if not name.startswith("__")
         }
         self.signatures = {name: _signature(proto) for name, proto in self.signature_defs.items()}
+        graph, op_def = meta_graph.graph_def, op_def_registry.get
+        self._lasting = {name for name, proto in self.signature_defs.items() if leaves_traces(graph, proto, op_def)}
         for proto in self.signature_defs.values():
             _take_any_shape(self._session.graph, proto.inputs.values())
 
@@ -82,9 +87,14 @@ class Engine:
             int. What others compute at the same time is not in it.
 
         Raises:
-            ServingError: as `run`.
+            ServingError: as `run`; if the computation takes minutes, or would change the model or a file
+                (FAILED_PRECONDITION), as a step of training does.
         """
-        options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
+        if signature_name in self._lasting:
+            raise ServingError("FAILED_PRECONDITION", f"A run of {signature_name} may leave something changed")
+        options = tf.compat.v1.RunOptions(
+            trace_level=tf.compat.v1.RunOptions.FULL_TRACE, timeout_in_ms=_TRACE_SECONDS * 1000
+        )
         metadata = tf.compat.v1.RunMetadata()
         self._run(signature_name, inputs, None, options, metadata)
         nodes = itertools.chain.from_iterable(device.node_stats for device in metadata.step_stats.dev_stats)

@@ -1,7 +1,6 @@
 """How much a request may ask for."""
 
 import dataclasses
-import math
 import os
 
 import numpy as np
@@ -96,8 +95,8 @@ def check_inputs(inputs, limits):
 
 
 def array_pixels(array):
-    """The pixels of images in an array of rank 4; others are no images."""
-    return math.prod(array.shape[:3]) if array.ndim == 4 else 0
+    """The pixels of images in an array of rank 4, whichever of its sides are the channels; others are no images."""
+    return array.size // max(1, min(array.shape[1], array.shape[3])) if array.ndim == 4 else 0
 
 
 def _checked_pixels(sizes, max_pixels):

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import math
 import threading
 from pathlib import Path
@@ -13,7 +14,9 @@ from PIL import Image
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.limits import array_pixels
 
+_log = logging.getLogger(__name__)
 _SHARE = 0.8  # of what is free when the server starts; the rest is for documents, and for what is not foreseen
+_MAX_VALUES = 2**25  # of what is measured; requests, too, have no more unless their limit is raised
 _SIDE = 256  # of the image that is measured: networks that pad to a multiple have none larger
 # Kernels take memory that TensorFlow's allocator does not see. In all, a ResNet generator takes 1.7 times what it sees,
 # a U-Net 1.6 times.
@@ -103,30 +106,48 @@ def _cached(file):
 def bytes_a_pixel(engine):
     """What the signatures of a model take for each pixel, by a run of each on a black image of 256 x 256.
 
+    Those that would change the model or a file are not run.
+
     Args:
         engine: `Engine`.
 
     Returns:
-        dict, name of a signature to bytes; 0 for those that take no such image.
+        dict, name of a signature to bytes; 0 for those that take no such image. Those that could not be measured have
+        the most of the others.
     """
-    return {name: _bytes_a_pixel(engine, name, signature.inputs) for name, signature in engine.signatures.items()}
+    found = {name: _bytes_a_pixel(engine, name, signature.inputs) for name, signature in engine.signatures.items()}
+    most = max((size for size in found.values() if size is not None), default=0)
+    return {name: most if size is None else size for name, size in found.items()}
 
 
 def _bytes_a_pixel(engine, name, tensors):
     try:
-        inputs = {input_name: _example(info) for input_name, info in tensors.items()}
-        pixels = sum(_SIDE**2 if array.dtype == object else array_pixels(array) for array in inputs.values())
+        shapes = {input_name: _example_shape(info) for input_name, info in tensors.items()}
+        if sum(map(math.prod, shapes.values())) > _MAX_VALUES:
+            return None
+        inputs = {input_name: _example(tensors[input_name].dtype, shape) for input_name, shape in shapes.items()}
+        pixels = sum(
+            _SIDE**2 * array.size if array.dtype == object else array_pixels(array) for array in inputs.values()
+        )
         return math.ceil(_UNSEEN * engine.peak_bytes(name, inputs) / pixels) if pixels else 0
-    except (ServingError, TypeError):  # it takes something else, or of a type that NumPy has not
-        return 0
+    except Exception as error:  # it takes something else; that is no reason not to serve it
+        _log.debug("What a pixel takes in %s is not known: %s", name, error)
+        return None
 
 
-def _example(info):
+def _example_shape(info):
+    """The shape that a signature gives, with sizes where any goes; channels may come first."""
     rank = 1 if info.shape is None else len(info.shape)
-    if info.dtype == "string":
-        file = io.BytesIO()
-        Image.new("L", (_SIDE, _SIDE)).save(file, "PNG")
-        return np.full([1] * rank, file.getvalue(), object)
-    usual = (1, _SIDE, _SIDE, 3) if rank == 4 else (1,) * rank
-    shape = [given or size for given, size in zip(info.shape or usual, usual, strict=True)]
-    return np.zeros(shape, info.dtype)
+    usual = (1,) * rank
+    if rank == 4 and info.dtype != "string":
+        first = info.shape[1] in range(1, 5) and info.shape[3] not in range(1, 5)
+        usual = (1, 3, _SIDE, _SIDE) if first else (1, _SIDE, _SIDE, 3)
+    return [given or size for given, size in zip(info.shape or usual, usual, strict=True)]
+
+
+def _example(dtype, shape):
+    if dtype != "string":
+        return np.zeros(shape, dtype)
+    file = io.BytesIO()
+    Image.new("L", (_SIDE, _SIDE)).save(file, "PNG")
+    return np.full(shape, file.getvalue(), object)

@@ -262,8 +262,7 @@ class Repository:
         with self._lock:
             self._models.setdefault(name, {})[number] = version
         try:
-            engine = self._opened(path)
-            version.bytes_a_pixel = bytes_a_pixel(engine)
+            engine, version.bytes_a_pixel = self._opened(path)
         except Exception as error:  # a damaged model fails in any of TensorFlow's ways
             with self._lock:
                 version.state, version.error = "END", _failure(error, self._directory)
@@ -281,10 +280,10 @@ class Repository:
         engine = Engine(path)
         try:
             engine.replay_warmup()
+            return engine, bytes_a_pixel(engine)
         except BaseException:
             engine.close()
             raise
-        return engine
 
     def _retire(self, name, keep):
         for version in self._served(name):
