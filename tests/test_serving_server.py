@@ -164,6 +164,18 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_answered(repository):
     assert [answer.status for answer in ask_all(app, [work(0)] * 5)] == [200] * 5
 
 
+def test_a_moment_without_threads_costs_no_place_for_good(repository, monkeypatch):
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    app = new_app(repository, max_running=1, max_queued=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        answers = [ask_now(app, "POST", PREDICT, GOOD) for _ in range(3)]
+    assert [answer.status for answer in answers] == [503] * 3 and "thread" in answers[0].json()["error"]
+    assert ask_now(app, "POST", PREDICT, GOOD).status == 200
+
+
 def test_the_deadline_counts_the_time_in_the_queue(repository):
     app = new_app(repository, max_running=1, timeout_seconds=0.5)
     answers = ask_all(app, [work(0.3), work(0.3), work(0.3)])

@@ -102,7 +102,11 @@ class _Lane:
             if self._admitted >= self._places:
                 raise ServingError("UNAVAILABLE", "Too many requests are waiting. Try again later.")
             self._admitted += 1
-        future = self._executor.submit(function, *arguments)
+        try:
+            future = self._executor.submit(function, *arguments)
+        except RuntimeError as error:  # it is closed, or the system has no more threads
+            self._leave(None)
+            raise ServingError("UNAVAILABLE", f"No thread can be had: {error}. Try again later.") from error
         future.add_done_callback(self._leave)
         return future
 
