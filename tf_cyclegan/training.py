@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import json
 import os
 import time
@@ -193,8 +194,15 @@ def new_model(config, policy):
     """
     data = config.data
     size = parse_size(data.image_size, "image_size") if data.fixed_size else (None, None)
-    shapes = {"image_shape": (*size, data.channels), "channels_b": data.channels_b}
-    return MODELS[config.model](**shapes, **config.of_model.arguments(), seed=data.seed, dtype=policy)
+    arguments = {
+        "image_shape": (*size, data.channels),
+        "channels_b": data.channels_b,
+        "seed": data.seed,
+        "dtype": policy,
+    }
+    model, arguments = MODELS[config.model], arguments | config.of_model.arguments()
+    taken = inspect.signature(model).parameters  # a model may have no use for what most have
+    return model(**{name: value for name, value in arguments.items() if name in taken})
 
 
 def _compile(model, rate, jit_compile):
