@@ -249,6 +249,20 @@ def test_the_watch_finds_a_version_and_goes_on_after_a_failure(base, monkeypatch
     assert engine.closed and not repository.newest() and not repository.ready
 
 
+def test_who_cannot_report_serves_on(base, caplog):
+    def fail(line):
+        raise BrokenPipeError("nobody listens")
+
+    publish(base, 1)
+    repository = opened(base, report=fail)
+    with repository.use(MODEL) as version:
+        publish(base, 2)
+        settle(repository)
+        assert version.state == "UNLOADING"
+    assert repository.newest()[0].number == 2
+    assert "Unloaded m version 1. (Cannot be reported: nobody listens)" in caplog.text
+
+
 def test_a_long_life_leaves_no_pile_of_ended_versions(base):
     publish(base, 1)
     repository = opened(base)

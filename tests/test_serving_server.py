@@ -2,11 +2,17 @@
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import json
 import logging
+import os
 import re
+import shlex
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -303,6 +309,30 @@ def test_replies_do_not_wait_for_acknowledgements():
     with server._listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         with listener.accept()[0] as connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="starts it as shells of POSIX do")
+@pytest.mark.parametrize("files", ["<&- >&- 2>&-", "| true"])
+def test_a_process_serves_without_standard_files(tmp_path, files):
+    serving_models.write(tmp_path / "half" / "1", serving_models.half_plus(2))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    serve = f"{shlex.quote(sys.executable)} -m tf_cyclegan serve --port={port} {tmp_path}"
+    program = f"({serve} & echo $! > {tmp_path}/pid; wait) {files}"
+    shell = subprocess.Popen(["sh", "-c", program], stdout=subprocess.DEVNULL)
+    try:
+        deadline, reply = time.monotonic() + 300, None
+        while reply is None and shell.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                reply = predict(f"http://127.0.0.1:{port}", "half", {"instances": [1.0] * 30})
+            time.sleep(0.1)
+        assert reply and reply.json() == {"predictions": [2.5] * 30}
+        large = json.dumps({"instances": [[1.0] * 200_000]}).encode()
+        assert call(f"http://127.0.0.1:{port}", "POST", "/v1/models/half:predict", large).status == 200
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        shell.wait(60)
 
 
 def test_a_process_takes_new_versions_and_finishes_what_it_accepted(tmp_path):

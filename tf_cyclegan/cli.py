@@ -72,6 +72,7 @@ def main(arguments=None):
 
 def _prepare_streams():
     """Names of files need not be text that a terminal can show; PIL's remarks on what is odd in them name no file."""
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -157,6 +158,17 @@ def _native(before, flag):
     name, sign, value = flag.rpartition("=")
     words = {"--model": PYTORCH_MODELS, "--direction": PYTORCH_DIRECTIONS}.get(name or before, {})
     return f"{name}{sign}{words[value]}" if value in words else flag
+
+
+def _open_missing_streams():
+    """A supervisor may start us without them: a file or a connection would get the number that libraries log to."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
 def _look_at_devices(debug):

@@ -217,8 +217,15 @@ class Repository:
             with contextlib.suppress(OSError):
                 if name not in self._skipped and versions(path):
                     self._skipped.add(name)
-                    self._report(f"Skipped {ascii(name)}: names of models are of A-Z, a-z, 0-9, _, . and -; rename it.")
+                    self._say(f"Skipped {ascii(name)}: names of models are of A-Z, a-z, 0-9, _, . and -; rename it.")
         self._skipped &= set(others)
+
+    def _say(self, line):
+        """Reports a line; who serves must not fail because nobody listens, as where the output is a closed pipe."""
+        try:
+            self._report(line)
+        except Exception as error:
+            _log.warning("%s (Cannot be reported: %s)", line, error)
 
     def _poll(self):
         while not self._stop.wait(self._poll_seconds):
@@ -266,12 +273,12 @@ class Repository:
         except Exception as error:  # a damaged model fails in any of TensorFlow's ways
             with self._lock:
                 version.state, version.error = "END", _failure(error, self._directory)
-            self._report(f"Cannot serve {name} version {number}: {version.error.message}")
+            self._say(f"Cannot serve {name} version {number}: {version.error.message}")
             return False
         with self._lock:
             version.state, version.engine = "AVAILABLE", engine
         if self._scanned:  # what is there at the start is one line's matter, and the caller's
-            self._report(f"Serving {name} version {number}.")
+            self._say(f"Serving {name} version {number}.")
         return True
 
     def _opened(self, path):
@@ -298,7 +305,7 @@ class Repository:
                 return
             version.state, engine, version.engine = "END", version.engine, None
         engine.close()
-        self._report(f"Unloaded {version.name} version {version.number}.")
+        self._say(f"Unloaded {version.name} version {version.number}.")
 
     def _forget(self, name, paths):
         """Drops the oldest of what has ended and is gone, so that a server that runs for long does not grow."""

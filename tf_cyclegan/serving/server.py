@@ -1,5 +1,6 @@
 """`tf-cyclegan serve`: a folder of models, an address, and a clean end."""
 
+import contextlib
 import dataclasses
 import socket
 import sys
@@ -28,8 +29,10 @@ def run_serve(config, report):
     """
 
     def tell(line):
-        report(line)
-        sys.stdout.flush()  # whoever waits for the address may read from a pipe
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            report(line)
+            if sys.stdout:
+                sys.stdout.flush()  # whoever waits for the address may read from a pipe
 
     limits = Limits(**dataclasses.asdict(config.limits))
     if not config.keep_alive_seconds > 0:
