@@ -15,7 +15,9 @@ import subprocess
 import sys
 import threading
 import time
+from urllib.parse import quote
 
+import psutil
 import pytest
 import serving_models
 from conftest import command_settings
@@ -50,6 +52,51 @@ def work(seconds):
 def metrics(app):
     text = ask_now(app, "GET", "/monitoring/prometheus/metrics").body.decode()
     return {name: float(value) for name, value in re.findall(r"^([^#\s]+) (\S+)$", text, re.M)}
+
+
+# ---- in other servers ----
+
+
+@pytest.mark.parametrize("root", ["", "/models here"])
+@pytest.mark.parametrize("raw", [True, False])
+def test_an_application_may_be_anywhere(repository, root, raw):
+    app = create_app(repository, Limits(), hosts=("known",))
+
+    async def status(path, host):
+        sent, body = [], [{"type": "http.request", "body": GOOD}]
+
+        async def receive():
+            return body.pop() if body else await asyncio.sleep(3600)
+
+        async def send(message):
+            sent.append(message)
+
+        method = "POST" if path == PREDICT else "GET"
+        scope = {"type": "http", "method": method, "path": root + path, "root_path": root, "query_string": b""}
+        scope |= {"raw_path": quote(root + path, "/:").encode() if raw else None, "headers": [(b"host", host)]}
+        await app({**scope, "http_version": "1.1"}, receive, send)
+        return sent[0]["status"]
+
+    for path in (PREDICT, "/v1/models/emoji_ab", "/healthz", "/"):
+        assert asyncio.run(status(path, b"known")) == 200
+    assert asyncio.run(status("/healthz", b"other")) == 200
+    assert asyncio.run(status(PREDICT, b"other")) == 421
+
+
+def test_the_end_of_an_application_is_the_end_of_its_processes(repository):
+    app, others = new_app(repository), set(psutil.Process().children())
+    large = ("POST", PREDICT, json.dumps({"instances": [1.0] * 300_000}).encode())
+
+    async def live():
+        async with app.router.lifespan_context(app):
+            await ask(app, *large)
+            return set(psutil.Process().children()) - others
+
+    assert asyncio.run(live())
+    assert not set(psutil.Process().children()) - others
+    for request in (large, ("POST", PREDICT, GOOD)):
+        assert ask_now(app, *request).status == 503
+    assert ask_now(app, "GET", "/readyz").status == 503
 
 
 # ---- bodies ----

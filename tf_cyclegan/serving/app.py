@@ -1,5 +1,7 @@
 """The application: TensorFlow Serving's REST interface, health, figures and the page."""
 
+import contextlib
+
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,8 +23,17 @@ def create_app(repository, limits, cors=False, hosts=None):
 
     Returns:
         `starlette.applications.Starlette`; `app.state.service` is its `Service`, whose `stopping` makes it unready.
+        Its threads and processes end when a server ends it by ASGI's lifespan; else call `app.state.service.close()`.
+        Then it answers no more. The repository is the caller's to close.
     """
-    app, service = Starlette(), Service(repository, limits)
+    service = Service(repository, limits)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        yield
+        service.close()
+
+    app = Starlette(lifespan=lifespan)
     app.state.service = service
     app.add_middleware(Guard, names=hosts)
 

@@ -85,7 +85,7 @@ class Guard:
             await send(message)
 
         app = self._app
-        if self._names is not None and scope["type"] == "http" and scope["path"] not in HEALTH:
+        if self._names is not None and scope["type"] == "http" and not _asks_for_health(scope):
             host = host_name(Headers(scope=scope).get("host", "")) or ""
             app = app if self._takes(host) else _misdirected(host[:100])
         await app(scope, receive, send_guarded)
@@ -94,6 +94,10 @@ class Guard:
         return is_loopback(host) or any(
             host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in self._names
         )
+
+
+def _asks_for_health(scope):
+    return scope["path"].removeprefix(scope.get("root_path", "")) in HEALTH
 
 
 def _misdirected(host):

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import time
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -43,7 +43,7 @@ class Rest:
         self._bodies = BodyReader(service.limits)
 
     async def __call__(self, scope, receive, send):
-        path = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
+        path = _path(scope)
         if scope["query_string"]:  # no route has a query
             path += f"?{scope['query_string'].decode('latin-1')}"
         if not path.lower().startswith("/v1/"):
@@ -152,6 +152,12 @@ class Rest:
                     error.message += base64_hint(inputs)
                 raise
         return self._service.documents.write(outputs, rows, deadline)
+
+
+def _path(scope):
+    """The path below the place where the application is, of another or of a proxy; as it was sent, if that is told."""
+    raw, root = scope.get("raw_path"), scope.get("root_path", "")
+    return raw.decode("latin-1").removeprefix(quote(root)) if raw else scope["path"].removeprefix(root)
 
 
 def _spec(match):

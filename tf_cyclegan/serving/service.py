@@ -43,6 +43,7 @@ class Service:
         self.telemetry.count(known, error, time.monotonic() - started, interface)
 
     def close(self):
-        """Drops what waits, and ends the processes."""
+        """Drops what waits, and ends the threads and processes, those that work with their work."""
+        self.stopping = True
         self.admission.close()
         self.documents.close()
