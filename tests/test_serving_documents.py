@@ -26,7 +26,7 @@ from serving_fakes import fake_repository
 from serving_sockets import GOOD, post, served, talk
 
 from tf_cyclegan.serving import documents as documents_module
-from tf_cyclegan.serving import rest
+from tf_cyclegan.serving import rest, service
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.codec import Signature, TensorInfo
 from tf_cyclegan.serving.documents import Documents
@@ -74,6 +74,20 @@ def test_a_reply_is_the_same_wherever_it_is_written(documents, count):
     values = np.random.RandomState(0).rand(1, count).astype(np.float32)
     reply = json.loads(documents.write({"y": values}, True, soon()))
     np.testing.assert_array_equal(np.float32(reply["predictions"]), values)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is limited on Linux only")
+def test_where_little_memory_is_free_documents_take_little(monkeypatch):
+    monkeypatch.setattr(service, "free_bytes", lambda: 10**9)
+    documents = service.Service(Nothing(), Limits()).documents
+    usual, large = text_of([[0.5] * LARGE]), text_of(["\U0001f600"] * 1_000_000)
+    assert documents.read(usual, False, FLOATS, soon())[1]["x"].shape == (1, LARGE)
+    texts = {"serving_default": Signature({"x": TensorInfo("string", None)}, {}, "")}
+    assert refusal(documents.read, large, False, texts, soon()).http_status == 429
+    values = np.zeros((1, 2_000_000), np.float32)
+    assert refusal(documents.write, {"y": values}, True, soon()).http_status == 429
+    assert len(documents.write({"y": values[:, :LARGE]}, True, soon())) > LARGE
+    documents.close()
 
 
 def test_what_is_wrong_with_a_large_document_is_said_in_the_same_words(documents):

@@ -4,6 +4,8 @@ Python reads and writes a text of 16 MiB in a second or more, in which no other 
 its size meanwhile. Processes keep the server answering, and two of them bound the memory, however many cores there are.
 """
 
+import math
+
 from tf_cyclegan.serving.body import gunzip
 from tf_cyclegan.serving.codec import read_inputs, signature_name
 from tf_cyclegan.serving.document import read_document
@@ -15,6 +17,8 @@ _SMALL = 2**19  # bytes of text, or of arrays
 PROCESSES = 2
 _READING = 64  # bytes of memory for a byte of text: emoji, each a string of its own, take 25
 _WRITING = 128  # for a value: its text, in a list, joined, and joined again
+_SHARE = 0.2  # of what is free when the server starts; images may take the rest
+_LEAST = 2**26
 _MAX_STRINGS = 2**20
 
 
@@ -23,10 +27,13 @@ class Documents:
 
     Args:
         limits: `Limits`.
+        free_bytes: optional int, memory that the server may still take: the processes take no more than their share of
+            a fifth of it. Defaults to None, any.
     """
 
-    def __init__(self, limits):
+    def __init__(self, limits, free_bytes=None):
         self._max_bytes = limits.max_body_bytes
+        self._most = math.inf if free_bytes is None else max(_LEAST, int(_SHARE * free_bytes / PROCESSES))
         self._workers = Workers(PROCESSES)
 
     def read(self, body, packed, signatures, deadline):
@@ -47,7 +54,7 @@ class Documents:
         arguments = (body, self._max_bytes if packed else None, signatures)
         if not is_large(body, packed):
             return read_request(*arguments)
-        return self._workers.run(read_request, arguments, _READING * self._max_bytes, deadline)
+        return self._workers.run(read_request, arguments, min(_READING * self._max_bytes, self._most), deadline)
 
     def write(self, outputs, rows, deadline):
         """Writes a reply, as `write_reply`.
@@ -68,7 +75,7 @@ class Documents:
         if size <= _SMALL:
             return write_reply(outputs, rows)
         memory = max(_READING * self._max_bytes, _WRITING * values + 8 * size)
-        return self._workers.run(write_reply, (outputs, rows), memory, deadline)
+        return self._workers.run(write_reply, (outputs, rows), min(memory, self._most), deadline)
 
     def close(self):
         """Ends the processes."""

@@ -4,7 +4,7 @@ import time
 
 from tf_cyclegan.serving.admission import Admission
 from tf_cyclegan.serving.documents import PROCESSES, Documents
-from tf_cyclegan.serving.memory import MemoryBudget
+from tf_cyclegan.serving.memory import MemoryBudget, free_bytes
 from tf_cyclegan.serving.prediction import Predictor
 from tf_cyclegan.serving.telemetry import Telemetry
 
@@ -23,7 +23,7 @@ class Service:
     def __init__(self, repository, limits):
         self.repository, self.limits = repository, limits
         self.admission = Admission(limits, PROCESSES)
-        self.documents = Documents(limits)
+        self.documents = Documents(limits, free_bytes())
         self.budget = MemoryBudget(limits.max_memory_bytes)
         self.predictor = Predictor(limits, self.budget)
         self.telemetry = Telemetry(self.admission, self.budget)
