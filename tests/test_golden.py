@@ -23,8 +23,8 @@ NETWORKS = {
     "cyclegan_four_stride_discriminator": lambda: networks.four_stride_discriminator((*ANY, 3), filters=8),
 }
 # This file's generator saturates tanh and amplifies rounding: PyTorch itself, run on another CPU, is 1.8e-4 away from
-# it and exact arithmetic 1.6e-4.
-TOLERANCE = {"resnet_6blocks_batch_dropout": 2e-4}
+# it, exact arithmetic 1.6e-4, and TensorFlow's kernels on a CPU with AMX 2.3e-4.
+TOLERANCE = {"resnet_6blocks_batch_dropout": 3e-4}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
