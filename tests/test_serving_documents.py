@@ -305,6 +305,39 @@ def test_small_requests_do_not_wait_for_large_ones():
     assert finished == [("small", 400)] + [("large", 400)] * 4
 
 
+class Growing(Nothing):
+    """A model that answers as many values as it is asked for."""
+
+    @contextlib.contextmanager
+    def use(self, spec):
+        yield types.SimpleNamespace(engine=self, bytes_a_pixel={})
+
+    def run(self, name, inputs, timeout_seconds, outputs=None):
+        return {"y": np.full((1, int(inputs["x"][0])), 0.1, np.float32)}
+
+
+def test_small_requests_do_not_wait_for_large_replies():
+    app, finished = create_app(Growing(), Limits(max_running=1)), []
+
+    async def one(name, values):
+        answer = await ask(app, "POST", "/v1/models/any:predict", text_of([values]))
+        finished.append((name, answer.status))
+
+    async def together():
+        await asyncio.gather(*(one("large", LARGE) for _ in range(4)), one("small", 1))
+
+    asyncio.run(together())
+    assert finished == [("small", 200)] + [("large", 200)] * 4
+
+
+def test_long_replies_that_wait_have_a_bound(monkeypatch):
+    monkeypatch.setattr(rest, "_UNREAD", 1)
+    app = create_app(Growing(), Limits(max_body_bytes=2**20))
+    request = ("POST", "/v1/models/any:predict", text_of([LARGE]))
+    assert sorted({answer.status for answer in ask_all(app, [request] * 4)}) == [200, 503]
+    assert ask_now(app, *request).status == 200
+
+
 def test_replies_that_nobody_takes_have_a_bound(tmp_path, monkeypatch):
     monkeypatch.setattr(rest, "_UNREAD", 4)
     body = json.dumps({"inputs": [[0.5] * 200_000]}).encode()

@@ -35,13 +35,14 @@ class Admission:
         """Requests that wait for one."""
         return self._usual.queued + self._large.queued
 
-    async def run(self, work, disconnected, large=False):
+    async def run(self, work, disconnected, large=False, deadline=None):
         """Does a piece of work.
 
         Args:
             work: callable that gets the deadline, on the clock of `time.monotonic`; runs in a thread.
             disconnected: coroutine function that ends when the client is gone: then what still waits is dropped.
             large: bool. Defaults to False.
+            deadline: optional float, of what was begun before. Defaults to the usual time from now.
 
         Returns:
             What `work` returns.
@@ -51,10 +52,13 @@ class Admission:
             Disconnected: if the client left.
         """
         lane = self._large if large else self._usual
-        result = asyncio.wrap_future(lane.submit(self._in_time, work, time.monotonic() + self._timeout))
+        deadline = deadline or time.monotonic() + self._timeout
+        result = asyncio.wrap_future(lane.submit(self._in_time, work, deadline))
         gone = asyncio.ensure_future(disconnected())
         try:
-            await asyncio.wait({result, gone}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {result, gone}, timeout=max(0, deadline - time.monotonic()), return_when=asyncio.FIRST_COMPLETED
+            )
             if result.done():
                 return result.result()
             if gone.done():

@@ -71,7 +71,7 @@ class Documents:
             ServingError: if JSON has no form for it, or it takes too much memory or time.
         """
         values = sum(array.size for array in outputs.values())
-        size = sum(map(_bytes_of, outputs.values()))
+        size = bytes_of(outputs)
         if size <= _SMALL:
             return write_reply(outputs, rows)
         memory = max(_READING * self._max_bytes, _WRITING * values + 8 * size)
@@ -87,6 +87,11 @@ def is_large(body, packed):
     return packed or len(body) > _SMALL
 
 
+def is_long(outputs):
+    """Whether a reply is written in a process."""
+    return bytes_of(outputs) > _SMALL
+
+
 def read_request(body, limit, signatures):
     """`Documents.read` where it is; `limit` is None, or how much may come out of a body that is gzip."""
     document = read_document(body if limit is None else gunzip(body, limit))
@@ -100,5 +105,6 @@ def read_request(body, limit, signatures):
     return name, inputs, rows
 
 
-def _bytes_of(array):
-    return sum(map(len, array.ravel())) if array.dtype == object else array.nbytes
+def bytes_of(arrays):
+    """The size of a dict of arrays."""
+    return sum(sum(map(len, array.ravel())) if array.dtype == object else array.nbytes for array in arrays.values())

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from tf_cyclegan.serving.body import BodyReader, Disconnected, is_gzip
-from tf_cyclegan.serving.documents import is_large
+from tf_cyclegan.serving.documents import bytes_of, is_large, is_long
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.reply import write_error
 from tf_cyclegan.serving.repository import ModelSpec
@@ -41,6 +41,7 @@ class Rest:
         self._service = service
         self._headers = _CORS if cors else {}
         self._bodies = BodyReader(service.limits)
+        self._unwritten = 0  # bytes of replies
 
     async def __call__(self, scope, receive, send):
         path = _path(scope)
@@ -120,19 +121,38 @@ class Rest:
 
     async def _compute(self, spec, verb, headers, receive):
         packed = is_gzip(headers)
+
+        async def disconnected():
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
         async with self._bodies.read(headers, receive) as body:
+            large = is_large(body, packed)
 
             def work(deadline):
-                return self._run(spec, verb, body, packed, deadline)
+                outputs, rows = self._run(spec, verb, body, packed, deadline)
+                if large or not is_long(outputs):
+                    return self._service.documents.write(outputs, rows, deadline)
+                return outputs, rows, deadline
 
-            async def disconnected():
-                while (await receive())["type"] != "http.disconnect":
-                    pass
+            reply = await self._service.admission.run(work, disconnected, large)
+        return reply if isinstance(reply, bytes) else await self._write(*reply, disconnected)
 
-            return await self._service.admission.run(work, disconnected, large=is_large(body, packed))
+    async def _write(self, outputs, rows, deadline, disconnected):
+        """A long reply. Those who wait for a process that writes it must not keep the threads of small requests."""
+        size = bytes_of(outputs)
+        if self._unwritten and self._unwritten + size > _UNREAD * self._service.limits.max_body_bytes:
+            raise ServingError("UNAVAILABLE", "Too many long replies wait to be written. Try again later.")
+        self._unwritten += size
+        try:
+            return await self._service.admission.run(
+                lambda _: self._service.documents.write(outputs, rows, deadline), disconnected, True, deadline
+            )
+        finally:
+            self._unwritten -= size
 
     def _run(self, spec, verb, body, packed, deadline):
-        """Bytes to bytes, in a thread."""
+        """Bytes to the outputs, and whether they are in rows; in a thread."""
         if self._service.unread_bytes() > _UNREAD * self._service.limits.max_body_bytes:
             raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
         signatures = self._service.repository.signatures(spec)
@@ -151,7 +171,7 @@ class Rest:
                 if error.code == "INVALID_ARGUMENT":
                     error.message += base64_hint(inputs)
                 raise
-        return self._service.documents.write(outputs, rows, deadline)
+        return outputs, rows
 
 
 def _path(scope):
