@@ -215,6 +215,23 @@ def test_a_model_that_cannot_be_measured_is_served(tmp_path):
     repository.close()
 
 
+def test_images_of_a_fixed_size_that_would_not_fit_are_not_tried(monkeypatch):
+    class Hungry:
+        signatures = {
+            name: Signature({"x": TensorInfo("float32", (1, side, side, 3))}, {}, "")
+            for name, side in (("a_large", 2048), ("small", None), ("wide", 512))
+        }
+        tried = []
+
+        def peak_bytes(self, name, inputs):
+            self.tried.append(name)
+            return 500 * inputs["x"].size // 3
+
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * 10**9)
+    assert bytes_a_pixel(Hungry()) == {"a_large": 1000, "small": 1000, "wide": 1000}
+    assert Hungry.tried == ["small", "wide"]
+
+
 @pytest.mark.parametrize("dtype", ["resource", "bfloat16"])
 def test_types_that_numpy_lacks_take_nothing(dtype):
     class Refusing:

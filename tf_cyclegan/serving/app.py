@@ -24,7 +24,8 @@ def create_app(repository, limits, cors=False, hosts=None):
     Returns:
         `starlette.applications.Starlette`; `app.state.service` is its `Service`, whose `stopping` makes it unready.
         Its threads and processes end when a server ends it by ASGI's lifespan; else call `app.state.service.close()`.
-        Then it answers no more. The repository is the caller's to close.
+        Then it answers no more. The repository is the caller's to close. Applications of one process do not know
+        of each other: give each a `max_memory_bytes`.
     """
     service = Service(repository, limits)
 

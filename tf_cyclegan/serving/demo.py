@@ -87,4 +87,5 @@ def _takes_bytes(version):
 
 def _takes_ids(version):
     """Whether the images that a model takes are label maps, which the page must send as they are."""
-    return bool(version.engine) and "ids" in version.engine.signatures
+    engine = version.engine
+    return bool(engine) and "ids" in engine.signatures

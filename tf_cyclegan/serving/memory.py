@@ -106,7 +106,7 @@ def _cached(file):
 def bytes_a_pixel(engine):
     """What the signatures of a model take for each pixel, by a run of each on a black image of 256 x 256.
 
-    Those that would change the model or a file are not run.
+    Those that would change the model or a file are not run, nor those of fixed large images that would not fit.
 
     Args:
         engine: `Engine`.
@@ -115,16 +115,28 @@ def bytes_a_pixel(engine):
         dict, name of a signature to bytes; 0 for those that take no such image. Those that could not be measured have
         the most of the others.
     """
-    found = {name: _bytes_a_pixel(engine, name, signature.inputs) for name, signature in engine.signatures.items()}
-    most = max((size for size in found.values() if size is not None), default=0)
-    return {name: most if size is None else size for name, size in found.items()}
+    shapes = {
+        name: {input_name: _example_shape(info) for input_name, info in signature.inputs.items()}
+        for name, signature in engine.signatures.items()
+    }
+    found, most = {}, 0
+    for name in sorted(shapes, key=lambda name: _values(shapes[name])):  # what small ones take warns of large ones
+        if most * _values(shapes[name]) < free_bytes() / 2:
+            found[name] = _bytes_a_pixel(engine, name, shapes[name])
+            most = max(most, found[name] or 0)
+    return {name: most if found.get(name) is None else found[name] for name in shapes}
 
 
-def _bytes_a_pixel(engine, name, tensors):
+def _values(shapes):
+    """How many values the examples have, files counting as one; images have fewer pixels."""
+    return sum(map(math.prod, shapes.values()))
+
+
+def _bytes_a_pixel(engine, name, shapes):
+    if _values(shapes) > _MAX_VALUES:
+        return None
     try:
-        shapes = {input_name: _example_shape(info) for input_name, info in tensors.items()}
-        if sum(map(math.prod, shapes.values())) > _MAX_VALUES:
-            return None
+        tensors = engine.signatures[name].inputs
         inputs = {input_name: _example(tensors[input_name].dtype, shape) for input_name, shape in shapes.items()}
         pixels = sum(
             _SIDE**2 * array.size if array.dtype == object else array_pixels(array) for array in inputs.values()
