@@ -236,3 +236,18 @@ def test_from_request_to_reply(models):
         b'"metadata": {"signature_def": {\n "signature_def": {\n  "classify_x_to_y": {\n   "inputs": {'
     )
     repository.close()
+
+
+def test_outputs_that_no_reply_can_hold(tmp_path):
+    def reserve(x):
+        count = tf.size(x)
+        made = tf.raw_ops.TensorListReserve(element_shape=[1], num_elements=count, element_dtype=tf.float32)
+        return {"list": made, "count": count}
+
+    signature = serving_models.signature(reserve, serving_models.tensor("float32"))
+    serving_models.write(tmp_path, (tf.Module(), {"serving_default": signature}))
+    engine, inputs = Engine(tmp_path), {"x": np.float32([1, 2])}
+    with pytest.raises(ServingError, match="Output list is of type variant") as caught:
+        engine.run("serving_default", inputs)
+    assert caught.value.http_status == 501
+    assert engine.run("serving_default", inputs, outputs=["count"]) == {"count": 2}

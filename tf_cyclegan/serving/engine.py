@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 # process where there are more. Models may add some to those of their inputs.
 _MAX_STRING_RANK = 24
 _TRACE_SECONDS = 60
+_HANDLES = ("resource", "variant")
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -109,6 +110,9 @@ class Engine:
             raise invalid(f'Serving signature name: "{signature_name}" not found in signature def')
         feeds = _feeds(proto, self.signatures[signature_name].inputs, inputs)
         fetches = {name: proto.outputs[name].name for name in outputs or proto.outputs}
+        for name in fetches:
+            if (kind := self.signatures[signature_name].outputs[name].dtype) in _HANDLES:
+                raise ServingError("UNIMPLEMENTED", f"Output {name} is of type {kind}, which no reply can hold")
         try:
             values = self._session.run(fetches, feeds, options=options, run_metadata=metadata)
         except tf.errors.OpError as error:
@@ -202,7 +206,7 @@ def _feeds(proto, expected, inputs):
 
 def _check_type(name, value, expected):
     """The session would convert, and cut 1.5 down to 1."""
-    if expected in ("resource", "variant"):
+    if expected in _HANDLES:
         raise ServingError("UNIMPLEMENTED", f"Input {name} is of type {expected}, which no request can hold")
     found = "string" if value.dtype.kind in "OSU" else value.dtype.name
     if found != expected:
