@@ -14,7 +14,7 @@ from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
 
 pytestmark = pytest.mark.eager
-SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--samples=1"]
+SMALL = ["--precision=float32", "--image-size=32", "--filters=4", "--discriminator-filters=4", "--samples=1"]
 MODELS = {
     "pix2pix": ["--downsamplings=3"],
     "pix2pixhd": "--downsamplings=1 --residual-blocks=1 --enhancers=1 --local-residual-blocks=1 --stage-epochs 1 1 "
