@@ -7,14 +7,11 @@ import tensorflow as tf
 from callbacks_fake import FakeModel
 from conftest import random_images
 
-from tf_cyclegan.callbacks import health
 from tf_cyclegan.images import to_float
 from tf_cyclegan.metrics import (
     cycle_error,
     identity_distance,
-    luminance_correlation,
     mean_absolute_difference,
-    pairwise_distance,
     perceptual_distance,
     psnr,
     ssim,
@@ -129,8 +126,3 @@ def test_models_and_batches_that_do_not_fit_are_named():
     model.translate = lambda images, direction="ab": images[..., :1]
     with pytest.raises(ValueError, match="`model` must give images of the shape"):
         identity_distance(model, [random_images()])
-
-
-def test_the_measures_of_health_are_these():
-    assert health.pairwise_distance is pairwise_distance
-    assert health.luminance_correlation is luminance_correlation

@@ -359,19 +359,31 @@ def test_replies_that_clients_do_not_take(models, monkeypatch):
     running = serve(models, max_body_bytes=size)
     client = stubs(running.port)
     large = request("echo", "string", x=np.array([bytes(size - 200)], object)).SerializeToString()
-    untaken = []
-    for _ in range(2):
-        untaken.append(client.channel.unary_stream(PREDICT)(large, timeout=60))
-        time.sleep(1)
-    code, words = refusal(client.prediction.Predict, request("half_plus", x=np.float32([1])))
+    small = request("half_plus", x=np.float32([1]))
+    untaken = [client.channel.unary_stream(PREDICT)(large, timeout=60) for _ in range(2)]
+    eventually(lambda: not answers(client, small))
+    code, words = refusal(client.prediction.Predict, small)
     assert code == "UNAVAILABLE" and words.startswith("Too many replies wait")
     assert health(client, "") == health_pb2.HealthCheckResponse.SERVING
     assert len(next(untaken.pop())) > size - 200
     for call in untaken:
         call.cancel()
-    time.sleep(0.5)
-    assert client.prediction.Predict(request("half_plus", x=np.float32([1])), timeout=60)
+    eventually(lambda: answers(client, small))
     running.stop()
+
+
+def answers(client, message):
+    try:
+        return client.prediction.Predict(message, timeout=60)
+    except grpc.RpcError:
+        return None
+
+
+def eventually(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 # ---- tensors of strangers ----
