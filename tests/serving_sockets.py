@@ -23,7 +23,7 @@ def served(repository, limits=None, hosts=None, **settings):
     app = create_app(repository, limits or Limits(body_seconds=1.0, max_body_bytes=2**20), hosts=hosts)
     running = protocol.make_server(app, **settings)
     listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=running.run, args=([listener],))
+    thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
     thread.start()
     try:
         yield listener.getsockname()

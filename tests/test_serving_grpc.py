@@ -61,7 +61,7 @@ def serve(directory, **limits):
     host, port = server._free_address("127.0.0.1", 0)
     running.beside = GrpcServer(app.state.service, host, port)
     listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=running.run, args=([listener],))
+    thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
     thread.start()
 
     def stop():
