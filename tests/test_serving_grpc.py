@@ -63,6 +63,9 @@ def serve(directory, **limits):
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
     thread.start()
+    while not running.started:  # gRPC refuses until it listens
+        assert thread.is_alive()
+        time.sleep(0.01)
 
     def stop():
         running.should_exit = True
