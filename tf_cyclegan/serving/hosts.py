@@ -1,9 +1,10 @@
 """Who may ask: the hosts that requests name, and headers that keep other pages from using the replies."""
 
+import functools
 import ipaddress
 import re
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from tf_cyclegan.serving.reply import write_error
@@ -15,6 +16,8 @@ HEADERS = {
 }
 """Of every reply; the page has a policy of its own."""
 
+_FIELDS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]*)?", re.IGNORECASE)
 _PATTERN = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+")
 
@@ -25,6 +28,7 @@ def host_name(field):
     return match and (match[1] or match[2]).lower().removesuffix(".")
 
 
+@functools.lru_cache(64)
 def is_loopback(host):
     """Whether a name or address is of this machine alone."""
     try:
@@ -79,9 +83,9 @@ class Guard:
     async def __call__(self, scope, receive, send):
         async def send_guarded(message):
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                given = {name for name, _ in message["headers"]}
+                missing = (field for field in _FIELDS if field[0] not in given)
+                message = {**message, "headers": [*message["headers"], *missing]}
             await send(message)
 
         app = self._app
