@@ -363,12 +363,18 @@ def test_replies_that_clients_do_not_take(models, monkeypatch):
     client = stubs(running.port)
     large = request("echo", "string", x=np.array([bytes(size - 200)], object)).SerializeToString()
     small = request("half_plus", x=np.float32([1]))
-    untaken = [client.channel.unary_stream(PREDICT)(large, timeout=60) for _ in range(2)]
-    eventually(lambda: not answers(client, small))
+    untaken = []
+
+    def refused_after_one_more():
+        untaken.append(client.channel.unary_stream(PREDICT)(large, timeout=60))
+        time.sleep(1)
+        return not answers(client, small)
+
+    eventually(refused_after_one_more)
     code, words = refusal(client.prediction.Predict, small)
     assert code == "UNAVAILABLE" and words.startswith("Too many replies wait")
     assert health(client, "") == health_pb2.HealthCheckResponse.SERVING
-    assert len(next(untaken.pop())) > size - 200
+    assert len(next(untaken.pop(0))) > size - 200
     for call in untaken:
         call.cancel()
     eventually(lambda: answers(client, small))
