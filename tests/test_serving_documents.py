@@ -26,7 +26,8 @@ from serving_fakes import fake_repository
 from serving_sockets import GOOD, post, served, talk
 
 from tf_cyclegan.serving import documents as documents_module
-from tf_cyclegan.serving import rest, service
+from tf_cyclegan.serving import limits as limits_module
+from tf_cyclegan.serving import service
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.codec import Signature, TensorInfo
 from tf_cyclegan.serving.documents import Documents
@@ -331,7 +332,7 @@ def test_small_requests_do_not_wait_for_large_replies():
 
 
 def test_long_replies_that_wait_have_a_bound(monkeypatch):
-    monkeypatch.setattr(rest, "_UNREAD", 1)
+    monkeypatch.setattr(limits_module, "_UNREAD", 1)
     app = create_app(Growing(), Limits(max_body_bytes=2**20))
     request = ("POST", "/v1/models/any:predict", text_of([LARGE]))
     assert sorted({answer.status for answer in ask_all(app, [request] * 4)}) == [200, 503]
@@ -339,7 +340,7 @@ def test_long_replies_that_wait_have_a_bound(monkeypatch):
 
 
 def test_replies_that_nobody_takes_have_a_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr(rest, "_UNREAD", 4)
+    monkeypatch.setattr(limits_module, "_UNREAD", 4)
     body = json.dumps({"inputs": [[0.5] * 200_000]}).encode()
     repository, limits = fake_repository(tmp_path, monkeypatch), Limits(max_body_bytes=2**20)
     with served(repository, limits) as address, contextlib.ExitStack() as clients:

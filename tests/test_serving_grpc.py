@@ -38,7 +38,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tf_cyclegan.serving import grpc_calls, protocol, server
+from tf_cyclegan.serving import limits as limits_module
+from tf_cyclegan.serving import protocol, server
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.grpc_server import GrpcServer
 from tf_cyclegan.serving.grpc_tensors import read_tensor, write_tensor
@@ -357,7 +358,7 @@ def test_messages_beyond_the_limit(client, compression, caplog):
 
 
 def test_replies_that_clients_do_not_take(models, monkeypatch):
-    monkeypatch.setattr(grpc_calls, "_UNREAD", 1)
+    monkeypatch.setattr(limits_module, "_UNREAD", 1)
     size = 16 * LIMIT  # gRPC takes a quarter of that without being asked
     running = serve(models, max_body_bytes=size)
     client = stubs(running.port)

@@ -15,7 +15,6 @@ _SHOWN = 2000  # bytes of an error's text: clients take 8 KiB of trailers, in wh
 _SMALL = 64 * 1024  # bytes of a message that only names something
 _SMALL_TOGETHER = 8
 _PROBES_TOGETHER, _PROBE_SECONDS = 64, 2  # who asks for health must not wait for those who ask for nothing
-_UNREAD = 16  # times the size of a request
 _QUIET_SECONDS = 0.2
 _LONGEST_STOP_SECONDS = 2
 
@@ -32,7 +31,7 @@ class Calls:
     def __init__(self, limits):
         self._limits = limits
         self._room = limits.max_running + limits.max_queued + 1
-        self._unread, self._max_unread = 0, _UNREAD * limits.max_body_bytes
+        self._unread = 0
         self._small, self._probes = asyncio.Semaphore(_SMALL_TOGETHER), asyncio.Semaphore(_PROBES_TOGETHER)
         self._stopping = False
         self._came = time.monotonic()
@@ -47,8 +46,7 @@ class Calls:
         self._came = time.monotonic()
         if self._stopping:
             raise ServingError("UNAVAILABLE", "The server is stopping.")
-        if self._unread > self._max_unread:
-            raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
+        self._limits.check_unread(self._unread)
         if not self._room:
             raise ServingError("UNAVAILABLE", "Too many requests are being sent. Try again later.")
         self._room -= 1

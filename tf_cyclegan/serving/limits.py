@@ -11,6 +11,7 @@ from tf_cyclegan.serving.image_size import image_size, is_png
 from tf_cyclegan.serving.png_work import MAX_UNPACKED, unpacked_bytes
 
 MAX_SIDE = 8192
+_UNREAD = 16  # times the size of a request: a reply in columns of numbers can be eight times as long
 MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; files of 16 MiB have no more where they have over 64 colors
 
 
@@ -54,6 +55,16 @@ class Limits:
         for name in ("timeout_seconds", "body_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be above 0. Received: {name}={getattr(self, name)}")
+
+    @property
+    def max_unread_bytes(self):
+        """How much of replies may wait, to be written or for clients to take them."""
+        return _UNREAD * self.max_body_bytes
+
+    def check_unread(self, unread_bytes):
+        """Raises `ServingError` if clients have yet to take as much as no more is computed for them."""
+        if unread_bytes > self.max_unread_bytes:
+            raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
 
 
 class ImageRejected(ServingError):

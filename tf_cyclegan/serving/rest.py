@@ -26,7 +26,6 @@ _CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _RETRY_SECONDS = 1
-_UNREAD = 16  # times the size of a request: a reply in columns of numbers can be eight times as long
 
 
 class Rest:
@@ -141,7 +140,7 @@ class Rest:
     async def _write(self, outputs, rows, deadline, disconnected):
         """A long reply. Those who wait for a process that writes it must not keep the threads of small requests."""
         size = bytes_of(outputs)
-        if self._unwritten and self._unwritten + size > _UNREAD * self._service.limits.max_body_bytes:
+        if self._unwritten and self._unwritten + size > self._service.limits.max_unread_bytes:
             raise ServingError("UNAVAILABLE", "Too many long replies wait to be written. Try again later.")
         self._unwritten += size
         try:
@@ -153,8 +152,7 @@ class Rest:
 
     def _run(self, spec, verb, body, packed, deadline):
         """Bytes to the outputs, and whether they are in rows; in a thread."""
-        if self._service.unread_bytes() > _UNREAD * self._service.limits.max_body_bytes:
-            raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
+        self._service.limits.check_unread(self._service.unread_bytes())
         signatures = self._service.repository.signatures(spec)
         name, inputs, rows = self._service.documents.read(body, packed, signatures, deadline)
         with self._service.repository.use(spec) as version:
