@@ -37,6 +37,11 @@ class ServingError(Exception):
         self.http_status = http_status or HTTP_STATUS[code]
 
 
+def too_late():
+    """A `ServingError` that says the deadline is over."""
+    return ServingError("DEADLINE_EXCEEDED", "No answer in time")
+
+
 def invalid(message):
     """A `ServingError` that says the request is wrong."""
     return ServingError("INVALID_ARGUMENT", message)

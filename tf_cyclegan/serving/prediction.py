@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 
-from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving.errors import too_late
 from tf_cyclegan.serving.limits import check_inputs
 
 
@@ -45,7 +45,7 @@ class Predictor:
     @contextlib.contextmanager
     def _place(self, deadline):
         if not self._places.acquire(timeout=_left(deadline)):
-            raise ServingError("DEADLINE_EXCEEDED", "No answer in time")
+            raise too_late()
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ import traceback
 
 import psutil
 
-from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving.errors import ServingError, too_late
 
 _KEPT_BYTES = 2**28  # a process that keeps more than this is not used again
 _LAST_SECONDS = 1
@@ -53,7 +53,7 @@ class Workers:
         try:
             worker = self._idle.get(timeout=max(0, deadline - time.monotonic()))
         except queue.Empty:
-            raise _too_late() from None
+            raise too_late() from None
         try:
             if self._closed:
                 raise ServingError("UNAVAILABLE", "The server is stopping.")
@@ -121,7 +121,7 @@ class _Worker:
             self._process.wait(_LAST_SECONDS)  # its exit code says why it closed its end
         code = self.close()
         if time.monotonic() >= deadline:
-            return _too_late()
+            return too_late()
         return _too_much() if code < 0 else RuntimeError(f"A process for documents ended with exit code {code}")
 
     def close(self):
@@ -143,10 +143,6 @@ def _start():
         env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
         start_new_session=True,  # Ctrl-C is the server's matter, which finishes what it has accepted
     )
-
-
-def _too_late():
-    return ServingError("DEADLINE_EXCEEDED", "No answer in time")
 
 
 def _too_much():
