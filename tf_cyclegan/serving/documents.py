@@ -70,11 +70,10 @@ class Documents:
         Raises:
             ServingError: if JSON has no form for it, or it takes too much memory or time.
         """
-        values = sum(array.size for array in outputs.values())
-        size = bytes_of(outputs)
-        if size <= _SMALL:
+        if not is_long(outputs):
             return write_reply(outputs, rows)
-        memory = max(_READING * self._max_bytes, _WRITING * values + 8 * size)
+        values = sum(array.size for array in outputs.values())
+        memory = max(_READING * self._max_bytes, _WRITING * values + 8 * bytes_of(outputs))
         return self._workers.run(write_reply, (outputs, rows), min(memory, self._most), deadline)
 
     def close(self):

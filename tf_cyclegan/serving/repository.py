@@ -114,11 +114,9 @@ class Repository:
         Returns:
             dict, name to `Signature`; empty if there is no such model, version or label.
         """
-        try:
-            with self.use(spec) as version:
-                return version.engine.signatures
-        except ServingError:
-            return {}
+        with contextlib.suppress(ServingError), self._lock:
+            return self._find(spec).engine.signatures
+        return {}
 
     def status(self, spec):
         """The state of a model's versions, the newest first.
