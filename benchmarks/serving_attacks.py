@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 import serving_models
 from PIL import Image
-from serving_load import ToyServer, row, serve_generator
+from serving_load import ToyServer, add_generator_flags, row, serve_generator
 from serving_process import Server, call, predict
 
 BODY = 16 * 2**20 - 200  # with what is around the values below the server's limit
@@ -40,9 +40,7 @@ def arguments():
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--count", type=int, default=200, help="documents that are refused, and that are answered")
     parser.add_argument("--together", type=int, default=18, help="documents sent at a time")
-    parser.add_argument("--blocks", type=int, default=9, help="residual blocks of the generator")
-    parser.add_argument("--filters", type=int, default=64, help="filters of the generator")
-    parser.add_argument("--size", type=int, default=256, help="pixels of a side of its warmup image")
+    add_generator_flags(parser)
     parser.add_argument("--scans", type=int, default=100_000, help="of the JPEG")
     return parser.parse_args()
 

@@ -36,15 +36,20 @@ PREDICT = "/v1/models/{}:predict"
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--size", type=int, default=256, help="pixels of a side of the generator's image")
-    parser.add_argument("--blocks", type=int, default=9, help="residual blocks of the generator")
-    parser.add_argument("--filters", type=int, default=64, help="filters of the generator")
+    add_generator_flags(parser)
     parser.add_argument("--repeats", type=int, default=20, help="calls of each kind for the latency")
     parser.add_argument("--seconds", type=float, default=60, help="of overload, and of each load with 8 clients")
     parser.add_argument("--requests", type=int, default=30_000, help="of the steady load")
     parser.add_argument("--swaps", type=int, default=50, help="versions published under load, and a fifth as many bad")
     parser.add_argument("--stops", type=int, default=20, help="servers stopped while they compute")
     return parser.parse_args()
+
+
+def add_generator_flags(parser):
+    """The flags of `serve_generator`."""
+    parser.add_argument("--size", type=int, default=256, help="pixels of a side of the generator's image")
+    parser.add_argument("--blocks", type=int, default=9, help="residual blocks of the generator")
+    parser.add_argument("--filters", type=int, default=64, help="filters of the generator")
 
 
 def row(name, *cells):
