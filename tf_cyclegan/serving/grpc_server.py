@@ -20,14 +20,13 @@ class GrpcServer:
 
     Args:
         service: `Service`.
-        host: str, address to listen on.
-        port: int.
+        address: str, where to listen, `HOST:PORT`, an IPv6 address in brackets.
     """
 
-    def __init__(self, service, host, port):
+    def __init__(self, service, address):
         self._service = service
         self._limits = service.limits
-        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._address = address
 
     async def start(self):
         """Begins to listen.

@@ -51,7 +51,7 @@ def run_serve(config, report):
         app = create_app(repository, limits, config.cors, hosts)
         service = app.state.service
         tell(_memory_line(repository, service.budget))
-        beside = grpc_server(service, *address) if grpc_server else None
+        beside = grpc_server(service, address) if grpc_server else None
         run_app(app, listener, config.keep_alive_seconds, beside)
         service.close()
     finally:
@@ -97,16 +97,17 @@ def _listen(host, port):
 def _free_address(host, port):
     """Where gRPC, which listens only once it runs, will listen: it does not say why it cannot."""
     with _listen(host, port) as listener:
-        return listener.getsockname()[:2]
+        return _address(listener)
 
 
 def _greeting(repository, listener, grpc_address):
     models = ", ".join(f"{version.name} (version {version.number})" for version in repository.newest())
-    grpc = f", gRPC at {_written(*grpc_address)}" if grpc_address else ""
-    return f"Serving {models or 'no models yet'} at http://{_written(*listener.getsockname()[:2])}{grpc}"
+    grpc = f", gRPC at {grpc_address}" if grpc_address else ""
+    return f"Serving {models or 'no models yet'} at http://{_address(listener)}{grpc}"
 
 
-def _written(host, port):
+def _address(listener):
+    host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
