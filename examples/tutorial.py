@@ -130,7 +130,8 @@ saved(plot_history(history), "history")
 # %% [markdown]
 # ## Translations
 #
-# The model has seen none of these images.
+# The model has seen none of these images. After 15 epochs of drawings, a few minutes on two CPU cores, shading begins.
+# More epochs give more of it.
 
 # %%
 to_b, to_a = model.translate(images_a, "ab"), model.translate(images_b, "ba")
