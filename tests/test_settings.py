@@ -14,7 +14,6 @@ import pytest
 from tf_cyclegan import load_dataset
 from tf_cyclegan.cli import main
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.settings import commands
 from tf_cyclegan.settings.data import DataSettings, Labels, Situation, View
 from tf_cyclegan.settings.fields import facts_of, flat, names_of, replaced
@@ -152,8 +151,3 @@ def test_python_is_refused_settings_that_there_are_not():
         train_settings(model="pix2pix", scales=3)
     with pytest.raises(dataclasses.FrozenInstanceError):
         train_settings().data.seed = 3
-
-
-def test_defaults_of_a_servers_limits_are_those_of_the_settings():
-    limits = {field.name: field.default for field in dataclasses.fields(Limits)}
-    assert dataclasses.asdict(commands.LimitSettings()).items() <= limits.items()

@@ -18,6 +18,12 @@ def check_integer(name, value, minimum=None):
         raise ValueError(f"`{name}` must be an integer{least}. Received: {name}={value!r}")
 
 
+def check_positive(name, value):
+    """Raises `ValueError` unless `value` is above 0."""
+    if not value > 0:
+        raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
+
+
 def check_share(name, value):
     """Raises `ValueError` unless `value` is in [0, 1)."""
     if not 0 <= value < 1:

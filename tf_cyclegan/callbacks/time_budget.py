@@ -5,6 +5,8 @@ import time
 
 import keras
 
+from tf_cyclegan.checks import check_positive
+
 _now = time.perf_counter
 
 # Steps that are measured: not the first, which traces the graph, nor the second, before which little is warm.
@@ -47,8 +49,7 @@ class TimeBudget(keras.callbacks.Callback):
 
     def __init__(self, seconds, steps_per_epoch, decided, evaluation_steps=None):
         super().__init__()
-        if not seconds > 0:
-            raise ValueError(f"`seconds` must be above 0. Received: seconds={seconds}")
+        check_positive("seconds", seconds)
         self.seconds, self.steps_per_epoch, self.decided = seconds, steps_per_epoch, decided
         self.evaluation_steps = evaluation_steps
         self.plan = None

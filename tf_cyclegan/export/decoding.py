@@ -5,9 +5,8 @@
 
 import tensorflow as tf
 
-# What is looked at before anything is decoded: a file of 20 kB can hold an image that fills the memory.
-MAX_SIDE = 8192
-MAX_PIXELS = 2**24
+from tf_cyclegan.settings.limits import MAX_PIXELS, MAX_SIDE
+
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_HEADER = 26  # bytes to the end of the color type
 DEPTH, COLOR_TYPE = 24, 25  # where they are

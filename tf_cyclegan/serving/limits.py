@@ -5,56 +5,37 @@ import os
 
 import numpy as np
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.checks import check_positive
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.image_size import image_size, is_png
 from tf_cyclegan.serving.png_work import MAX_UNPACKED, unpacked_bytes
+from tf_cyclegan.settings.limits import MAX_SIDE, LimitSettings
 
-MAX_SIDE = 8192
 _UNREAD = 16  # times the size of a request: a reply in columns of numbers can be eight times as long
 MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; files of 16 MiB have no more where they have over 64 colors
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
-    """Limits of a server; what goes beyond gets an answer that says so.
+class Limits(LimitSettings):
+    """Limits of a server; the reply to a request beyond one says so.
 
     Args:
-        timeout_seconds: float, from when a request is there, waiting included; then 504. Defaults to 30.
+        **settings: those of `LimitSettings`. `max_running` defaults to the number of CPU cores, `max_memory_bytes` to
+            80 % of what is free at the start.
         body_seconds: float, for the body to arrive, and one more for each 64 KiB of it, but never longer without a
             byte; then 408. Defaults to 10.
-        max_body_bytes: int, also after decompression; then 413. Defaults to 16 MiB.
-        max_pixels: int, of the encoded images of a request together; then 400. Defaults to 2^24.
-        max_instances: int; then 400. Defaults to 32.
-        max_running: int, requests computed at the same time. Defaults to the number of CPU cores.
-        max_queued: int, requests that wait beyond those; then 503. Defaults to 16.
-        max_memory_bytes: int, that the images of all running requests may take, by what a pixel took when the model was
-            loaded; then 429. Defaults to 80 % of what is free at the start.
 
     Raises:
         ValueError: if a limit is below 1 (`max_queued`: below 0).
     """
 
-    timeout_seconds: float = 30.0
-    body_seconds: float = 10.0
-    max_body_bytes: int = 16 * 2**20
-    max_pixels: int = 2**24
-    max_instances: int = 32
-    max_running: int | None = None
-    max_queued: int = 16
-    max_memory_bytes: int | None = None
+    body_seconds: float = dataclasses.field(default=10.0, kw_only=True)
 
     def __post_init__(self):
         if self.max_running is None:
             object.__setattr__(self, "max_running", os.cpu_count() or 1)
-        for name in ("max_body_bytes", "max_pixels", "max_instances", "max_running"):
-            check_integer(name, getattr(self, name), minimum=1)
-        check_integer("max_queued", self.max_queued, minimum=0)
-        if self.max_memory_bytes is not None:
-            check_integer("max_memory_bytes", self.max_memory_bytes, minimum=1)
-        for name in ("timeout_seconds", "body_seconds"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be above 0. Received: {name}={getattr(self, name)}")
+        self.check()
+        check_positive("body_seconds", self.body_seconds)
 
     @property
     def max_unread_bytes(self):

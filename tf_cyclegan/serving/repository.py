@@ -7,6 +7,7 @@ import os
 import re
 import threading
 
+from tf_cyclegan.checks import check_positive
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.folder import checked_folder
@@ -66,8 +67,7 @@ class Repository:
 
     def __init__(self, directory, labels=None, poll_seconds=1.0, report=_log.info):
         self._directory = checked_folder(directory)
-        if not poll_seconds > 0:
-            raise ValueError(f"`poll_seconds` must be above 0. Received: poll_seconds={poll_seconds}")
+        check_positive("poll_seconds", poll_seconds)
         self._labels = labels or {}
         self._poll_seconds = poll_seconds
         self._report = report

@@ -5,6 +5,7 @@ import dataclasses
 import socket
 import sys
 
+from tf_cyclegan.checks import check_positive
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.folder import where_models_are
 from tf_cyclegan.serving.hosts import allowed_hosts
@@ -35,8 +36,7 @@ def run_serve(config, report):
                 sys.stdout.flush()  # whoever waits for the address may read from a pipe
 
     limits = Limits(**dataclasses.asdict(config.limits))
-    if not config.keep_alive_seconds > 0:
-        raise ValueError(f"`keep_alive_seconds` must be above 0. Received: {config.keep_alive_seconds}")
+    check_positive("keep_alive_seconds", config.keep_alive_seconds)
     grpc_server = None if config.grpc_port is None else _grpc_server()
     repository = Repository(config.directory, _labels(config.labels), config.poll_seconds, tell)
     listener = _listen(config.host, config.port)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tf_cyclegan.settings.fields import derived, setting, settings
+from tf_cyclegan.settings.limits import LimitSettings
 
 
 def _positional(kind, metavar):
@@ -211,26 +212,6 @@ class EvaluateSettings:
         Path | None, tyro.conf.arg(aliases=["-o"], help_behavior_hint="(default: MODEL/evaluation)", metavar="FOLDER")
     ] = None
     """Folder that gets evaluation.json and report.html."""
-
-
-@settings
-class LimitSettings:
-    """How much a request may ask for."""
-
-    timeout_seconds: float = 30.0
-    """Deadline of a request from its arrival, waiting included; then 504."""
-    max_body_bytes: int = 16 * 2**20
-    """Largest request, also after decompression; then 413."""
-    max_pixels: int = 2**24
-    """Most pixels of the encoded images of a request together; then 400."""
-    max_instances: int = 32
-    """Most instances in a request; then 400."""
-    max_running: int = derived(shown="CPU cores")
-    """Requests computed at the same time."""
-    max_queued: int = 16
-    """Requests that wait beyond those; then 503."""
-    max_memory_bytes: int = derived(shown="80 % of what is free")
-    """Memory for the images of all running requests, by what a pixel took when the model was loaded; then 429."""
 
 
 @settings

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.checks import check_integer, check_positive
 from tf_cyclegan.settings.fields import FREE, TAKEN, derived, setting, settings
 
 MULTI_WORKER = "multi_worker"
@@ -52,8 +52,7 @@ class ScheduleSettings:
             check_integer("steps", self.steps, 1)
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise ValueError(f"`minutes` must be above 0. Received: minutes={self.minutes:g}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"`learning_rate` must be above 0. Received: learning_rate={self.learning_rate}")
+        check_positive("learning_rate", self.learning_rate)
 
 
 @settings

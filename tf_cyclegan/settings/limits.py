@@ -1,0 +1,39 @@
+"""The limits of a request, and of an image that an exported model decodes. Knows no model."""
+
+from tf_cyclegan.checks import check_integer, check_positive
+from tf_cyclegan.settings.fields import derived, settings
+
+# The server and the exported models look at an image's size before they decode it: a file of 20 kB can hold an image
+# that fills the memory.
+MAX_SIDE = 8192
+MAX_PIXELS = 2**24
+
+
+@settings
+class LimitSettings:
+    """How much a request may ask for."""
+
+    timeout_seconds: float = 30.0
+    """Deadline of a request from its arrival, waiting included; then 504."""
+    max_body_bytes: int = 16 * 2**20
+    """Largest request, also after decompression; then 413."""
+    max_pixels: int = MAX_PIXELS
+    """Most pixels of the encoded images of a request together; then 400."""
+    max_instances: int = 32
+    """Most instances in a request; then 400."""
+    max_running: int = derived(shown="CPU cores")
+    """Requests computed at the same time."""
+    max_queued: int = 16
+    """Requests that wait beyond those; then 503."""
+    max_memory_bytes: int = derived(shown="80 % of what is free")
+    """Memory for the images of all running requests, by what a pixel took when the model was loaded; then 429."""
+
+    def check(self):
+        """Raises `ValueError` if a limit is below 1, or `max_queued` below 0."""
+        for name in ("max_body_bytes", "max_pixels", "max_instances"):
+            check_integer(name, getattr(self, name), minimum=1)
+        for name in ("max_running", "max_memory_bytes"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), minimum=1)
+        check_integer("max_queued", self.max_queued, minimum=0)
+        check_positive("timeout_seconds", self.timeout_seconds)
