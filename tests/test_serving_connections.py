@@ -123,7 +123,7 @@ def test_idle_connections_outlast_those_of_load_balancers(repository):
 
 
 def test_replies_that_are_not_taken_in_are_not_kept(repository, monkeypatch):
-    monkeypatch.setattr(protocol, "_REPLY_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "REPLY_SECONDS", 0.5)
     body = b'{"instances": [%s]}' % b",".join([b"0.123456789"] * 100_000)
     limits = Limits(max_instances=100_000)
     with served(repository, limits) as address, socket.create_connection(address, timeout=10) as client:

@@ -7,12 +7,10 @@ import grpc
 from tf_cyclegan.serving.grpc_calls import Calls
 from tf_cyclegan.serving.grpc_probes import SERVICE, Probes
 from tf_cyclegan.serving.grpc_services import GrpcServices
+from tf_cyclegan.serving.service import FINISH_SECONDS, GRACE_SECONDS, REPLY_SECONDS
 
 _CALLS = 512  # at the same time; of those that are not yet read little is in memory
 _AGE_SECONDS = 120  # of a connection that gets no more calls
-_REPLY_SECONDS = 60
-_GRACE_SECONDS = 0.5
-_FINISH_SECONDS = 30
 
 
 class GrpcServer:
@@ -45,9 +43,9 @@ class GrpcServer:
     async def stop(self):
         """Answers what has been accepted, for half a minute at most; probes see the end before it comes."""
         self._probes.stop()
-        await asyncio.sleep(_GRACE_SECONDS)
+        await asyncio.sleep(GRACE_SECONDS)
         await self._calls.stop()
-        await self._server.stop(_FINISH_SECONDS)
+        await self._server.stop(FINISH_SECONDS)
 
     def _handlers(self):
         calls = Calls(self._limits)
@@ -67,6 +65,6 @@ class GrpcServer:
             ("grpc.max_send_message_length", -1),
             # Clients begin another connection without a word. Those that do not take their replies lose them.
             ("grpc.max_connection_age_ms", _AGE_SECONDS * 1000),
-            ("grpc.max_connection_age_grace_ms", int(1000 * (2 * self._limits.timeout_seconds + _REPLY_SECONDS))),
+            ("grpc.max_connection_age_grace_ms", int(1000 * (2 * self._limits.timeout_seconds + REPLY_SECONDS))),
             ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share the calls
         ]

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tf_cyclegan.serving.hosts import HEADERS, HEALTH
 from tf_cyclegan.serving.messages import Connection
 from tf_cyclegan.serving.reply import write_error
+from tf_cyclegan.serving.service import FINISH_SECONDS, GRACE_SECONDS, REPLY_SECONDS
 
 try:
     import resource
@@ -21,12 +22,9 @@ except ImportError:  # on Windows
     resource = None
 
 _HEAD_SECONDS = 10
-_REPLY_SECONDS = 60
 _LINGER_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 75  # load balancers keep theirs for 60, and must be the ones to close
-_GRACE_SECONDS = 0.5
 _FRESH_SECONDS = 1  # for the first bytes to come
-_FINISH_SECONDS = 30
 _CONNECTIONS = 512  # idle ones too
 _OTHER_FILES = 128  # that the process may have open
 _JSON = {"Content-Type": "application/json", "Connection": "close"}
@@ -64,7 +62,7 @@ def make_server(app, keep_alive_seconds=_KEEP_ALIVE_SECONDS):
         proxy_headers=False,
         backlog=most,
         timeout_keep_alive=keep_alive_seconds,
-        timeout_graceful_shutdown=_FINISH_SECONDS,
+        timeout_graceful_shutdown=FINISH_SECONDS,
     )
     return _Server(config, most)
 
@@ -175,7 +173,7 @@ class Protocol(H11Protocol):
 
     def pause_writing(self):
         super().pause_writing()
-        self._abort_in(_REPLY_SECONDS, "reply")
+        self._abort_in(REPLY_SECONDS, "reply")
 
     def resume_writing(self):
         super().resume_writing()
@@ -204,7 +202,7 @@ class Protocol(H11Protocol):
 
     def shutdown(self):
         """Requests that are on their way when the end comes are still answered."""
-        self.loop.call_later(_GRACE_SECONDS, self._end)
+        self.loop.call_later(GRACE_SECONDS, self._end)
 
     def _end(self):
         if not self.transport.is_closing():

@@ -8,6 +8,10 @@ from tf_cyclegan.serving.memory import MemoryBudget, free_bytes
 from tf_cyclegan.serving.prediction import Predictor
 from tf_cyclegan.serving.telemetry import Telemetry
 
+GRACE_SECONDS = 0.5  # from the end of a server on, in which it still takes requests
+FINISH_SECONDS = 30  # for requests to be answered after the end
+REPLY_SECONDS = 60  # for a client to take a reply in
+
 
 class Service:
     """The models of a server, its limits, and the parts that hold them.
