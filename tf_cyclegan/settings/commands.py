@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tf_cyclegan.settings.fields import derived, setting, settings
+from tf_cyclegan.settings.data import PlaceSettings
+from tf_cyclegan.settings.fields import derived, otherwise, setting, settings
 from tf_cyclegan.settings.limits import LimitSettings
 
 
@@ -145,17 +146,14 @@ class TranslateSettings:
 
 
 @settings
-class DataChoiceSettings:
+class DataChoiceSettings(PlaceSettings):
     """Other data than those of the run."""
 
-    dataset: str = derived(shown="that of the run", metavar="NAME|FOLDER")
+    dataset: str = otherwise(shown="that of the run")
     """Data set, as for train: a name or a folder."""
-    data_a: Path = derived(shown="that of the run", metavar="FOLDER")
-    """Folder of domain A; with --data-b, in the place of --dataset."""
-    data_b: Path = derived(shown="that of the run", metavar="FOLDER")
-    """Folder of domain B."""
-    data_dir: Path = derived(shown="that of the run", metavar="FOLDER")
-    """Where downloads are kept."""
+    data_a = otherwise(shown="that of the run")
+    data_b = otherwise(shown="that of the run")
+    data_dir = otherwise(shown="that of the run")
     image_size: str = derived(shown="that of the run", metavar="PIXELS")
     """Size of the images: one side or HEIGHTxWIDTH."""
 

@@ -8,8 +8,8 @@ from tf_cyclegan.settings.fields import FIXED, FREE, PLACE, SHAPE, USE, derived,
 
 
 @settings
-class DataSettings:
-    """Where images are from, and how they become batches."""
+class PlaceSettings:
+    """Where images are from."""
 
     dataset: str = derived(shown="emoji; emoji/lines for models of pairs", metavar="NAME|FOLDER", resume=PLACE)
     """emoji, emoji/lines, cycle_gan/NAME (horse2zebra, monet2photo, ...: TensorFlow Datasets downloads it), or a folder
@@ -18,10 +18,16 @@ class DataSettings:
     """Folder of domain A; with --data-b, in the place of --dataset."""
     data_b: Path = derived(shown="none", metavar="FOLDER", resume=PLACE)
     """Folder of domain B."""
-    test_share: float = setting(0.1, resume=PLACE)
-    """Share of --data-a and --data-b that is held out for testing."""
     data_dir: Path = derived(shown="that of TensorFlow Datasets", metavar="FOLDER", resume=FREE)
     """Where downloads are kept."""
+
+
+@settings
+class DataSettings(PlaceSettings):
+    """Where images are from, and how they become batches."""
+
+    test_share: float = setting(0.1, resume=PLACE)
+    """Share of --data-a and --data-b that is held out for testing."""
     mirror: str = derived(shown="the authors' server", metavar="URL", resume=FREE)
     """Address from which NAME.zip of cycle_gan/NAME is downloaded."""
     image_size: str = derived(
