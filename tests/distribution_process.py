@@ -28,7 +28,7 @@ def run(name, flags, policy="float64", kill=None, stop=None):
     rows = []
     devices.dtype_policy = lambda *_: policy
     precision.needs_measuring = lambda: False
-    devices.share_cores = lambda: (
+    devices.share_cores = lambda parts: (
         None
     )  # other threads sum in another order, and only runs of one process would have them
 

@@ -6,7 +6,7 @@ from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing.assembly import generator_type
 from tf_cyclegan.known_ranges import known_ranges
-from tf_cyclegan.models import MODELS, PretrainedGenerator
+from tf_cyclegan.models import MODELS
 from tf_cyclegan.pytorch.inspection import architecture_of
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.settings.fields import USE, facts_of
@@ -60,16 +60,20 @@ def _check_model(model, name):
     kinds = {kind: name for name, kind in MODELS.items()}
     if kinds.get(type(model), name) != name:
         raise ValueError(f"`model` must be {kinds[type(model)]}, that of `initial_model`. Received: model={name!r}")
-    if not isinstance(model, PretrainedGenerator) and set(model._given_networks) - set(_FROZEN):
+    alone = _generator_alone(model)
+    if alone is None and set(model._given_networks) - set(_FROZEN):
         raise ValueError(
             f"`initial_model` must have networks that settings make. Received: own networks "
             f"({', '.join(model._given_networks)}), which Python alone trains on: load it, compile and fit"
         )
-    if isinstance(model, PretrainedGenerator):
-        function = architecture_of(model.generator_network).function
-        if function not in MODELS[name].generator_functions:
-            fitting = [kind for kind, model in MODELS.items() if function in model.generator_functions]
-            raise ValueError(f"`model` must be {' or '.join(fitting)} for a {function}. Received: model={name!r}")
+    if alone is not None and alone.function not in MODELS[name].generator_functions:
+        fitting = [kind for kind, model in MODELS.items() if alone.function in model.generator_functions]
+        raise ValueError(f"`model` must be {' or '.join(fitting)} for a {alone.function}. Received: model={name!r}")
+
+
+def _generator_alone(model):
+    """The `Architecture` of a generator that has no discriminators; None for a whole model."""
+    return None if model.discriminators else architecture_of(model.generator(model.directions[0]))
 
 
 def _settings(model, of_model, facts):
@@ -83,9 +87,9 @@ def _settings(model, of_model, facts):
     Returns:
         dict.
     """
-    if not isinstance(model, PretrainedGenerator):
+    architecture = _generator_alone(model)
+    if architecture is None:
         return {name: getattr(model, name, None) for name in facts} | {"channels": model.image_shape[-1]}
-    architecture = architecture_of(model.generator_network)
     # What a network does not say: a global generator knows no other upsampling.
     found = {"upsampling": "deconvolution"}
     found |= {"downsamplings": 2} if facts["downsamplings"].default is not None else {}
@@ -94,9 +98,9 @@ def _settings(model, of_model, facts):
     others = {"inference_statistics"} if found.get("inference_statistics", "moving") != "moving" else set()
     found = {name: value for name, value in found.items() if name in facts.keys() | others}
     taken, given = architecture.settings["image_shape"][-1], architecture.settings["output_channels"]
-    direction = model.direction
+    (direction,) = model.directions
     if "direction" in facts:
-        direction = found["direction"] = of_model.direction or model.direction
+        direction = found["direction"] = of_model.direction or direction
     if "generator_type" in facts:
         found["generator_type"] = generator_type(architecture)
     channels = dict(zip(direction, (taken, given), strict=True))
@@ -110,15 +114,16 @@ def begin_with(model, initial):
 
     Args:
         model: `TranslationModel`, new.
-        initial: `TranslationModel` of the same class and settings, or `PretrainedGenerator`, whose direction counts
-            for models of two directions alone.
+        initial: `TranslationModel` of the same class and settings, or a generator without discriminators, whose
+            direction counts where `model` has two.
 
     Raises:
         ValueError: if the networks differ.
     """
-    if isinstance(initial, PretrainedGenerator):
-        direction = initial.direction if len(model.directions) > 1 else model.directions[0]
-        pairs = [(model.generator(direction), initial.generator_network)]
+    if not initial.discriminators:
+        (own,) = initial.directions
+        direction = own if own in model.directions else model.directions[0]
+        pairs = [(model.generator(direction), initial.generator(own))]
     else:
         names = [name for name in model.network_arguments if name not in _FROZEN]
         pairs = [(getattr(model, name), getattr(initial, name)) for name in names]

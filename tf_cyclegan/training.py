@@ -18,7 +18,6 @@ from tf_cyclegan.files import check_writable
 from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.resuming import resumed
 from tf_cyclegan.run_data import open_data
 from tf_cyclegan.run_folder import held, write_config
@@ -89,8 +88,8 @@ def train(config, report):
         distribution.WorkerLost: if another worker is gone.
     """
     strategy = config.run.devices.strategy
-    if strategy == "none" and issubclass(MODELS[config.model], TwoWay):
-        devices.share_cores()
+    if strategy == "none" and (parts := MODELS[config.model].independent_parts) > 1:
+        devices.share_cores(parts)
     with _settings_checked(config):
         workers = open_workers(strategy)
     if not workers.is_chief:

@@ -65,6 +65,8 @@ class TranslationModel(
     notes = ()
     # Whether nothing is left to do when training has come to an end; otherwise `finish` does it.
     is_finished = True
+    # Parts of a step that do not wait for each other, which cores of a CPU can share.
+    independent_parts = 1
 
     def __init__(self, name=None, dtype=None, networks=None):
         super().__init__(name=name, dtype=dtype)

@@ -7,6 +7,8 @@ from tf_cyclegan.models.base import TranslationModel
 class TwoWay(TranslationModel):
     """A model with `generator_ab`, `generator_ba`, `discriminator_a`, `discriminator_b`, `pool_a` and `pool_b`."""
 
+    independent_parts = 2  # the directions
+
     def generator(self, direction):
         """The network that translates in `direction`, `"ab"` or `"ba"`."""
         return {"ab": self.generator_ab, "ba": self.generator_ba}[direction]
