@@ -1,8 +1,8 @@
 """Weights of the PyTorch implementations in the networks here, without needing torch."""
 
-from tf_cyclegan.pytorch.architecture import infer, network_from_state_dict
+from tf_cyclegan.pytorch.architecture import infer
 from tf_cyclegan.pytorch.reading import read_checkpoint
-from tf_cyclegan.pytorch.state import load_state_dict, to_state_dict
+from tf_cyclegan.pytorch.state import load_state_dict, network_from_state_dict, to_state_dict
 from tf_cyclegan.pytorch.writing import write_checkpoint
 
 __all__ = [

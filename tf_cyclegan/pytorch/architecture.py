@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from tf_cyclegan import networks
 from tf_cyclegan.pytorch.families import FAMILIES, Names
 from tf_cyclegan.pytorch.flattening import PREFIXES
 from tf_cyclegan.pytorch.hd_names import canonical_name
@@ -56,8 +57,6 @@ class Architecture:
 
     @property
     def _builder(self):
-        from tf_cyclegan import networks
-
         return getattr(networks, self.function)
 
     def __str__(self):
@@ -108,34 +107,6 @@ def infer(state):
         "`state` must be of a network of tf_cyclegan.networks, of CycleGAN's, pix2pix's, pix2pixHD's or UNIT's "
         f"implementation. Received: weights named {', '.join(map(repr, sorted(shapes)[:3]))}, ..."
     )
-
-
-def network_from_state_dict(state, **settings):
-    """The network that a state dict is of, with its weights.
-
-    Args:
-        state: dict, PyTorch's names to arrays, as `read_checkpoint` gives it.
-        **settings: arguments of the network's builder, in the place of those found, see `infer`.
-
-    Returns:
-        `keras.Model`.
-
-    Raises:
-        ValueError: if it is of no network of `tf_cyclegan.networks`, or a setting does not fit.
-
-    Example:
-        >>> generator = network_from_state_dict(to_state_dict(resnet_generator(filters=4)))
-        >>> generator.count_params() == resnet_generator(filters=4).count_params()
-        True
-    """
-    from tf_cyclegan.pytorch.state import check_fits, load_state_dict
-
-    found = infer(state)
-    found.settings.update(settings)
-    check_fits(found, state)
-    network = found.build()
-    load_state_dict(network, state)
-    return network
 
 
 def explain_misfit(state, wanted):

@@ -6,8 +6,7 @@ import numpy as np
 from tf_cyclegan.layers import BatchNormalization, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 from tf_cyclegan.pytorch.architecture import Architecture, infer
 from tf_cyclegan.pytorch.hd_names import resizes
-from tf_cyclegan.pytorch.names import named_layers, pads_as_tensorflow, torch_prefixes
-from tf_cyclegan.pytorch.state import entries
+from tf_cyclegan.pytorch.names import entries, named_layers, pads_as_tensorflow, torch_prefixes
 
 _PADDINGS = {ReflectionPadding2D: "reflect", ReplicationPadding2D: "replicate", keras.layers.ZeroPadding2D: "zero"}
 

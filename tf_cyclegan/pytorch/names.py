@@ -6,7 +6,17 @@ import keras
 
 from tf_cyclegan.layers import InstanceNormalization
 from tf_cyclegan.pytorch.hd_names import enhancer_positions, multiscale_positions, resizes, resnet_positions
-from tf_cyclegan.pytorch.unit_names import pyramid_positions, unit_positions
+from tf_cyclegan.pytorch.unit_names import parameter_names, pyramid_positions, unit_positions
+
+# Keras weight -> PyTorch's name of it.
+_PARAMETERS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 
 def torch_prefixes(network):
@@ -20,6 +30,15 @@ def torch_prefixes(network):
         if marker in named:
             return {named[name]: prefix for name, prefix in positions(named).items() if name in named}
     raise ValueError(f"`network` must be a network of tf_cyclegan.networks. Received: {network.name!r}")
+
+
+def entries(prefixes):
+    """The weights of layers and PyTorch's names for them."""
+    for layer, prefix in prefixes.items():
+        names = _PARAMETERS | parameter_names(layer)
+        for weight in layer.weights:
+            if weight.name in names:
+                yield weight, f"{prefix}.{names[weight.name]}"
 
 
 def named_layers(network):

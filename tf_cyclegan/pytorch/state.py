@@ -9,20 +9,12 @@ import keras
 import numpy as np
 
 from tf_cyclegan.layers import InstanceNormalization
-from tf_cyclegan.pytorch.architecture import canonical, explain_misfit
+from tf_cyclegan.pytorch.architecture import canonical, explain_misfit, infer
 from tf_cyclegan.pytorch.hd_names import resizes
-from tf_cyclegan.pytorch.names import check_has_counterpart, named_layers, torch_prefixes
-from tf_cyclegan.pytorch.unit_names import is_of_other_half, parameter_names
+from tf_cyclegan.pytorch.inspection import architecture_of
+from tf_cyclegan.pytorch.names import check_has_counterpart, entries, named_layers, torch_prefixes
+from tf_cyclegan.pytorch.unit_names import is_of_other_half
 
-# Keras weight -> PyTorch's name of it.
-_PARAMETERS = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
 # Convolutions that have a bias whatever the normalization; a pixel discriminator's head has it beside instance alone.
 _ALWAYS_BIASED = re.compile(
     r"(patch1|pixel1|head|scale\d+_patch1|scale\d+_head|enhancer\d+_head)_conv/|decoder_|pyramid"
@@ -49,11 +41,35 @@ def load_state_dict(network, state):
     try:
         values = _fitted(network, canonical(state))
     except ValueError as error:
-        from tf_cyclegan.pytorch.inspection import architecture_of
-
         raise ValueError(f"{error}. {explain_misfit(state, architecture_of(network))}") from None
     for weight, value in values:
         weight.assign(value)
+
+
+def network_from_state_dict(state, **settings):
+    """The network that a state dict is of, with its weights.
+
+    Args:
+        state: dict, PyTorch's names to arrays, as `read_checkpoint` gives it.
+        **settings: arguments of the network's builder, in the place of those found, see `infer`.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if it is of no network of `tf_cyclegan.networks`, or a setting does not fit.
+
+    Example:
+        >>> generator = network_from_state_dict(to_state_dict(resnet_generator(filters=4)))
+        >>> generator.count_params() == resnet_generator(filters=4).count_params()
+        True
+    """
+    found = infer(state)
+    found.settings.update(settings)
+    check_fits(found, state)
+    network = found.build()
+    load_state_dict(network, state)
+    return network
 
 
 def check_fits(found, state):
@@ -149,15 +165,6 @@ def _before_instance_normalization(network, prefixes):
         for layer, prefix in prefixes.items()
         if layer.name.endswith("_conv") and f"{layer.name.removesuffix('conv')}normalization" in normalizations
     }
-
-
-def entries(prefixes):
-    """The weights of layers and PyTorch's names for them."""
-    for layer, prefix in prefixes.items():
-        names = _PARAMETERS | parameter_names(layer)
-        for weight in layer.weights:
-            if weight.name in names:
-                yield weight, f"{prefix}.{names[weight.name]}"
 
 
 def _value_of(weight, key, state):
