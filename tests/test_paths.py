@@ -1,14 +1,20 @@
 """Paths as people give them: with ~, mistyped, a file or an archive where a folder is meant."""
 
 import dataclasses
+import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tf_cyclegan import load_dataset
+from tf_cyclegan import CycleGAN, from_pretrained, load_dataset, save_pretrained
+from tf_cyclegan.callbacks import LossTable
 from tf_cyclegan.cli import main
+from tf_cyclegan.export.publish import publish_version
+from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
+from tf_cyclegan.serving.folder import checked_folder
 from tf_cyclegan.settings.commands import (
     ConvertSettings,
     EvaluateSettings,
@@ -74,6 +80,22 @@ def test_every_path_expands_the_home_folder(settings, home, monkeypatch):
 def test_python_finds_the_home_folder(home):
     assert load_dataset("~/horse2zebra", image_size=16).cardinality() == 1
     assert load_dataset(data_a="~/horse2zebra/trainA", data_b="~/horse2zebra/trainB", image_size=16, test_share=0)
+    assert not list((home.parent / "here").iterdir())
+
+
+@pytest.mark.eager
+def test_python_writes_to_the_home_folder_and_reads_from_it(home):
+    model = CycleGAN(image_shape=(32, 32, 3), filters=4, residual_blocks=1, discriminator_filters=4, pool_size=0)
+    save_pretrained(model, "~/weights")
+    model.save(home / "model.keras")
+    for path in ("~/weights", "~/model.keras", Path("~/weights")):
+        assert from_pretrained(path).filters == 4
+    write_checkpoint("~/net.pth", {"bias": np.zeros(4, "float32")})
+    assert read_checkpoint(Path("~/net.pth"))["bias"].shape == (4,)
+    publish_version("~/models/emoji_ab", os.mkdir)
+    assert checked_folder("~/models") == home.resolve() / "models"
+    LossTable("~/losses.csv").on_epoch_end(0, {"loss": 1.0})
+    assert (home / "losses.csv").is_file()
     assert not list((home.parent / "here").iterdir())
 
 

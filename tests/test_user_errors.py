@@ -89,6 +89,7 @@ OUT_OF_RANGE = {
         "--lambda-adversarial=-1", "--pool-size=-1", "--augment=no", "--augment-fill=2", "--epochs=-1",
         "--decay-epochs=-1", "--steps=0", "--minutes=0", "--batch-size=0", "--learning-rate=nan", "--seed=-1",
         "--channels=0", "--channels-b=0", "--image-size=30", "--image-size=0", "--load-size=no", "--samples=0",
+        "--load-size=31", "--load-size=40 --resize-mode=crop", "--load-size=40x31 --resize-mode=scale_width_and_crop",
         "--keep-checkpoints=0", "--checkpoint-steps=0", "--evaluate-every=-1", "--evaluate-count=1",
         "--residual-blocks=-1 --generator-type=resnet", "--test-share=2", "--decay-rate=0",
     ],

@@ -1,6 +1,7 @@
 """Trained models from where they are kept: the package, a run folder, a file, an address."""
 
 import functools
+import os
 from pathlib import Path
 
 import keras
@@ -75,7 +76,7 @@ def load_trained(path, report=lambda line: None, name="model"):
     """
     if (folder := weights_folder(path, name)) is not None:
         return read_model(weights.read_pretrained, folder, name)
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     if (path / "checkpoints").is_dir():
         model = _load_run(path, report, name)
     elif path.is_file() and path.suffix == ".keras":
@@ -127,7 +128,7 @@ def weights_named(path):
 def weights_folder(path, name="model"):
     """The same, or the folder of an address, once it is downloaded; `name` is what errors call it."""
     if (address := weights.address_of(path)) is None:
-        return weights_named(path)
+        return weights_named(os.path.expanduser(path))
     with renamed(name=name):
         return weights.downloaded(address)
 

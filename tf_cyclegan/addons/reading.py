@@ -41,7 +41,7 @@ def read_addons_weights(path):
         (7, 7, 3, 64)
     """
     try:
-        found = _read(os.fspath(path))
+        found = _read(os.path.expanduser(path))
         if not any(found.values()):
             refuse("weights", "none", SAVE_AGAIN)
         known = {part_name(name): layers for name, layers in found.items()}

@@ -36,7 +36,7 @@ def newest_checkpoint(directory):
     Returns:
         Its path, or None if there is none.
     """
-    found = list_checkpoints(os.fspath(directory))
+    found = list_checkpoints(os.path.expanduser(directory))
     return found[0][1] if found else None
 
 
@@ -58,7 +58,7 @@ def load_newest(directory, loader=keras.models.load_model):
         >>> model, path, skipped = load_newest("checkpoints")  # doctest: +SKIP
     """
     skipped = []
-    for _, path in list_checkpoints(os.fspath(directory)):
+    for _, path in list_checkpoints(os.path.expanduser(directory)):
         try:
             check_file(path)
             return loader(path), path, skipped

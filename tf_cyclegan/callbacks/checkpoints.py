@@ -66,7 +66,7 @@ class Checkpoints(keras.callbacks.Callback):
         for name, value in numbers.items():
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-        self.directory = os.fspath(directory)
+        self.directory = os.path.expanduser(directory)
         self.keep = keep
         self.frequency_epochs = frequency_epochs
         self.frequency_steps = frequency_steps

@@ -52,9 +52,9 @@ class Evaluation(keras.callbacks.Callback):
     ):
         super().__init__()
         check_integer("every", every, 1)
-        self.score, self.folder, self.every, self.best_by = score, os.fspath(folder), every, best_by
+        self.score, self.folder, self.every, self.best_by = score, os.path.expanduser(folder), every, best_by
         self.steps_per_epoch, self.save = steps_per_epoch, save
-        self.log_dir = None if log_dir is None else os.fspath(log_dir)
+        self.log_dir = None if log_dir is None else os.path.expanduser(log_dir)
         self.report = report or (lambda line: None)
         self._writer = None
 

@@ -9,7 +9,7 @@ from tf_cyclegan.callbacks.tables import read_table, write_table
 
 
 class LossTable(keras.callbacks.Callback):
-    """Keeps a CSV file with a row for each epoch, its number from 0 and its losses.
+    """Keeps a CSV file with a row for each epoch, its number from 0, as in Keras's `CSVLogger`, and its losses.
 
     A run that goes on within an epoch, or from a checkpoint before the last row, replaces the rows from that epoch on:
     the row of an epoch is of its last part. Like all files of a run it is whole at any time. Rows that something else
@@ -25,7 +25,7 @@ class LossTable(keras.callbacks.Callback):
 
     def __init__(self, path, report=None):
         super().__init__()
-        self.path = os.fspath(path)
+        self.path = os.path.expanduser(path)
         self.report = report or logging.getLogger("tf_cyclegan").warning
 
     def on_epoch_end(self, epoch, logs=None):

@@ -38,8 +38,8 @@ class SampleGrid(keras.callbacks.Callback):
         self.images_a, self.images_b = checked_samples(images_a, images_b)
         if frequency < 1:
             raise ValueError(f"`frequency` must be at least 1. Received: frequency={frequency}")
-        self.directory = os.fspath(directory)
-        self.log_dir = None if log_dir is None else os.fspath(log_dir)
+        self.directory = os.path.expanduser(directory)
+        self.log_dir = None if log_dir is None else os.path.expanduser(log_dir)
         self.frequency = frequency
         self._writer = None
 

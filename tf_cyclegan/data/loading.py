@@ -12,7 +12,7 @@ from tf_cyclegan.data.cache import CACHES
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source, find_source
 from tf_cyclegan.data.transforms import MULTIPLE, RESIZE_MODES, Sizing, as_size
-from tf_cyclegan.settings.data import TRAINING, DataSettings, Labels, View
+from tf_cyclegan.settings.data import TRAINING, DataSettings, Labels, View, check_load_size
 
 PathOrText = str | os.PathLike
 IMAGE_SIZE = 256
@@ -181,10 +181,8 @@ def _sizings(source: Source, data: DataSettings, multiple: int) -> Callable[[boo
     jitter = JITTER if mode.endswith("_and_crop") and native is None else 1
     default = tuple(round(side * jitter) for side in image_size)
     size = default if load_size is None else as_size(load_size, "load_size")
-    if load_size is not None and mode in ("crop", "none"):
-        raise ValueError(f"`load_size` has no use with `resize_mode`={mode!r}. Received: load_size={load_size}")
-    if mode.endswith("_and_crop") and (size[1] < image_size[1] or (mode[0] == "r" and size[0] < image_size[0])):
-        raise ValueError(f"`load_size` must not be smaller than `image_size`={image_size}. Received: {load_size}")
+    if load_size is not None:
+        check_load_size(size, image_size, mode)
     return lambda augment: Sizing(mode, image_size, size, augment, multiple)
 
 

@@ -30,7 +30,7 @@ def publish_version(directory, write, keep=None):
     Raises:
         OSError: if it cannot be written.
     """
-    directory = os.fspath(directory)
+    directory = os.path.expanduser(directory)
     created = not os.path.isdir(directory)
     os.makedirs(directory, exist_ok=True)
     aside = os.path.join(directory, f".tmp-{uuid.uuid4().hex}")

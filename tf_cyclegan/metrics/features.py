@@ -136,10 +136,11 @@ def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32
     """
     check_choice("resize", resize, RESIZE_RULES)
     settings = {"resize": resize, "batch_size": batch_size}
+    features = os.path.expanduser(features)
     if features != INCEPTION and not os.path.isfile(features):
         raise ValueError(
             f"`features` must be {INCEPTION} or the path of a file: pytorch-fid's Inception or a .keras network. "
-            f"Received: features={os.fspath(features)!r}, and there is no such file"
+            f"Received: features={features!r}, and there is no such file"
         )
     if features != INCEPTION and _is_keras_file(features):
         network = _load_keras(features)
@@ -149,7 +150,7 @@ def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32
         return FeatureExtractor(inception.inception_features(state), INCEPTION, inception_scale(resize), **settings)
     raise ValueError(
         "`features` must be pytorch-fid's Inception where it is a file of PyTorch; save others as a .keras file. "
-        f"Received: {os.fspath(features)!r}, whose weights begin {sorted(state)[:2]}"
+        f"Received: {features!r}, whose weights begin {sorted(state)[:2]}"
     )
 
 

@@ -1,6 +1,7 @@
 """VGG19, whose features say how alike two images look."""
 
 import io
+import os
 import re
 import zipfile
 
@@ -118,6 +119,7 @@ def _downloaded():
 
 def _read(path):
     """Pairs of kernel and bias of any file of Keras's, in the order of the layers: all are HDF5 inside."""
+    path = os.path.expanduser(path)
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:

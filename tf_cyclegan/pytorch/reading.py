@@ -43,7 +43,7 @@ def read_checkpoint(path):
         >>> read_checkpoint("net.pth")["model.1.bias"].shape
         (4,)
     """
-    with open(path, "rb") as file:
+    with open(os.path.expanduser(path), "rb") as file:
         try:
             return _read(file)
         except Unreadable as error:

@@ -51,7 +51,7 @@ def write_checkpoint(path, state):
     """
     arrays = _checked(state)
     of_safetensors = os.fspath(path).endswith(".safetensors")
-    write_whole(path, _safetensors(arrays) if of_safetensors else _zip(arrays, state))
+    write_whole(os.path.expanduser(path), _safetensors(arrays) if of_safetensors else _zip(arrays, state))
 
 
 def _checked(state):

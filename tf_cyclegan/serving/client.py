@@ -141,7 +141,7 @@ def _path(model, version=None):
 
 
 def _read(path):
-    with open(os.fspath(path), "rb") as file:
+    with open(os.path.expanduser(path), "rb") as file:
         return file.read()
 
 

@@ -26,7 +26,7 @@ def checked_folder(directory):
         OSError: if it cannot be read.
     """
     try:
-        folder = Path(directory).resolve()
+        folder = Path(os.path.expanduser(directory)).resolve()
     except RuntimeError as error:  # links that go in a circle
         raise ValueError(f"`directory` must be a folder of models. Received: directory={directory}, {error}") from error
     if folder.name == _MODEL:
@@ -64,7 +64,7 @@ def where_models_are(directory):
     Returns:
         str, a line for people.
     """
-    folder = Path(directory).resolve()
+    folder = Path(os.path.expanduser(directory)).resolve()
     waiting = f"Waiting for {folder / LAYOUT}"
     models = _nearest_models(folder)
     if models == folder:  # why they failed has been said

@@ -77,7 +77,8 @@ class DataSettings(PlaceSettings):
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"`seed` must be from 0 to {2**32 - 1}. Received: seed={self.seed}")
         if self.load_size is not None:
-            parse_size(self.load_size, "load_size")
+            load_size, image_size = parse_size(self.load_size, "load_size"), parse_size(self.image_size, "image_size")
+            check_load_size(load_size, image_size, self.resize_mode)
 
     @property
     def is_emoji(self):
@@ -162,3 +163,21 @@ def parse_size(text, name):
     if min(height, width) < 1:
         raise ValueError(f"`{name}` must be a number of pixels or HEIGHTxWIDTH, as 256 or 192x256. Received: {text!r}")
     return height, width
+
+
+def check_load_size(load_size, image_size, mode):
+    """Raises `ValueError` if no `image_size` can be cropped from `load_size`, or images are not resized to it.
+
+    Args:
+        load_size, image_size: pairs `(height, width)`.
+        mode: str, the `resize_mode`.
+    """
+    received = f"Received: load_size={load_size[0]}x{load_size[1]}"
+    if mode in ("crop", "none"):
+        raise ValueError(f"`load_size` has no use with `resize_mode`={mode!r}. {received}")
+    # Where the ratio is kept, the height is of the image.
+    too_low = mode == "resize_and_crop" and load_size[0] < image_size[0]
+    if mode != "scale_width" and (too_low or load_size[1] < image_size[1]):
+        raise ValueError(
+            f"`load_size` must not be smaller than `image_size`, {image_size[0]}x{image_size[1]}. {received}"
+        )

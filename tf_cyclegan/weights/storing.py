@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -56,7 +57,7 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
     known |= {"value_range": value_range, "value_range_b": value_range_b}
     document |= {name: value for name, value in known.items() if value is not None}
     document["versions"] = {"tf_cyclegan": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
-    _write(Path(path), document, arrays)
+    _write(Path(os.path.expanduser(path)), document, arrays)
 
 
 def _write(folder, document, arrays):
@@ -128,7 +129,7 @@ def read_pretrained(folder, dtype=None):
         ValueError: if the folder is damaged.
         OSError: if a file cannot be read.
     """
-    folder = Path(folder)
+    folder = Path(os.path.expanduser(folder))
     document = read_document(folder)
     arrays = _read_arrays(folder / WEIGHTS, document["weights"])
     model = _built(document, dtype)
