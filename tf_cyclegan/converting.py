@@ -1,4 +1,4 @@
-"""The command `convert`: weight files of other implementations to a model of this package, and back."""
+"""The command `convert`: makes a model of weight files of other implementations, and the other way round."""
 
 from pathlib import Path
 

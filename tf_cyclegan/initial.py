@@ -16,19 +16,19 @@ _FROZEN = ("perceptual_network",)
 
 
 def open_initial(config, report=lambda line: None):
-    """The model that a run is to begin with, and the run's settings with those of its networks.
+    """The model that a run is to begin with, and the run's settings with the settings of its networks.
 
-    A run that has begun needs it no more: its folder says what its networks are.
+    A run that has begun needs the model no more: the run folder says what its networks are.
 
     Args:
         config: `TrainSettings`, not resolved.
         report: callable, takes lines of text. Defaults to nothing.
 
     Returns:
-        Pair of `TranslationModel`, or None where there is nothing to begin with, and `TrainSettings`.
+        Pair of `TranslationModel`, or None where the run begins with new networks, and `TrainSettings`.
 
     Raises:
-        ValueError: if it cannot be read, or `config` asks for another model or other networks.
+        ValueError: if the model cannot be read, or `config` asks for another model or other networks.
     """
     path, data, of_model = config.start.initial_model, config.data, config.of_model
     if path is None:
@@ -77,12 +77,12 @@ def _generator_alone(model):
 
 
 def _settings(model, of_model, facts):
-    """What settings of networks a model has.
+    """The settings of a model's networks.
 
     Args:
         model: `TranslationModel`.
-        of_model: `ModelSettings` of the run, as they are given.
-        facts: dict of the names of its settings of networks to their `Facts`.
+        of_model: `ModelSettings` of the run, as the user gives them.
+        facts: dict of the names of settings of networks to their `Facts`.
 
     Returns:
         dict.
@@ -90,11 +90,11 @@ def _settings(model, of_model, facts):
     architecture = _generator_alone(model)
     if architecture is None:
         return {name: getattr(model, name, None) for name in facts} | {"channels": model.image_shape[-1]}
-    # What a network does not say: a global generator knows no other upsampling.
+    # What a network does not say: a global generator has no other upsampling.
     found = {"upsampling": "deconvolution"}
     found |= {"downsamplings": 2} if facts["downsamplings"].default is not None else {}
     found |= architecture.settings
-    # Moving averages are the only statistics that a model without such a setting knows: others are refused by it.
+    # A model without such a setting knows moving averages alone, and refuses other statistics.
     others = {"inference_statistics"} if found.get("inference_statistics", "moving") != "moving" else set()
     found = {name: value for name, value in found.items() if name in facts.keys() | others}
     taken, given = architecture.settings["image_shape"][-1], architecture.settings["output_channels"]
@@ -104,7 +104,7 @@ def _settings(model, of_model, facts):
     if "generator_type" in facts:
         found["generator_type"] = generator_type(architecture)
     channels = dict(zip(direction, (taken, given), strict=True))
-    if of_model.labels.classes:  # of which the generator takes a channel for each
+    if of_model.labels.classes:  # the generator takes a channel for each class
         return found | {"channels_b": given}
     return found | {"channels": channels["a"], "channels_b": channels["b"]}
 

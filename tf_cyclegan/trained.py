@@ -12,7 +12,7 @@ from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.models import TranslationModel
 from tf_cyclegan.user_errors import renamed
 
-# Lies beside an exported model whose images are label maps.
+# Lies next to an exported model whose images are label maps.
 TAKES_IDS_FILE = "assets.extra/takes_ids"
 TAKEN = (
     "a run folder, a .keras file, a generator's weights, as latest_net_G.pth, a folder of weights or its http address, "
@@ -100,7 +100,7 @@ def is_model(path):
 
 
 def is_model_path(path):
-    """The same without the names of bundled weights."""
+    """Whether a path or address is one that `load_trained` tries to read; names of bundled weights are neither."""
     path = Path(path)
     return (
         weights.is_weights_folder(path)
@@ -112,7 +112,7 @@ def is_model_path(path):
 
 
 def weights_named(path):
-    """The folder of trained weights that is meant: a path of one, or the name of bundled ones.
+    """The folder of trained weights that a path, or the name of bundled weights, means.
 
     Args:
         path: str or path. A run folder of the same name comes first.
@@ -126,7 +126,7 @@ def weights_named(path):
 
 
 def weights_folder(path, name="model"):
-    """The same, or the folder of an address, once it is downloaded; `name` is what errors call it."""
+    """The folder of `weights_named`, or of an address, once it is downloaded; errors call the argument `name`."""
     if (address := weights.address_of(path)) is None:
         return weights_named(os.path.expanduser(path))
     with renamed(name=name):

@@ -1,4 +1,4 @@
-"""Networks in the checkpoints of TensorFlow 2, which know how objects hang together."""
+"""Networks in the checkpoints of TensorFlow 2, which say how objects are connected."""
 
 import math
 import os
@@ -50,7 +50,7 @@ def _networks_of(nodes):
 
 
 def _layers_of(nodes, number, seen, path):
-    """Layers with weights in their order, those of a model within the model at its place."""
+    """Layers with weights in their order; the layers of an inner model stand at its place."""
     numbered = [
         (int(match[1]), child)
         for child in nodes[number].children

@@ -41,7 +41,7 @@ def _names(group, attribute):
 
 
 def _layers(group, name, size, described):
-    """The layers in the group of a layer: it alone, or those of a model that it is."""
+    """The layers in a group: one layer, or the layers of an inner model."""
     layers = {}
     for path in _names(group, "weight_names") or ():
         inner, _, weight = path.rpartition("/")
@@ -64,7 +64,7 @@ def _check_normalizations(config, layers):
     scales = {name.rpartition("/")[2]: weights["gamma"] for name, weights in layers.items() if "gamma" in weights}
     for kind, settings in _normalizations(config):
         groups, epsilon = settings.get("groups"), settings.get("epsilon")
-        # Groups of one channel are saved as -1 or, once built, as the channels.
+        # Groups of one channel are saved as -1 or, once the layer is built, as the number of channels.
         of_channels = groups in (-1, len(scales.get(settings.get("name"), ())))
         right = kind.endswith("InstanceNormalization") or (kind == "GroupNormalization" and of_channels)
         if not right or epsilon != _EPSILON:
@@ -73,7 +73,7 @@ def _check_normalizations(config, layers):
 
 
 def _normalizations(config):
-    """Class and settings of each layer of a configuration that normalizes."""
+    """Class and settings of each normalization in the configuration of a model."""
     values = [config]
     while values:
         value = values.pop()

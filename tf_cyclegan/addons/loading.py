@@ -1,4 +1,4 @@
-"""Weights from files in networks, exactly or not at all."""
+"""Loads weights from files into networks, exactly or not at all."""
 
 import os
 
@@ -60,7 +60,7 @@ def addons_networks(path):
 
 
 def addons_architectures(path):
-    """What `addons_networks` makes its networks of.
+    """The architectures and weights of which `addons_networks` makes its networks.
 
     Args:
         path: as in `read_addons_weights`.
@@ -131,7 +131,7 @@ def _architecture(layers):
 
 
 def _check_shapes(kernels, expected):
-    """Before a network is built, which would be as large as a damaged file says."""
+    """Checks shapes before a network is built: a damaged file may describe a huge one."""
     for (name, found), wanted in zip(kernels.items(), expected, strict=True):
         if found != wanted:
             refuse(f"a kernel of shape {wanted}", f"{found} of {shown(name)}", "")
@@ -171,7 +171,7 @@ def _fitted(network, layers):
 
 
 def _weighted_layers(network):
-    """In their order, which `_flatten_layers` does not keep."""
+    """The layers with weights in their order, which `_flatten_layers` does not keep."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             yield from _weighted_layers(layer)
@@ -180,7 +180,7 @@ def _weighted_layers(network):
 
 
 def _without_removed_bias(layer, values):
-    """A convolution here has no bias only where a normalization removes it."""
+    """The weights without a bias that the layer lacks: it lacks one only where a normalization removes it."""
     removed = {"bias"} if set(values) - {weight.name for weight in layer.weights} == {"bias"} else set()
     return {name: value for name, value in values.items() if name not in removed}
 

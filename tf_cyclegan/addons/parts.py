@@ -7,11 +7,11 @@ PARTS = {
     "discriminator_a": ("discriminatora", "discriminatorx", "discx", "da", "disca"),
     "discriminator_b": ("discriminatorb", "discriminatory", "discy", "db", "discb"),
 }
-# The name of a network that has none because it is alone in its file.
+# The name of a network that is alone in its file, which does not name it.
 ALONE = "network"
 
 
 def part_name(name):
-    """The name here of a network that a file calls `name`, which stays where it is not known."""
+    """This package's name of a network that a file calls `name`; an unknown name stays."""
     plain = name.lower().replace("_", "")
     return next((part for part, names in PARTS.items() if plain in names), name)

@@ -28,8 +28,8 @@ def read_addons_weights(path):
     Returns:
         Dict of networks, each a dict of layers in their order, each a dict of weight names to arrays. The networks of
         the example of Keras, and others known by name, are called `"generator_ab"` (its `gen_G`), `"generator_ba"`
-        (`gen_F`), `"discriminator_a"` (`disc_X`) and `"discriminator_b"` (`disc_Y`); others keep their name. One that
-        is alone is `"network"`.
+        (`gen_F`), `"discriminator_a"` (`disc_X`) and `"discriminator_b"` (`disc_Y`); others keep their name. A network
+        that is alone in its file is called `"network"`.
 
     Raises:
         ValueError: if it is no such file, is cut short or damaged, or was normalized otherwise.

@@ -8,7 +8,7 @@ UNSURE = (
     "Weights alone do not tell what they were normalized over: only tfa.layers.InstanceNormalization and, in a whole "
     "model, GroupNormalization(groups=-1), with their epsilon of 1e-3, are read."
 )
-# Their weights have the names and shapes of an instance normalization's.
+# Normalizations whose weights have the names and shapes of instance normalization.
 _OTHER_NORMALIZATION = re.compile(r"(batch|group|layer)_?normalization", re.IGNORECASE)
 
 

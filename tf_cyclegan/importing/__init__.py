@@ -1,4 +1,4 @@
-"""Models out of the weight files of other implementations."""
+"""Makes models of the weight files of other implementations."""
 
 from tf_cyclegan.importing.assembly import import_model
 from tf_cyclegan.importing.parts import is_weight_file

@@ -1,4 +1,4 @@
-"""From the networks in weight files to a model of this package."""
+"""Makes a model of the networks in weight files."""
 
 import dataclasses
 import inspect
@@ -25,14 +25,14 @@ def import_model(
 
     Args:
         paths: list of paths: checkpoints of PyTorch, safetensors files, or what `addons.read_addons_weights` reads.
-        roles: optional list of `roles.ROLES`, one for each file; they are otherwise told by the files' names, as
-            `latest_net_G_A.pth`, or for generators by their order: ab, ba.
+        roles: optional list of `roles.ROLES`, one for each file. Defaults to what the names of the files tell, as
+            `latest_net_G_A.pth`, and for generators to their order: ab, ba.
         direction: `"ab"` or `"ba"` of a single generator. Defaults to what its name tells, else ab.
         label_classes: int, of pix2pixHD's label maps; 0 for images. Defaults to 0.
         image_size: `(height, width)` that the model is to be trained on. Defaults to `(256, 256)`.
         report: callable, takes lines of text on what was found. Defaults to nothing.
-        **settings: of the generators' builders, what files do not tell: `padding` and `inference_statistics`. None
-            leaves them as found.
+        **settings: arguments of the generators' builders that files do not tell: `padding` and
+            `inference_statistics`. None leaves them as found.
 
     Returns:
         Pair of the `TranslationModel`, and a dict of roles to pairs of network and `Part`.
@@ -108,7 +108,7 @@ def _check_role(part, parts):
 
 
 def _apply(settings, parts):
-    """What the files do not tell, for the generators."""
+    """Gives the generators the settings that files do not tell."""
     for name, value in settings.items():
         takers = [part for part in parts.values() if part.kind == "generator" and part.role != "encoder"]
         takers = [part for part in takers if name in part.architecture.parameters]
@@ -120,7 +120,7 @@ def _apply(settings, parts):
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The networks of weight files, of which models say whether they are theirs.
+    """The networks in weight files; each model says whether they are its own.
 
     Args:
         parts: dict of roles to `Part`.
@@ -159,7 +159,7 @@ class Found:
         return dict(zip(self.way, self.generator.channels, strict=True))
 
     def settings(self):
-        """What the architectures say, in the words of models: of the first generator and the first discriminator."""
+        """The settings of the first generator and the first discriminator, as arguments of models."""
         first = self.parts[self.generators[0]] if self.generators else next(iter(self.parts.values()))
         found = dict(first.architecture.settings) | {"generator_type": generator_type(first.architecture)}
         for part in self.judges[:1]:
@@ -170,7 +170,7 @@ class Found:
 
 
 def _assembled(found):
-    """A model of the kind whose networks these are, and its networks by their roles in the files."""
+    """The model that these networks make, and its networks by their roles in the files."""
     for kind in (*MODELS.values(), PretrainedGenerator):
         settings = kind.settings_of(found)
         if settings is not None:
@@ -185,5 +185,5 @@ def _assembled(found):
 
 
 def generator_type(architecture):
-    """The word of `CycleGAN` and `Pix2Pix` for a generator."""
+    """The `generator_type` of a model with a generator of this `Architecture`."""
     return "unet" if architecture.function == "unet_generator" else "resnet"

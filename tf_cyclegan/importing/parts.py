@@ -24,8 +24,8 @@ class Part:
     """A network in a file.
 
     Args:
-        path: of the file.
-        role: one of `roles.ROLES`, or None where neither names nor content tell.
+        path: path of the file.
+        role: one of `roles.ROLES`, or None where neither names nor content tell it.
         architecture: `Architecture`.
         state: dict of PyTorch's names to arrays, or of layers to the weights that TensorFlow saved.
     """
@@ -72,12 +72,12 @@ class TensorFlowPart(Part):
 
 
 def is_weight_file(path):
-    """Whether a path is one of a file that `read_parts` may read, by its name; a TensorFlow checkpoint is a prefix."""
+    """Whether the name of a path is one that `read_parts` reads; a TensorFlow checkpoint is a prefix."""
     return Path(path).suffix.lower() in _PYTORCH + _TENSORFLOW or _is_prefix(path)
 
 
 def is_pytorch_file(path):
-    """Whether a path is one that checkpoints of PyTorch have, or safetensors files."""
+    """Whether a path ends like checkpoints of PyTorch or safetensors files."""
     return Path(path).suffix.lower() in _PYTORCH
 
 
@@ -89,7 +89,7 @@ def read_parts(path, role=None):
     """Reads a file and finds the networks in it.
 
     Args:
-        path: of a checkpoint of PyTorch, a safetensors file, or what `addons.read_addons_weights` reads.
+        path: path of a checkpoint of PyTorch, a safetensors file, or what `addons.read_addons_weights` reads.
         role: one of `roles.ROLES` for a file of one network, in the place of what its name tells. Defaults to None.
 
     Returns:
@@ -127,12 +127,12 @@ def _pytorch_parts(path):
 
 
 def _naming(path):
-    """Has errors say of which file they are."""
+    """Makes errors name the file."""
     return restated(lambda message: f"{message}. The file is {path}")
 
 
 def _by_role(state, role):
-    """Pairs of roles and states: of the networks that a file holds under names of their own, or of the only one."""
+    """Pairs of roles and states of the networks that a file holds, each under a name of its own, or the only one."""
     groups = {}
     for name, value in state.items():
         group, _, rest = name.partition(".")

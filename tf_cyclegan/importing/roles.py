@@ -15,7 +15,7 @@ ROLES = (
     "decoder_a",
     "decoder_b",
 )
-# Of CycleGAN's, pix2pix's and pix2pixHD's own implementation, whose D_A judges domain B.
+# Names in CycleGAN's, pix2pix's and pix2pixHD's own implementation, whose D_A judges domain B.
 _OWN = {
     "G_A": "generator_ab",
     "G_B": "generator_ba",
@@ -25,7 +25,7 @@ _OWN = {
     "D": "discriminator",
     "E": "encoder",
 }
-# Of the PyTorch-GAN collection, in its CycleGAN and its UNIT; the number of an epoch follows.
+# Names in the PyTorch-GAN collection, of its CycleGAN and its UNIT; the number of an epoch follows.
 _COLLECTION = {
     "G_AB": "generator_ab",
     "G_BA": "generator_ba",
@@ -38,7 +38,7 @@ _COLLECTION = {
     "D1": "discriminator_a",
     "D2": "discriminator_b",
 }
-# Of implementations that write "net" without "_", whose D_A judges domain A.
+# Names in implementations that write "net" without "_", whose D_A judges domain A.
 _JOINED = {
     "G_A2B": "generator_ab",
     "G_B2A": "generator_ba",
@@ -84,7 +84,7 @@ def role_of(name):
 
 
 def roles_of(names):
-    """The networks that several states of one file are, by the names they have in it.
+    """The roles of several networks in one file, by the names that they have in it.
 
     Args:
         names: list of str.

@@ -1,4 +1,4 @@
-"""Which network a state dict is of, by its names and shapes."""
+"""Tells by names and shapes which network a state dict belongs to."""
 
 import dataclasses
 import inspect
@@ -11,7 +11,7 @@ from tf_cyclegan.pytorch.families import FAMILIES, Names
 from tf_cyclegan.pytorch.flattening import PREFIXES
 from tf_cyclegan.pytorch.hd_names import canonical_name
 
-# Of implementations whose networks are not here, by a name that only they have.
+# Implementations whose networks this package does not have, by a part of a name that only they use.
 _STRANGERS = {
     ".filt": "an anti-aliased network of CUT",
     ".mlp.": "MUNIT",
@@ -73,10 +73,10 @@ def canonical(state):
 
 
 def infer(state):
-    """Finds the network that a state dict is of.
+    """Finds the network that a state dict belongs to.
 
-    What leaves no trace in names and shapes is as in the reference implementation: `padding="reflect"` where there is
-    a module of padding, a `dropout` of 0.5 in residual blocks that have the module, and in U-Nets.
+    Settings that leave no trace in names and shapes are the reference implementation's: `padding="reflect"` where there
+    is a module of padding, a `dropout` of 0.5 in residual blocks that have a module for it, and in U-Nets.
 
     Args:
         state: dict, PyTorch's names to arrays. Of UNIT 1.1, only the encoder or only the decoder.
@@ -85,7 +85,7 @@ def infer(state):
         `Architecture`.
 
     Raises:
-        ValueError: if it is of no network of `tf_cyclegan.networks`.
+        ValueError: if it belongs to no network of `tf_cyclegan.networks`.
 
     Example:
         >>> infer(read_checkpoint("latest_net_G.pth")).function  # doctest: +SKIP
@@ -110,7 +110,7 @@ def infer(state):
 
 
 def explain_misfit(state, wanted):
-    """The settings in which a state dict and a network differ, in words.
+    """Says in which settings a state dict and a network differ.
 
     Args:
         state: dict of PyTorch's names to arrays, from a file.
@@ -135,5 +135,5 @@ def explain_misfit(state, wanted):
 
 
 def _shown(name, value):
-    """What of a setting shows in names and shapes: whether there is dropout or a module of padding."""
+    """What names and shapes show of a setting: of dropout and padding only whether there is a module."""
     return {"dropout": bool(value), "padding": value == "zero"}.get(name, value)

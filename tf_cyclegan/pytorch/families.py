@@ -1,4 +1,4 @@
-"""How the networks show in the names and shapes of their state dicts: a function for each family."""
+"""Recognizes networks by the names and shapes of their state dicts: a function for each family."""
 
 import re
 
@@ -6,7 +6,7 @@ _STATISTICS = ".running_mean"
 
 
 class Names:
-    """Names and shapes of a state dict, and what is asked of them."""
+    """Names and shapes of a state dict."""
 
     def __init__(self, shapes):
         self.shapes = shapes
@@ -19,7 +19,7 @@ class Names:
         return f"{module}.weight" in self.shapes
 
     def numbers(self, pattern):
-        """What numbers stand in the group of `pattern` in names that begin with it, ascending."""
+        """The numbers that the group of `pattern` matches at the start of names, ascending."""
         found = (re.match(pattern, name) for name in self.shapes)
         return sorted({int(match[1]) for match in found if match})
 
@@ -33,15 +33,15 @@ class Names:
         return self.numbers(rf"{re.escape(module)}\.(\d+)\.conv_block\.")
 
     def normalization(self, convolution):
-        """Of a network, by a convolution of it: PyTorch's have a bias where instance normalization follows."""
+        """The normalization of a network, by one of its convolutions: it has a bias before instance normalization."""
         statistics = [name.removesuffix(_STATISTICS) for name in self.shapes if name.endswith(_STATISTICS)]
-        if any(module in self for module in statistics):  # with weights: older instance ones have none
+        if any(module in self for module in statistics):  # instance normalization may have statistics alone
             return "batch"
         return "instance" if f"{convolution}.bias" in self.shapes else "none"
 
 
 def _resnet(names):
-    """CycleGAN's generator, or pix2pixHD's, which is as deep as one likes and biased beside batch normalization too."""
+    """CycleGAN's generator, or pix2pixHD's, which may be deeper and may have biases before batch normalization."""
     settings = _global_settings(names)
     steps = settings.pop("downsamplings")
     settings["output_channels"] = names[f"model.{names.convolutions('model')[-1]}"][0]

@@ -1,4 +1,4 @@
-"""From what a checkpoint holds to one dict of tensors by name."""
+"""Makes one dict of tensors by name of what a checkpoint holds."""
 
 import itertools
 import re
@@ -9,7 +9,7 @@ from tf_cyclegan.pytorch.tensors import Tensor
 NESTING = 16
 ITEMS = 20_000
 NAME_LENGTH = 512
-# Names under which training programs keep the weights beside other things, the surest first.
+# Names under which training programs keep the weights next to other things, the surest first.
 _WRAPPERS = (
     "state_dict",
     "model_state_dict",
@@ -30,8 +30,8 @@ PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 def named_tensors(value):
     """The tensors of a checkpoint by name.
 
-    Nested dicts make dotted names. A dict that only wraps the weights is taken off, and what stands beside it there is
-    dropped, as are optimizers and everything that is not a tensor.
+    Nested dicts make dotted names. Of a dict that wraps the weights, only the weights are taken. Optimizers are
+    dropped, and everything that is not a tensor.
 
     Args:
         value: what a checkpoint holds.
@@ -56,7 +56,7 @@ def named_tensors(value):
 
 
 def _items(mapping):
-    """All items, those of nested dicts too, as long as a checkpoint can be."""
+    """All items, those of nested dicts too, up to as many as a checkpoint can have."""
     for count, item in enumerate(_walk(mapping, "", 1)):
         if count >= ITEMS:
             refuse(f"at most {ITEMS} tensors and numbers", "more", SAVE_AGAIN)
@@ -84,7 +84,7 @@ def _has_tensors(value):
 
 
 def _unwrapped(mapping):
-    """The dict of the weights: of another it would be a guess which to take, so then the names say them all."""
+    """The dict of the weights; all of `mapping` where it would be a guess which dict they are."""
     for _ in range(NESTING):
         with_tensors = [key for key, value in mapping.items() if _has_tensors(value)]
         # Averaged weights are for training too, unless there are no others.

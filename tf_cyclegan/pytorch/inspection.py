@@ -1,4 +1,4 @@
-"""Which builder and settings made a network: what weights show, and what only layers do."""
+"""Tells which builder and settings made a network, by its weights and by its layers."""
 
 import keras
 import numpy as np

@@ -47,7 +47,7 @@ def named_layers(network):
 
 
 def pads_as_tensorflow(named):
-    """Whether strided convolutions are padded "same": elsewhere the zeros are a layer; a U-Net's fit evenly."""
+    """Whether strided convolutions are padded "same": elsewhere a layer pads; a U-Net's padding is the same anyway."""
     strided = next((name for name in ("down2", "patch1") if f"{name}_conv" in named), None)
     return strided is not None and f"{strided}_pad" not in named and "up2_bridge" not in named
 

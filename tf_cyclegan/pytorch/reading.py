@@ -18,11 +18,11 @@ def read_checkpoint(path):
     """Reads the weights in a checkpoint of PyTorch, or a safetensors file, without PyTorch.
 
     Nothing in the file is run: a pickle may have tensors, dicts, lists, tuples, text and numbers, and is refused if it
-    has anything else. What kind of file it is shows its content, not its name. No more memory is used than twice the
+    has anything else. The content of a file tells its kind, not its name. Reading takes at most the memory of twice the
     file and 64 MiB.
 
     Nested dicts make dotted names: UNIT's `{"a": ..., "b": ...}` gives `a.enc...` and `b.enc...`. A dict that only
-    wraps the weights, such as `{"model": ..., "optimizer": ...}`, is taken off. The prefixes `module.` and
+    wraps the weights, such as `{"model": ..., "optimizer": ...}`, is unwrapped. The prefixes `module.` and
     `_orig_mod.` are stripped, numbers and optimizers dropped; running statistics stay: `load_state_dict` knows where
     they have a place.
 
@@ -108,7 +108,7 @@ def _record(file, regions, name, limit):
 def _read_legacy(file, size):
     """A stream: magic number, protocol, what the machine was, the value, keys of the storages, then their numbers.
 
-    They are little-endian whatever machine they were written on.
+    The numbers are little-endian on every machine.
     """
     file.seek(0)
     data = file.read(PICKLE_BYTES)

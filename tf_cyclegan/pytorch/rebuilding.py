@@ -1,4 +1,4 @@
-"""What the names in a checkpoint's pickle stand for: a table of PyTorch's own, and nothing that is looked up."""
+"""What the names in a checkpoint's pickle stand for: a fixed table of PyTorch's names; nothing is imported."""
 
 import dataclasses
 

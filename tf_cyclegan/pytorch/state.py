@@ -15,7 +15,7 @@ from tf_cyclegan.pytorch.inspection import architecture_of
 from tf_cyclegan.pytorch.names import check_has_counterpart, entries, named_layers, torch_prefixes
 from tf_cyclegan.pytorch.unit_names import is_of_other_half
 
-# Convolutions that have a bias whatever the normalization; a pixel discriminator's head has it beside instance alone.
+# Convolutions that have a bias with every normalization; a pixel discriminator's head has one with instance alone.
 _ALWAYS_BIASED = re.compile(
     r"(patch1|pixel1|head|scale\d+_patch1|scale\d+_head|enhancer\d+_head)_conv/|decoder_|pyramid"
 )
@@ -140,7 +140,7 @@ def to_state_dict(network):
         state.setdefault(f"{prefix}.bias", np.zeros(layer.filters, layer.variable_dtype))
     for key in [key for key in state if key.endswith(".running_mean")]:
         state[key.replace("running_mean", "num_batches_tracked")] = np.zeros((), "int64")
-    if resizes(named_layers(network), "up1"):  # of an implementation with another word for it
+    if resizes(named_layers(network), "up1"):  # of an implementation that says `block`
         state = {key.replace(".conv_block.", ".block."): value for key, value in state.items()}
     return state
 
@@ -187,7 +187,7 @@ def _may_be_left_out(weight, key):
 
 
 def _check_nothing_left(state, prefixes, unbiased):
-    """What has no place here must be without effect: parts of a normalization without weights, or a removed bias."""
+    """Raises `ValueError` if a weight without a place has an effect; removed biases and statistics have none."""
     known = {key for _, key in entries(prefixes)}
     removed = {f"{prefix}.bias" for prefix in unbiased}
     statistics = (".running_mean", ".running_var", ".num_batches_tracked")

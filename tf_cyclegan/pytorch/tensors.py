@@ -87,7 +87,7 @@ def checked_tensor(storage, dtype, offset, shape, strides):
     held = storage.count * itemsize(storage.dtype) // itemsize(dtype)
     if 0 not in shape and last >= held:
         refuse(f"a tensor inside the {held} elements of its storage", "one that ends outside")
-    # Strides that are never walked, and the place of nothing, may be any number; without them equal tensors are equal.
+    # Strides of axes with one element, and the offset of an empty tensor, may be any number. As 0, they compare equal.
     empty = 0 in shape
     walked = tuple(stride if size > 1 and not empty else 0 for size, stride in zip(shape, strides, strict=True))
     return Tensor(storage, dtype, 0 if empty else offset, shape, walked)

@@ -14,7 +14,7 @@ from tf_cyclegan.pytorch.safetensors import HEADER_BYTES, data_of
 from tf_cyclegan.pytorch.tensors import DTYPES, contiguous_strides
 
 _ALIGNMENT = 64
-_NAMES = 5000  # what the steps of a pickle suffice for when it is read
+_NAMES = 5000  # more would need more steps than reading allows a pickle
 # bfloat16 arrays, which `ml_dtypes` gives NumPy, are written as they are.
 _STORAGES = {
     "float16": "HalfStorage",
@@ -123,7 +123,7 @@ def _write_record(archive, name, data):
     padding = -start % _ALIGNMENT
     record.extra = struct.pack("<2sH", b"FB", padding) + b"Z" * padding
     archive.writestr(record, data)
-    record.extra = b""  # the directory at the end needs none
+    record.extra = b""  # the directory at the end needs no padding
 
 
 def _pickled(arrays, state):
@@ -165,7 +165,7 @@ _EMPTY_DICT = _name("collections", "OrderedDict") + b")R"
 
 
 def _tensor(key, dtype, array):
-    """Storage, offset, sizes, strides, no gradient, no hooks; dtypes younger than the typed storages stand behind."""
+    """Storage, offset, sizes, strides, no gradient, no hooks; newer dtypes, which no typed storage has, come last."""
     typed = dtype in _STORAGES
     kind = _name("torch", _STORAGES[dtype]) if typed else _name("torch.storage", "UntypedStorage")
     count = array.size if typed else array.nbytes

@@ -1,4 +1,4 @@
-"""The settings of a data set, and of what a model is shown of it."""
+"""The settings of a data set, and of how a model is shown its images."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,10 +15,10 @@ class PlaceSettings:
     """emoji, emoji/lines, cycle_gan/NAME (horse2zebra, monet2photo, ...: TensorFlow Datasets downloads it), or a folder
     with trainA, trainB, testA, testB; pairs may also stand side by side in the files of train and test."""
     data_a: Path = derived(shown="none", metavar="FOLDER", resume=PLACE)
-    """Folder of domain A; with --data-b, in the place of --dataset."""
+    """Folder of domain A; with --data-b, it replaces --dataset."""
     data_b: Path = derived(shown="none", metavar="FOLDER", resume=PLACE)
     """Folder of domain B."""
-    data_dir: Path = derived(shown="that of TensorFlow Datasets", metavar="FOLDER", resume=FREE)
+    data_dir: Path = derived(shown="the folder of TensorFlow Datasets", metavar="FOLDER", resume=FREE)
     """Where downloads are kept."""
 
 
@@ -44,15 +44,15 @@ class DataSettings(PlaceSettings):
     flip: bool = setting(True, resume=FIXED)
     """Mirror images at random."""
     channels: int = derived(shown="3; for label maps 1, with instance maps 2", networks=SHAPE, resume=FIXED)
-    """Channels of domain A: 1 grey, 3 color, any number for .npy."""
-    channels_b: int = derived(shown="--channels; 3 beside label maps", networks=SHAPE, resume=FIXED)
+    """Channels of domain A: 1 gray, 3 color, any number for .npy."""
+    channels_b: int = derived(shown="--channels; 3 with label maps", networks=SHAPE, resume=FIXED)
     """Channels of domain B."""
     value_range: tuple[float, float] = derived(
-        shown="that of the integer type", metavar="LOW HIGH", networks=USE, resume=FIXED
+        shown="the range of the integer type", metavar="LOW HIGH", networks=USE, resume=FIXED
     )
     """Lowest and highest value in .npy and 16-bit files; floats need it."""
     value_range_b: tuple[float, float] = derived(shown="--value-range", metavar="LOW HIGH", networks=USE, resume=FIXED)
-    """Those of domain B."""
+    """The same for domain B."""
     skip_unreadable: bool = setting(False, resume=PLACE)
     """Go on without the files that cannot be read, and list them."""
     cache: Literal["memory", "disk", "none"] = setting("memory", resume=FREE)
@@ -60,7 +60,7 @@ class DataSettings(PlaceSettings):
     batch_size: int = derived(1, emoji=4, shown="1; 4 for most models on emoji", resume=FIXED)
     """Images of each domain in a step."""
     seed: int = setting(0, resume=FIXED)
-    """Of initialization, order, augmentation and pools."""
+    """Seed of initialization, order, augmentation and pools."""
 
     def check_folders(self):
         """Raises `ValueError` if only one of two folders is given."""
@@ -82,7 +82,7 @@ class DataSettings(PlaceSettings):
 
     @property
     def is_emoji(self):
-        """Whether it is of the bundled drawings."""
+        """Whether the data set is bundled drawings."""
         return self.dataset.split("/")[0] == "emoji" and self.data_a is None
 
     @property
@@ -102,7 +102,7 @@ class DataSettings(PlaceSettings):
 
     @property
     def name(self):
-        """What a run folder is called after."""
+        """The name of the data set in the name of a run folder."""
         if self.data_a is not None:
             return f"{Path(self.data_a).name}-{Path(self.data_b).name}"
         if Path(self.dataset).is_dir():
@@ -119,11 +119,11 @@ class Labels(NamedTuple):
 
 
 class View(NamedTuple):
-    """How a data set is read, as far as no flag says it.
+    """How a data set is read, where no flag says it.
 
     Args:
         split, multiple, paired, cache_dir, start_epoch: as in `load_dataset`.
-        labels: what A holds in the place of colors. Defaults to colors.
+        labels: `Labels`. Defaults to colors.
     """
 
     split: str = "train"
@@ -138,7 +138,7 @@ TRAINING = View()
 
 
 class Situation(NamedTuple):
-    """What of the data the defaults of a model depend on."""
+    """The properties of the data that the defaults of a model depend on."""
 
     emoji: bool
     small: bool

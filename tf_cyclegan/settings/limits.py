@@ -11,22 +11,22 @@ MAX_PIXELS = 2**24
 
 @settings
 class LimitSettings:
-    """How much a request may ask for."""
+    """How much a request may ask for; a request beyond a limit gets an HTTP error."""
 
     timeout_seconds: float = 30.0
-    """Deadline of a request from its arrival, waiting included; then 504."""
+    """Time from the arrival of a request to its deadline, waiting included; then 504."""
     max_body_bytes: int = 16 * 2**20
-    """Largest request, also after decompression; then 413."""
+    """Most bytes of a request, also after decompression; beyond, 413."""
     max_pixels: int = MAX_PIXELS
-    """Most pixels of the encoded images of a request together; then 400."""
+    """Most pixels of all encoded images of a request together; beyond, 400."""
     max_instances: int = 32
-    """Most instances in a request; then 400."""
+    """Most instances in a request; beyond, 400."""
     max_running: int = derived(shown="CPU cores")
-    """Requests computed at the same time."""
+    """Most requests that are computed at the same time."""
     max_queued: int = 16
-    """Requests that wait beyond those; then 503."""
-    max_memory_bytes: int = derived(shown="80 % of what is free")
-    """Memory for the images of all running requests, by what a pixel took when the model was loaded; then 429."""
+    """Most requests that wait in addition; beyond, 503."""
+    max_memory_bytes: int = derived(shown="80 % of the free memory")
+    """Most memory for the images of running requests, by what a pixel took when the model was loaded; beyond, 429."""
 
     def check(self):
         """Raises `ValueError` if a limit is below 1, or `max_queued` below 0."""

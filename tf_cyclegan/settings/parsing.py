@@ -10,12 +10,12 @@ from tf_cyclegan.settings.train import TRAIN_NAMES, StartSettings, TrainSettings
 
 
 def parsed(settings, flags, command, **more):
-    """The settings that flags ask for: a shell leaves the `~` of `--output-dir=~/x` as it is.
+    """The settings that flags ask for, with the home folder for `~`: a shell leaves it in `--output-dir=~/x`.
 
     Args:
         settings: dataclass.
         flags: list of str.
-        command: str, its name.
+        command: str, the name of the command.
         **more: further arguments of `tyro.cli`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The settings of a training run that are neither of its data nor of its model."""
+"""The settings of a training run, without those of its data and its model."""
 
 import dataclasses
 import math
@@ -18,12 +18,12 @@ class ScheduleSettings:
     epochs: int = derived(100, shown="100; for emoji few", resume=TAKEN)
     """Epochs at the full learning rate."""
     decay_epochs: int = derived(100, shown="100; for emoji few", resume=TAKEN)
-    """Epochs after them, in which the rate falls."""
+    """Epochs after --epochs, in which the learning rate falls."""
     steps: int = derived(shown="none", resume=TAKEN)
     """End the run after this many steps, whatever the epochs."""
     minutes: float = derived(shown="10 for cyclegan on emoji without --epochs and --steps, else none", resume=TAKEN)
     """How long the training may take: its first steps are measured, and the number of steps is then fixed. --epochs and
-    --decay-epochs say the proportion of both parts alone."""
+    --decay-epochs then say only the proportion of the two parts."""
     learning_rate: float = derived(
         2e-4, emoji=4e-4, shown="2e-4, 1e-4 for unit; 4e-4 for most models on emoji", resume=TAKEN
     )
@@ -37,7 +37,7 @@ class ScheduleSettings:
 
     @property
     def is_given(self):
-        """Whether it says how long the run is."""
+        """Whether epochs or steps say how long the run is."""
         return any(length is not None for length in (self.epochs, self.decay_epochs, self.steps))
 
     def check(self):
@@ -66,20 +66,20 @@ class DeviceSettings:
     jit_compile: bool = setting(False, resume=TAKEN)
     """Compile with XLA; slower on CPUs."""
     strategy: Literal["none", "mirrored", "multi_worker", "tpu"] = setting("none", resume=TAKEN)
-    """Who shares each batch: none, one device; mirrored, all GPUs of this machine; multi_worker, those of all machines
-    that TF_CONFIG names, on each of which this command is started; tpu, the TPU of this machine or of TPU_NAME."""
+    """What shares each batch: none, one device; mirrored, all GPUs of this machine; multi_worker, the GPUs of all
+    machines that TF_CONFIG names: start this command on each; tpu, the TPU of this machine or of TPU_NAME."""
 
 
 @settings
 class FolderSettings:
-    """What a run leaves."""
+    """What a run writes."""
 
     output_dir: Path = derived(shown="runs/DATASET", metavar="FOLDER", resume=FREE)
     """Run folder."""
     resume: bool = setting(True, resume=FREE)
     """Go on from the newest checkpoint in the run folder; --no-resume moves an earlier run aside and begins anew."""
     keep_checkpoints: int = setting(3, resume=TAKEN)
-    """Newest checkpoints that are kept."""
+    """Number of newest checkpoints to keep."""
     checkpoint_steps: int = setting(500, resume=TAKEN)
     """Steps from one checkpoint to the next within an epoch."""
     samples: int = setting(6, resume=TAKEN)
@@ -98,20 +98,20 @@ class EvaluationSettings:
     evaluate_every: int = derived(
         shown="5 where the right answers are known: emoji, pairs; else 0", metavar="EPOCHS", resume=TAKEN
     )
-    """Epochs from one evaluation on the test split to the next, and at the end of the run; the best checkpoint is kept
-    as checkpoints/best.keras. 0 for none. Where the answers are known it takes about a hundredth of the time."""
+    """Epochs from one evaluation on the test split to the next; the last one is at the end of the run. The best
+    checkpoint is kept as checkpoints/best.keras. 0 for none. With right answers, it takes about 1 % of the time."""
     evaluate_count: int = setting(50, resume=TAKEN)
-    """Images of each domain that are evaluated, at most."""
+    """Most images of each domain that are evaluated."""
     evaluate_features: str = derived(
         shown="inception if --best-by needs it, else none", metavar="inception|FILE", resume=TAKEN
     )
-    """Network of the distances (FID and KID with inception), as --features of evaluate; costly without a GPU."""
+    """Network of the distances (FID and KID with inception), like --features of evaluate; slow without a GPU."""
     best_by: str = derived(shown="kid with features, else l1", metavar="SCORE", resume=TAKEN)
-    """Score that chooses the best checkpoint: fid, kid, l1, psnr, ssim, cycle, ...; l1_ab is that of one direction."""
+    """Score that chooses the best checkpoint: fid, kid, l1, psnr, ssim, cycle, ...; l1_ab: of one direction."""
 
     @property
     def is_asked_for(self):
-        """Whether something says that there is to be one."""
+        """Whether a setting asks for evaluations."""
         return any(value is not None for value in (self.evaluate_every, self.evaluate_features, self.best_by))
 
     def check(self):
@@ -122,7 +122,7 @@ class EvaluationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """A training run, beside its data and its model."""
+    """A training run, without its data and its model."""
 
     schedule: ScheduleSettings = ScheduleSettings()
     devices: DeviceSettings = DeviceSettings()

@@ -22,9 +22,9 @@ class StartSettings:
     model: Literal[tuple(MODEL_SETTINGS)] = setting("cyclegan")
     """What to train. pix2pix and pix2pixhd need pairs."""
     initial_model: Path = derived(shown="new networks", metavar="MODEL", resume=FREE)
-    """Networks to begin with, in the place of new ones: a run folder, a .keras file (as `tf-cyclegan convert` makes of
-    PyTorch's weights), a generator's weights, a folder of weights, or emoji, the bundled ones, whose discriminators are
-    new. It says what networks they are; optimizers begin anew."""
+    """Model whose networks the run begins with: a run folder, a .keras file (`tf-cyclegan convert` makes one of
+    PyTorch's weights), a generator's weights, a folder of weights, or emoji for the bundled weights; where it has
+    no discriminators, they are new. The model says what its networks are; optimizers begin anew."""
     dry_run: bool = setting(False, resume=FREE)
     """Print the recipe, the learning rates, parameters, multiply-adds and memory, and end. Needs no data."""
 
@@ -44,11 +44,11 @@ class TrainSettings(Generic[OfModel]):
         return self.start.model
 
     def get(self, name):
-        """The value of a setting; None for one that other models have."""
+        """The value of a setting; None for a setting of other models."""
         return flat(self).get(name)
 
     def replaced(self, **values):
-        """The same settings but for these.
+        """The same settings with other values.
 
         Raises:
             ValueError: for a setting that the model does not have.
@@ -84,7 +84,7 @@ class TrainSettings(Generic[OfModel]):
         return self.replaced(**{name: value for name, value in values.items() if self.get(name) is None})
 
     def _of_run(self):
-        """What the settings of the data and of the run are where nobody gives them."""
+        """The defaults of the settings of the data and of the run."""
         facts = facts_of(self.data) | facts_of(self.run)
         values = {name: each.default for name, each in facts.items()} | self.of_model.run
         if self.data.is_emoji:
@@ -102,12 +102,12 @@ class TrainSettings(Generic[OfModel]):
         return Situation(data.is_emoji, small, data.fixed_size, (data.channels, data.channels_b))
 
     def to_dict(self):
-        """The settings as what JSON knows, with None for those that other models have."""
+        """The settings as values of JSON, with None for the settings of other models."""
         values = dict.fromkeys(TRAIN_NAMES) | flat(self)
         return json.loads(json.dumps(values, default=str))
 
 
-# What is known of the settings of all models, each once.
+# The `Facts` of all settings, those of all models included.
 TRAIN_FACTS = {
     name: facts for kind in (*MODEL_SETTINGS.values(), TrainSettings) for name, facts in facts_of(kind).items()
 }
@@ -134,5 +134,5 @@ def train_settings(model=StartSettings.model, **values):
 
 
 def names_that(resume):
-    """The names of the settings of the data and of the run of which `setting` says so: a tuple."""
+    """The names of the settings that a resumed run treats in this way, see `setting`: a tuple."""
     return tuple(name for name, facts in TRAIN_FACTS.items() if facts.resume == resume)

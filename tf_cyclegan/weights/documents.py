@@ -8,7 +8,7 @@ WEIGHTS = "weights.safetensors"
 FORMAT = 1
 # What is taken where no model is named.
 DEFAULT = "emoji"
-# Larger ones are none: that of a CycleGAN has 3 kB.
+# Larger files are no such documents: a CycleGAN's has 3 kB.
 DOCUMENT_BYTES = 2**20
 
 _FIELDS = {"format": int, "model": str, "settings": dict, "weights": dict}
@@ -28,10 +28,10 @@ def bundled_folder(name):
     """The folder of bundled weights.
 
     Args:
-        name: anything; what is no name of bundled weights is answered by None.
+        name: anything.
 
     Returns:
-        `Path`, or None.
+        `Path`, or None where `name` is no name of bundled weights.
     """
     return Path(__file__).parent / str(name) if str(name) in bundled_names() else None
 
@@ -45,7 +45,7 @@ def read_document(folder):
     """What a folder of trained weights says of them.
 
     Args:
-        folder: the folder.
+        folder: path.
 
     Returns:
         dict with `format`, `model` (a key of `MODELS`), `settings` (of the model), `weights` (`file`, `sha256`,
@@ -61,7 +61,7 @@ def read_document(folder):
 
 
 def parse_document(data):
-    """`read_document` of bytes."""
+    """Reads the bytes of a document, see `read_document`."""
     try:
         document = json.loads(data) if len(data) <= DOCUMENT_BYTES else None
     except (ValueError, RecursionError):

@@ -12,7 +12,7 @@ from tf_cyclegan.user_cache import cached_folder
 from tf_cyclegan.weights.documents import DOCUMENT, DOCUMENT_BYTES, WEIGHTS, parse_document
 
 _TIMEOUT = 30
-# A path has lost one of the two slashes.
+# `pathlib` makes one slash of two.
 _ADDRESS = re.compile(r"(https?):/+(.+)", re.DOTALL)
 
 
@@ -63,7 +63,7 @@ def _fetch(address, folder):
 
 
 def _get(url, most):
-    """The contents of a file of at most so many bytes; of a longer one, a byte more."""
+    """The bytes at an address, at most `most + 1`: more than `most` show that there are too many."""
     request = urllib.request.Request(url, headers={"User-Agent": "tf_cyclegan"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as reply:

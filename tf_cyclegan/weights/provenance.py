@@ -1,4 +1,4 @@
-"""Where trained weights are from, as far as the folder of their run says it. Imports no TensorFlow."""
+"""What the folder of a run says about the origin of its weights. Imports no TensorFlow."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ EMOJI_TERMS = (
     "The weights: Apache-2.0. The images that they were learned from: Microsoft's Fluent Emoji "
     "(https://github.com/microsoft/fluentui-emoji), Copyright (c) Microsoft Corporation, MIT License."
 )
-# Settings that make no other weights.
+# Settings that do not change weights.
 _ASIDE = (
     "data_dir", "mirror", "cache", "skip_unreadable", "output_dir", "resume", "keep_checkpoints", "checkpoint_steps",
     "samples", "evaluate_every", "evaluate_count", "evaluate_features", "best_by", "dry_run", "model", "dataset",
@@ -19,10 +19,10 @@ _FOLDERS = ("data_a", "data_b", "initial_model")
 
 
 def terms_of(settings):
-    """The terms of weights that were learned from bundled images, None of others.
+    """The terms of weights that were learned from bundled images; None for other weights.
 
     Args:
-        settings: dict, those of a run, as `run_data.run_settings` reads them.
+        settings: dict, the settings of a run, as `run_data.run_settings` reads them.
     """
     return EMOJI_TERMS if str(settings.get("dataset", "")).split("/")[0] == "emoji" else None
 
@@ -31,17 +31,17 @@ def command_of(settings):
     """The command line of a run: the settings that are not the model's defaults for the data.
 
     Args:
-        settings: dict, those of a run, as `run_data.run_settings` reads them.
+        settings: dict, the settings of a run, as `run_data.run_settings` reads them.
 
     Returns:
-        str, or None where the settings are not of a run. Of folders it has the last name alone.
+        str, or None where the settings are not a run's. It has only the last name of each folder.
     """
     if not settings.get("model"):
         return None
     data = settings.get("dataset") or None
     paired = {} if data else {"data_a": Path("a"), "data_b": Path("b")}
     default = train_settings(model=settings["model"], dataset=data, **paired).resolved().to_dict()
-    # What is None follows from other settings, as no minutes from a number of epochs.
+    # None follows from other settings: there are no minutes where there is a number of epochs.
     given = {name: value for name, value in settings.items() if value is not None and name not in _ASIDE}
     others = [name for name in TRAIN_FACTS if name in given and given[name] != default[name]]
     flags = [f"--model={settings['model']}"]
@@ -78,7 +78,7 @@ def scores_of(path, step):
             result = json.loads(found.read_bytes())
             if result["model"]["step"] == step:
                 return _summary(result)
-        except (OSError, ValueError, TypeError, KeyError):  # not what `evaluate` writes
+        except (OSError, ValueError, TypeError, KeyError):  # `evaluate` did not write this
             continue
     return None
 

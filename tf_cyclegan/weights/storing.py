@@ -1,4 +1,4 @@
-"""Models to folders of trained weights, and back: settings as JSON, weights as numbers, nothing that is run."""
+"""Models to folders of trained weights, and back: settings as JSON and weights as numbers; no code is run."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from tf_cyclegan.pytorch.tensors import read_arrays
 from tf_cyclegan.user_cache import digest_of
 from tf_cyclegan.weights.documents import DOCUMENT, FORMAT, WEIGHTS, read_document
 
-# What of a model's configuration is of one object, not of what it computes.
+# Settings in a model's configuration that do not say what it computes.
 _OF_OBJECTS = ("name", "dtype", "frozen")
 
 
@@ -36,7 +36,7 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
         path: the folder; it is made if it does not exist.
         license: optional str, the terms of the weights, and of the images that they were learned from.
         command: optional str, the command line that made them.
-        scores: optional dict, what they were measured by, as JSON knows it.
+        scores: optional dict of JSON's types, the scores of the model.
         value_range, value_range_b: optional pairs `(low, high)` that the training read as -1 and 1 in domain A and in
             domain B, see `images.read_image`.
 
@@ -61,7 +61,7 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
 
 
 def _write(folder, document, arrays):
-    """The document last: until it is there, its digest refuses the weights."""
+    """Writes the document last: until then, an earlier document refuses the new weights by its digest."""
     folder.mkdir(parents=True, exist_ok=True)
     write_checkpoint(folder / WEIGHTS, arrays)
     data = (folder / WEIGHTS).read_bytes()
@@ -71,12 +71,12 @@ def _write(folder, document, arrays):
 
 
 def stored_arrays(model):
-    """What of a model is written: the weights behind all directions by direction and place, in half precision."""
+    """The arrays that are written: the weights of all directions in half precision, by direction and place."""
     return {name: _halved(variable.numpy()) for name, variable in _variables(model).items()}
 
 
 def _variables(model):
-    """The weights behind all directions, each once, by direction and place, as `ab.0.kernel`."""
+    """The weights of all directions, each once, by direction and place, as `ab.0.kernel`."""
     found, seen = {}, set()
     for direction in model.directions:
         for index, variable in enumerate(model.generator(direction).weights):
@@ -87,13 +87,13 @@ def _variables(model):
 
 
 def _halved(array):
-    """float16, where that holds the numbers."""
+    """The array as float16, where float16 holds its numbers."""
     largest = np.abs(array).max(initial=0) if array.dtype.kind == "f" else np.inf
     return array.astype("float16") if largest <= np.finfo("float16").max else array
 
 
 def _settings(model):
-    """The constructor's arguments without networks: of those that translate, no settings tell what they compute."""
+    """The constructor's arguments without networks. Raises `ValueError` if the user gave one that translates."""
     config = {name: value for name, value in model.get_config().items() if name not in _OF_OBJECTS}
     ours = {id(variable) for variable in _variables(model).values()}
     for name in set(config) & set(model.network_arguments):
