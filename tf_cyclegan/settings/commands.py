@@ -93,7 +93,7 @@ class FileSettings:
     """How translations are written."""
 
     format: Literal["png", "png16", "tif", "tif16", "tif32", "jpg", "webp", "bmp", "npy"] = derived(
-        shown="the image's, of its depth"
+        shown="the image's format and depth"
     )
     """Format of translations: png16 and tif16 have 16 bits and tif32 is float32, all three for gray alone; npy is
     float32, the others have 8 bits. Values of more than 8 bits are in the units of the domain, see --value-range."""

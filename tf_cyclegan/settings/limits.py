@@ -14,19 +14,19 @@ class LimitSettings:
     """How much a request may ask for; a request beyond a limit gets an HTTP error."""
 
     timeout_seconds: float = 30.0
-    """Time from the arrival of a request to its deadline, waiting included; then 504."""
+    """Most seconds from the arrival of a request to its reply, waiting included; later it gets 504."""
     max_body_bytes: int = 16 * 2**20
-    """Most bytes of a request, also after decompression; beyond, 413."""
+    """Most bytes of a request, also after decompression; a larger one gets 413."""
     max_pixels: int = MAX_PIXELS
-    """Most pixels of all encoded images of a request together; beyond, 400."""
+    """Most pixels of all encoded images of a request together; more get 400."""
     max_instances: int = 32
-    """Most instances in a request; beyond, 400."""
+    """Most instances in a request; more get 400."""
     max_running: int = derived(shown="CPU cores")
     """Most requests that are computed at the same time."""
     max_queued: int = 16
-    """Most requests that wait in addition; beyond, 503."""
+    """Most requests that wait in addition; more get 503."""
     max_memory_bytes: int = derived(shown="80 % of the free memory")
-    """Most memory for the images of running requests, by what a pixel took when the model was loaded; beyond, 429."""
+    """Most memory for the images of running requests, by what a pixel took when the model was loaded; more get 429."""
 
     def check(self):
         """Raises `ValueError` if a limit is below 1, or `max_queued` below 0."""

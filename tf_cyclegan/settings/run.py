@@ -107,7 +107,7 @@ class EvaluationSettings:
     )
     """Network of the distances (FID and KID with inception), like --features of evaluate; slow without a GPU."""
     best_by: str = derived(shown="kid with features, else l1", metavar="SCORE", resume=TAKEN)
-    """Score that chooses the best checkpoint: fid, kid, l1, psnr, ssim, cycle, ...; l1_ab: of one direction."""
+    """Score that chooses the best checkpoint: fid, kid, l1, psnr, ssim, cycle, ...; l1_ab has one direction."""
 
     @property
     def is_asked_for(self):
