@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import random_images
 
-from tf_cyclegan import cpu, layers
+from tf_cyclegan import cpu, normalization
 from tf_cyclegan.layers import Cropping2D, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
 
 
@@ -31,7 +31,9 @@ def test_instance_normalization_is_the_definition(batch, offset):
 def forms(layer):
     """The two ways in which a layer of this size could be computed."""
     settings = {"epsilon": layer.epsilon, "gamma": layer.gamma, "beta": layer.beta}
-    return functools.partial(layers._fused, **settings), functools.partial(layers._by_moments, axis=-1, **settings)
+    return functools.partial(normalization._fused, **settings), functools.partial(
+        normalization._by_moments, axis=-1, **settings
+    )
 
 
 def test_fused_and_moments_agree_with_their_gradients():
@@ -124,8 +126,8 @@ def test_large_images_are_as_exact_as_small_ones(signature):
 )
 def test_only_where_sums_are_rough_large_images_are_not_fused(monkeypatch, size, on_cpu, fused):
     monkeypatch.setattr(cpu, "does_the_computing", lambda: on_cpu)
-    assert layers._is_fusable(tf.TensorSpec((1, size, size, 2)), axis=-1) is fused
-    assert layers._is_fusable(tf.TensorSpec((1, size, size, 2), tf.bfloat16), axis=-1)
+    assert normalization._is_fusable(tf.TensorSpec((1, size, size, 2)), axis=-1) is fused
+    assert normalization._is_fusable(tf.TensorSpec((1, size, size, 2), tf.bfloat16), axis=-1)
 
 
 def test_unknown_sizes_and_batches():

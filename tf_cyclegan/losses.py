@@ -1,5 +1,7 @@
 """The objectives, as pure functions: tensors in, one scalar out, in at least float32."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -158,3 +160,43 @@ def _wide(x):
     """Half precision as float32: a mean over an image needs more than 8 bits."""
     x = ops.convert_to_tensor(x)
     return x if keras.backend.standardize_dtype(x.dtype) == "float64" else ops.cast(x, "float32")
+
+
+@dataclasses.dataclass(frozen=True)
+class Adversaries:
+    """How a model's adversarial losses are to be read.
+
+    Args:
+        won: pair of floats, what a discriminator leaves that tells every image apart: its own loss below the first,
+            the generator's above the second. None where losses have no such bounds, as a critic's. Defaults to None.
+        discriminator_scale: float, what the logged loss of a discriminator is a multiple of. Defaults to 1.
+        adversarial_scale: float, the same of the generator's; 0 where there is no such loss. Defaults to 1.
+    """
+
+    won: tuple | None = None
+    discriminator_scale: float = 1.0
+    adversarial_scale: float = 1.0
+
+    def unscaled(self, discriminator_loss, adversarial_loss):
+        """Losses as they are logged, weighted and summed over scales, to those that `won` is about: pair of floats."""
+        return discriminator_loss / self.discriminator_scale, adversarial_loss / self.adversarial_scale
+
+    def verdict(self, discriminator_loss, adversarial_loss, domain):
+        """What there is to say where the losses of an epoch show that the discriminator tells every image apart.
+
+        Args:
+            discriminator_loss, adversarial_loss: floats as they are logged, or None where there is no such loss.
+            domain: `"a"` or `"b"`, which the discriminator judges.
+
+        Returns:
+            str, `""` where it has not won, or None where nothing can be said.
+        """
+        if discriminator_loss is None or adversarial_loss is None or not self.adversarial_scale:
+            return None
+        discriminator, adversarial = self.unscaled(discriminator_loss, adversarial_loss)
+        if self.won is None or not (discriminator < self.won[0] and adversarial > self.won[1]):
+            return ""
+        return (
+            f"The discriminator of domain {domain.upper()} has won: its loss is {discriminator:.3g} and the "
+            f"generator's {adversarial:.3g}"
+        )

@@ -1,37 +1,10 @@
-"""The data of a run, from its settings; and the settings, from the run's folder or its checkpoints."""
+"""The settings of a run, from its folder or its checkpoints."""
 
-import dataclasses
 import json
 from pathlib import Path
 
 from tf_cyclegan.callbacks import list_checkpoints, read_settings
-from tf_cyclegan.data import open_dataset
-from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.settings.train import TRAIN_NAMES, train_settings
-
-
-def open_data(data, view, augment=True):
-    """The data set of a run.
-
-    Args:
-        data: resolved `DataSettings`.
-        view: `View`.
-        augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, and are not
-            resized for a crop. Defaults to True.
-
-    Returns:
-        `TranslationDataset`.
-
-    Raises:
-        ValueError: if there is none, or not as described.
-    """
-    image_size = parse_size(data.image_size, "image_size")
-    load_size = data.load_size and parse_size(data.load_size, "load_size")
-    changes = {}
-    if not augment:
-        load_size = image_size if data.resize_mode == "resize_and_crop" else load_size
-        changes = {"batch_size": 1, "flip": False}
-    return open_dataset(dataclasses.replace(data, image_size=image_size, load_size=load_size, **changes), view)
 
 
 def read_config(path):

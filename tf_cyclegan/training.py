@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, precision, recipe
+from tf_cyclegan.data.loading import open_data
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.files import check_writable
@@ -19,7 +20,6 @@ from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.resuming import resumed
-from tf_cyclegan.run_data import open_data
 from tf_cyclegan.run_folder import held, write_config
 from tf_cyclegan.settings.data import View, parse_size
 from tf_cyclegan.settings.train import TRAIN_NAMES

@@ -12,7 +12,7 @@ from tf_cyclegan.data.cache import CACHES
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source, find_source
 from tf_cyclegan.data.transforms import MULTIPLE, RESIZE_MODES, Sizing, as_size
-from tf_cyclegan.settings.data import TRAINING, DataSettings, Labels, View, check_load_size
+from tf_cyclegan.settings.data import TRAINING, DataSettings, Labels, View, check_load_size, parse_size
 
 PathOrText = str | os.PathLike
 IMAGE_SIZE = 256
@@ -202,3 +202,27 @@ def _as_channels(channels, labels):
             f"{labels.instances}: one for labels, one for instances. Received: channels={channels}"
         )
     return pair
+
+
+def open_data(data, view, augment=True):
+    """The data set of a run.
+
+    Args:
+        data: resolved `DataSettings`.
+        view: `View`.
+        augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, and are not
+            resized for a crop. Defaults to True.
+
+    Returns:
+        `TranslationDataset`.
+
+    Raises:
+        ValueError: if there is none, or not as described.
+    """
+    image_size = parse_size(data.image_size, "image_size")
+    load_size = data.load_size and parse_size(data.load_size, "load_size")
+    changes = {}
+    if not augment:
+        load_size = image_size if data.resize_mode == "resize_and_crop" else load_size
+        changes = {"batch_size": 1, "flip": False}
+    return open_dataset(dataclasses.replace(data, image_size=image_size, load_size=load_size, **changes), view)

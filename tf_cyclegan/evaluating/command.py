@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_cyclegan import __version__
 from tf_cyclegan.checks import check_integer
+from tf_cyclegan.data.loading import open_data
 from tf_cyclegan.evaluating.catalog import parse_metrics
 from tf_cyclegan.evaluating.diagnostics import diagnose
 from tf_cyclegan.evaluating.examples import mean_images
@@ -29,7 +30,7 @@ from tf_cyclegan.evaluating.tables import (
 from tf_cyclegan.files import check_writable, write_whole
 from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.run_data import open_data, read_config
+from tf_cyclegan.run_data import read_config
 from tf_cyclegan.settings.commands import EvaluateSettings
 from tf_cyclegan.settings.data import View
 from tf_cyclegan.settings.fields import flat, names_of

@@ -2,6 +2,7 @@
 
 from tf_cyclegan import callbacks
 from tf_cyclegan.checks import check_choice
+from tf_cyclegan.data.loading import open_data
 from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
 from tf_cyclegan.evaluating.diagnostics import diagnose, score_of
 from tf_cyclegan.evaluating.examples import has_answers
@@ -10,7 +11,6 @@ from tf_cyclegan.evaluating.logs import read_best, read_rows
 from tf_cyclegan.evaluating.scores import Evaluator, flat_scores
 from tf_cyclegan.evaluating.tables import finding_lines, in_flags
 from tf_cyclegan.metrics.features import INCEPTION
-from tf_cyclegan.run_data import open_data
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.user_errors import is_ours, renamed, with_flags
 

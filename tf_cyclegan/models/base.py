@@ -6,7 +6,7 @@ from keras import ops
 
 from tf_cyclegan.distribution.overrides import ReplicatedTraining
 from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
-from tf_cyclegan.losses import WON
+from tf_cyclegan.losses import WON, Adversaries
 from tf_cyclegan.models.augmentation import Augmenting, checked_augment
 from tf_cyclegan.models.batches import CheckedBatches
 from tf_cyclegan.models.compiling import Compiling
@@ -16,7 +16,6 @@ from tf_cyclegan.models.inference import Translating
 from tf_cyclegan.models.parts import smallest_judged_side
 from tf_cyclegan.models.saving import Saving
 from tf_cyclegan.models.styles import Styling
-from tf_cyclegan.verdicts import Adversaries
 
 
 class TranslationModel(
