@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -16,10 +17,10 @@ from tf_cyclegan.cli import main
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.settings import commands
 from tf_cyclegan.settings.data import DataSettings, Labels, Situation, View
-from tf_cyclegan.settings.fields import facts_of, flat, names_of, replaced
+from tf_cyclegan.settings.fields import derived, documented, facts_of, flat, names_of, replaced, settings
 from tf_cyclegan.settings.models import MODEL_SETTINGS
 from tf_cyclegan.settings.parsing import parsed, parsed_train
-from tf_cyclegan.settings.train import TrainSettings, train_settings
+from tf_cyclegan.settings.train import TRAIN_FACTS, TrainSettings, train_settings
 
 DATA = Path(__file__).parent / "data"
 COMMANDS = json.loads((DATA / "settings_of_commands.json").read_text())
@@ -124,6 +125,61 @@ def test_defaults_of_a_constructor_are_those_of_the_settings(name):
     assert {name: parameters[name].default or None for name in arguments} == {
         name: value or None for name, value in arguments.items()
     }
+
+
+@pytest.mark.parametrize("name", MODEL_SETTINGS)
+def test_the_docstring_of_a_model_tells_of_each_argument_once(name):
+    text = inspect.getdoc(MODELS[name])
+    entries = re.findall(
+        r"^    ([a-z]\w+(?:, \w+)*): ", text[text.index("Args:") : text.index("Raises:")], re.MULTILINE
+    )
+    assert sorted(", ".join(entries).split(", ")) == sorted(inspect.signature(MODELS[name]).parameters)
+    assert "{settings}" not in text and "--" not in text
+
+
+@settings
+class Paints:
+    """Settings of a painter."""
+
+    colors: Literal["warm", "cold"] = derived("warm")
+    """What --frame-width and
+    --colors=cold show."""
+    strokes: int = derived(shown="9; 3 for cold --colors")
+    """Strokes of an image."""
+
+
+def test_the_docstring_of_a_class_has_its_settings_in_the_order_of_its_arguments():
+    @documented(Paints)
+    class Painter:
+        """Paints.
+
+        Args:
+            {settings}
+            seed: int.
+        """
+
+        def __init__(self, strokes=None, seed=0, colors="cold"):
+            pass
+
+    assert Painter.__doc__.splitlines()[2:] == [
+        "Args:",
+        "    strokes: int. Strokes of an image. Defaults to 9; 3 for cold `colors`.",
+        '    colors: `"warm"` or `"cold"`. What `frame_width` and `colors="cold"` show. Defaults to `"cold"`.',
+        "    seed: int.",
+    ]
+
+
+def test_every_setting_has_a_text_which_help_shows_in_one_paragraph():
+    assert [name for name, facts in TRAIN_FACTS.items() if not facts.text or "\n" in facts.text] == []
+
+
+def test_settings_do_without_docstrings():
+    code = (
+        "from tf_cyclegan.settings import models\nfrom tf_cyclegan.settings.fields import documented\n"
+        "@documented(models.UNITSettings)\nclass Model:\n    '{settings}'\n"
+        "if Model.__doc__ is not None: raise SystemExit('there are docstrings')"
+    )
+    subprocess.run([sys.executable, "-OO", "-c", code], check=True)
 
 
 def test_defaults_of_load_dataset_are_those_of_the_settings():

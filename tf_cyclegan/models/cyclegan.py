@@ -8,12 +8,15 @@ from tf_cyclegan.models import parts
 from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
+from tf_cyclegan.settings.fields import documented
+from tf_cyclegan.settings.models import CycleGANSettings
 
 _POOL_SIZE = 50
 _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
+@documented(CycleGANSettings)
 class CycleGAN(TwoWay):
     """Learns to translate between two sets of images without examples of what belongs to what.
 
@@ -32,33 +35,11 @@ class CycleGAN(TwoWay):
         image_shape: `(height, width, channels)` of domain A; it sizes the pools. Height and width may be None when
             `pool_size` is 0. Networks take any size. Defaults to `(256, 256, 3)`.
         channels_b: int, channels of domain B. Defaults to those of A.
-        filters, residual_blocks, normalization, dropout, padding, upsampling, initializer: of the generators, as in
-            `networks.resnet_generator`; `normalization` and `initializer` also of the discriminators. A U-Net has no
-            `residual_blocks` and no `padding`.
-        discriminator_type: `"patch"`, `"pixel"` or `"four_stride"`. Defaults to `"patch"`.
-        discriminator_filters: int, filters of a discriminator's first convolution. Defaults to 64.
-        discriminator_layers: int, strided convolutions of the patch discriminator. Defaults to 3.
-        lambda_cycle: float or pair (forward, backward). Defaults to 10.
-        lambda_identity: float, relative to `lambda_cycle`. 0 when the domains differ in channels. Defaults to 0.5.
-        lambda_adversarial: float. 0 leaves the discriminators untrained. Defaults to 1.
-        lambda_gradient_penalty: float, for wgangp alone. Defaults to 10.
-        gan_mode: `"lsgan"`, `"vanilla"`, `"hinge"` or `"wgangp"`. Defaults to `"lsgan"`.
-        pool_size: int, generated images that each discriminator's history holds; 0 for none. Defaults to 50.
+        {settings}
         seed: optional int for the pools, the gradient penalty and `augment`. Defaults to None.
         generator_ab, generator_ba, discriminator_a, discriminator_b: own networks in the place of the built ones.
-        convolution_padding: `"explicit"` or `"same"`, of the generators and of patch discriminators, as in
-            `networks.resnet_generator`: networks trained in TensorFlow expect `"same"`. Defaults to `"explicit"`.
-        augment: names of `models.augmentation.AUGMENTATIONS`, how real and generated images are altered in
-            training before discriminators judge them: a tuple, or one word with commas. Defaults to `()`, not at all.
-        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
-            the white of drawings. Defaults to 0.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
-        generator_type: `"resnet"`, the paper's, or `"unet"`, whose bridges carry the fine lines of small images across.
-            Defaults to `"resnet"`.
-        downsamplings: int, how often a generator halves its images, whose sides are multiples of 2^downsamplings.
-            Defaults to 2 for `"resnet"`, and for `"unet"` to as many as `image_shape` allows, at most 8.
-        full_size_skip: bool, of `networks.unet_generator`. Defaults to False.
 
     Raises:
         ValueError: if an argument is out of its range, or two do not fit together.

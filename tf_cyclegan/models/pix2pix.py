@@ -11,12 +11,15 @@ from tf_cyclegan.models import parts
 from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
+from tf_cyclegan.settings.fields import documented
+from tf_cyclegan.settings.models import Pix2PixSettings
 
 DIRECTIONS = ("ab", "ba")
 _JUDGES = [builder.__name__ for builder in parts.DISCRIMINATORS.values()]
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
+@documented(Pix2PixSettings)
 class Pix2Pix(Paired):
     """Learns to translate from pairs of images: the first of a pair is the question, the second the answer.
 
@@ -32,37 +35,12 @@ class Pix2Pix(Paired):
         image_shape: `(height, width, channels)` of domain A. Height and width may be None when `pool_size` is 0 and
             `downsamplings` is given. Defaults to `(256, 256, 3)`.
         channels_b: int, channels of domain B. Defaults to those of A.
-        direction: `"ab"` or `"ba"`, the one that is learned. Defaults to `"ab"`.
-        generator_type: `"unet"` or `"resnet"`. Defaults to `"unet"`.
-        filters: int, filters of the generator's first convolution. Defaults to 64.
-        downsamplings: int, how often the generator halves its images, whose sides are multiples of 2^downsamplings.
-            Defaults to as many as `image_shape` allows a U-Net, at most 8, and to 2 for `"resnet"`.
-        residual_blocks, padding: of `networks.resnet_generator`, for `"resnet"`.
-        upsampling: of both generators, `"deconvolution"` or `"resize"`. Defaults to `"deconvolution"`.
-        normalization, initializer: of all networks. Default to `"batch"` and `"normal"`.
-        inference_statistics: what batch normalization takes in `translate` and in exported models: `"image"`, those
-            of each image, as in training with batches of one and in the reference's test, or `"moving"`, the averages
-            over training. Defaults to `"image"`.
-        dropout: float in [0, 1). Defaults to 0.5.
-        dropout_placement: of `networks.unet_generator`, `"reference"` or `"paper"`. Defaults to `"reference"`.
-        full_size_skip: bool, of `networks.unet_generator`. Defaults to False.
-        discriminator_type: `"patch"`, `"pixel"` or `"four_stride"`. Defaults to `"patch"`.
-        discriminator_filters: int, filters of the discriminator's first convolution. Defaults to 64.
-        discriminator_layers: int, strided convolutions of the patch discriminator. Defaults to 3.
-        lambda_l1: float. Defaults to 100.
-        lambda_adversarial: float. 0 leaves the discriminator untrained. Defaults to 1.
-        lambda_gradient_penalty: float, for wgangp. Defaults to 10.
-        gan_mode: `"vanilla"`, `"lsgan"`, `"hinge"` or `"wgangp"`. Defaults to `"vanilla"`.
-        pool_size: int, pairs of question and generated answer in the discriminator's history. Defaults to 0.
-        seed: optional int, of the pool, the penalty and `augment`.
-        generator_network, discriminator_network: own networks, instead of the model's; the discriminator takes the
-            channels of question and answer, in this order.
-        augment: names of `models.augmentation.AUGMENTATIONS`, how question and answer are altered alike
-            in training before they are judged: a tuple, or one word with commas. Defaults to `()`, not at all.
-        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
-            the white of drawings. Defaults to 0.
+        {settings}
+        seed: optional int for the pool, the gradient penalty and `augment`. Defaults to None.
+        generator_network, discriminator_network: own networks in the place of the built ones; the discriminator takes
+            the channels of question and answer, in this order.
         name: optional name.
-        dtype: dtype or policy of the networks; None for the ambient policy.
+        dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
 
     Raises:
         ValueError: if an argument is out of its range.

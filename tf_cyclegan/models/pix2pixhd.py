@@ -18,6 +18,8 @@ from tf_cyclegan.networks import coarse_and_fine, feature_encoder, global_genera
 from tf_cyclegan.networks.coarse_to_fine import check_depth, enhancer_layers
 from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.networks.vgg import WeightsUnavailable, vgg19_features
+from tf_cyclegan.settings.fields import documented
+from tf_cyclegan.settings.models import Pix2PixHDSettings
 from tf_cyclegan.user_errors import renamed
 
 _NETWORKS = ("generator_network", "discriminator_network", "encoder_network", "perceptual_network")
@@ -38,6 +40,7 @@ _logger = logging.getLogger("tf_cyclegan")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
+@documented(Pix2PixHDSettings)
 class Pix2PixHD(FromMaps, StagedModel, Paired):
     """Learns to translate from pairs of images at high resolution, as from label maps to photographs.
 
@@ -56,44 +59,17 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
     takes the most common entry of each class and `sample` a random one for each object.
 
     Args:
-        image_shape: `(height, width, channels)` of domain A, multiples of `size_multiple` or, when `pool_size` is 0,
-            None. Defaults to `(256, 256, 3)`.
+        image_shape: `(height, width, channels)` of domain A. Height and width are multiples of `size_multiple` or, when
+            `pool_size` is 0, None. Defaults to `(256, 256, 3)`.
         channels_b: int, channels of domain B. Defaults to those of A, with `label_classes` to 3.
-        direction: `"ab"` or `"ba"`, the one that is learned. Defaults to `"ab"`.
-        label_classes: int, classes of the label maps; 0 for images. Defaults to 0.
-        instance_edges: bool, whether the networks are shown where objects meet. Defaults to False.
-        instance_features: int, features of an object; the reference takes 3. Defaults to 0, none.
-        feature_clusters: int, different features that the table holds for each class. Defaults to 10.
-        filters: int, filters of the first convolution of the global generator, or of the finest enhancer (where the
-            reference takes 32). Defaults to 64.
-        downsamplings, residual_blocks: of the global generator. Default to 4 and 9.
-        enhancers: int, local enhancers around the global generator, each of which doubles the size. Defaults to 0.
-        local_residual_blocks: int, residual blocks of an enhancer. Defaults to 3.
-        stage_epochs: pair of ints: epochs in which the global generator is trained alone, on images of half the size
-            for each enhancer; then epochs in which it is fixed and the enhancers are trained. Defaults to `(0, 0)`.
-        normalization, initializer: of all networks. Default to `"instance"` and `"normal"`.
-        discriminator_filters, discriminator_layers, scales: of `networks.multiscale_discriminator`. Default to 64, 3
-            and 2.
-        lambda_feature_matching, lambda_perceptual: floats. Default to 10.
-        perceptual_weights: weights of VGG19, as in `networks.vgg.vgg19_features`. Defaults to `"imagenet"`, Keras's
-            download. They are loaded by `compile`; if the download fails, a warning is logged and training goes on
-            without this loss.
-        lambda_adversarial: float. Defaults to 1.
-        gan_mode: `"lsgan"`, `"vanilla"` or `"hinge"`. Defaults to `"lsgan"`.
-        pool_size: int, pairs of question and generated answer in the discriminators' history. Defaults to 0.
-        seed: optional int, of the pool, of the clusters and of `augment`.
-        generator_network, discriminator_network, encoder_network, perceptual_network: own networks, instead of the
-            model's. With `label_classes` the generator takes a channel for each class, one for the edges, and the
-            features. The discriminator takes the same without the features, and the answer's channels; it answers as
-            `networks.multiscale_discriminator`.
-        augment: names of `models.augmentation.AUGMENTATIONS`, how question and answer are altered alike
-            in training before they are judged: a tuple, or one word with commas. Maps have no
-            `"color"`, and 0 in uncovered borders. Defaults to `()`, not at all.
-        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
-            the white of drawings. Defaults to 0.
-        ignore_label: optional int of at least `label_classes`, the id of pixels of no class. Defaults to None.
+        {settings}
+        seed: optional int for the pool, the clusters and `augment`. Defaults to None.
+        generator_network, discriminator_network, encoder_network, perceptual_network: own networks in the place of the
+            built ones. With `label_classes` the generator takes a channel for each class, one for the edges, and the
+            features. The discriminator takes the same without the features, and the channels of the answer; it returns
+            what `networks.multiscale_discriminator` does. `compile` loads the perceptual network that is not given.
         name: optional name.
-        dtype: dtype or policy of the networks; None for the ambient policy.
+        dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
 
     Raises:
         ValueError: if an argument is out of its range, or two do not fit together.

@@ -11,6 +11,8 @@ from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.optimizers import Adam
+from tf_cyclegan.settings.fields import documented
+from tf_cyclegan.settings.models import UNITSettings
 from tf_cyclegan.user_errors import renamed
 
 _NETWORKS = (*unit_networks.PARTS, "discriminator_a", "discriminator_b")
@@ -45,6 +47,7 @@ _GAN_MODES = ("lsgan", "vanilla", "hinge")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
+@documented(UNITSettings)
 class UNIT(TwoWay):
     """Learns two autoencoders with one latent space; to translate is to encode in one domain, to decode in the other.
 
@@ -70,31 +73,11 @@ class UNIT(TwoWay):
         image_shape: `(height, width, channels)` of domain A; it sizes the pools and tells whether discriminators fit.
             Height and width may be None when `pool_size` is 0. Networks take any size. Defaults to `(256, 256, 3)`.
         channels_b: int, channels of domain B. Defaults to those of A.
-        variant: `"v1.1"` or `"paper"`. Defaults to `"v1.1"`.
-        filters: int, filters of the encoders' first convolution. Defaults to 64.
-        residual_blocks: int, residual blocks of each encoder and decoder, in the paper's variant without the shared
-            one. Defaults to 4, in the paper's variant to 3.
-        initializer: of the encoders and decoders, as in `networks.resnet_generator`; discriminators begin with
-            `"normal"`. Defaults to `"kaiming"`, in the paper's variant to `"normal"`.
-        discriminator_filters: int, filters of a discriminator's first convolution. Defaults to 64.
-        discriminator_layers: int, strided convolutions of a scale. Defaults to 4, which is fixed in the paper's
-            variant.
-        scales: int, sizes at which a discriminator judges images. Defaults to 3; fixed at 1 in the paper's variant.
-        lambda_adversarial: float. 0 leaves the discriminators untrained. Defaults to 1, in the paper's variant to 10.
-        lambda_kl: float. Defaults to 0.01, in the paper's variant to 0.1.
-        lambda_reconstruction: float. Defaults to 10, in the paper's variant to 100.
-        lambda_cycle_kl: float. Defaults to 0.01, in the paper's variant to 0.1.
-        lambda_cycle: float. Defaults to 10, in the paper's variant to 100.
-        gan_mode: `"lsgan"`, `"vanilla"` or `"hinge"`. Defaults to `"lsgan"`.
-        pool_size: int, generated images that each discriminator's history holds; 0 for none. Defaults to 0.
+        {settings}
         seed: optional int for the codes, the pools and `augment`. Defaults to None.
-        encoder_a, encoder_b, decoder_a, decoder_b: own networks in the place of the built ones, not in the paper's
-            variant. What an encoder answers is what every decoder must take.
-        discriminator_a, discriminator_b: own networks, images to scores or to a list of them.
-        augment: names of `models.augmentation.AUGMENTATIONS`, how real and generated images are altered in
-            training before discriminators judge them: a tuple, or one word with commas. Defaults to `()`, not at all.
-        augment_fill: float in [-1, 1], what `"translation"` fills uncovered borders with: 0 is the paper's gray, 1 is
-            the white of drawings. Defaults to 0.
+        encoder_a, encoder_b, decoder_a, decoder_b: own networks in the place of the built ones, with `variant="v1.1"`
+            alone. Every decoder takes the code of every encoder.
+        discriminator_a, discriminator_b: own networks, images to scores or to a list of scores.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
 

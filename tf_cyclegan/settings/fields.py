@@ -1,7 +1,16 @@
-"""How a setting is declared: its default, and what follows from it for flags, recipes, networks and resumed runs."""
+"""How a setting is declared: its default and its text, for flags, docstrings, recipes, networks and resumed runs.
 
+The text of a setting is the string below it. `--help` shows it, and `documented` puts it into the docstring of a model.
+"""
+
+import ast
 import dataclasses
+import functools
 import inspect
+import itertools
+import re
+import sys
+import textwrap
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import tyro
@@ -13,6 +22,7 @@ FIXED, PLACE, TAKEN, FREE, OF_MODEL = "fixed", "place", "taken", "free", "of the
 SHAPE, USE = "shape", "use"
 UNSAID = object()
 _METAVARS = {int: "INT", float: "FLOAT", bool: "{True,False}"}
+_FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:=(\w+))?")
 
 
 class Facts(NamedTuple):
@@ -27,6 +37,7 @@ class Facts(NamedTuple):
     emoji: Any = UNSAID
     derived: bool = False
     kind: Any = None
+    text: str = ""
 
     @property
     def is_switch(self):
@@ -57,7 +68,8 @@ def derived(default=None, *, small=UNSAID, emoji=UNSAID, shown=None, metavar=Non
         default: what it then becomes; None leaves it to the model.
         small: the same for images below 256 pixels. Defaults to `default`.
         emoji: the same for the bundled data. Defaults to `default`.
-        shown: optional str, how the help tells the defaults. Made of the three, if not given.
+        shown: optional str, how the help tells the defaults. Made of the three, if not given. The default for the
+            bundled data is added where `shown` does not speak of emoji.
         metavar: optional str, what the help calls its value. Made of the type, if not given.
         networks: `SHAPE` or `USE` for settings that say what the networks are. Defaults to None.
         resume: as in `setting`.
@@ -66,7 +78,7 @@ def derived(default=None, *, small=UNSAID, emoji=UNSAID, shown=None, metavar=Non
 
 
 def otherwise(**changes):
-    """Other defaults of a setting that a base class declares: `filters = otherwise(emoji=32)`."""
+    """Other defaults of a setting that a base class declares, or another text: `filters = otherwise(emoji=32)`."""
     return changes
 
 
@@ -75,16 +87,38 @@ def settings(cls):
     inherited = {}
     for base in filter(dataclasses.is_dataclass, reversed(cls.__mro__[1:])):
         inherited |= facts_of(base)
+    texts = {name: facts.text for name, facts in inherited.items()} | _texts_in(cls.__module__).get(cls.__name__, {})
     kinds = inspect.get_annotations(cls)
     declared = {name: facts._replace(kind=kinds[name]) for name, facts in vars(cls).items() if isinstance(facts, Facts)}
     for name in inherited.keys() & vars(cls).keys():
         declared[name] = inherited[name]._replace(**{"shown": None} | vars(cls)[name])
     for name, facts in declared.items():
+        facts = facts._replace(text=texts.get(name, ""))
         kinds[name] = _for_flags(facts)
         default = None if facts.derived else facts.default
         setattr(cls, name, dataclasses.field(default=default, metadata={"facts": facts}))
+    for name in kinds.keys() & texts.keys():
+        kinds[name] = Annotated[kinds[name], tyro.conf.arg(help=texts[name])]
     cls.__annotations__ = kinds
     return dataclasses.dataclass(frozen=True)(cls)
+
+
+@functools.cache
+def _texts_in(module):
+    """Dict of the classes of a module to dicts of their settings to the texts below them; empty without the source."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError):  # an installation without its sources, or a notebook
+        return {}
+    return {node.name: dict(_texts_below(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _texts_below(statements):
+    for declared, below in itertools.pairwise(statements):
+        text = getattr(getattr(below, "value", None), "value", None)
+        if isinstance(declared, ast.Assign | ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(text, str):
+            target = declared.target if isinstance(declared, ast.AnnAssign) else declared.targets[0]
+            yield target.id, " ".join(text.split())
 
 
 def _for_flags(facts):
@@ -97,12 +131,10 @@ def _for_flags(facts):
 
 
 def _told(facts):
-    if facts.shown is not None:
-        return facts.shown
-    told = [_word(facts.default)]
+    told = [_word(facts.default) if facts.shown is None else facts.shown]
     if facts.small not in (UNSAID, facts.default):
         told.append(f"{_word(facts.small)} below 256 pixels")
-    if facts.emoji not in (UNSAID, facts.default):
+    if facts.emoji not in (UNSAID, facts.default) and "emoji" not in told[0]:
         told.append(f"{_word(facts.emoji)} for emoji")
     return "; ".join(told)
 
@@ -113,6 +145,48 @@ def _word(value):
     if isinstance(value, tuple):
         return " ".join(map(_word, value))
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+
+
+# ---- settings in the docstring of a class ----
+
+
+def documented(group):
+    """Class decorator: the settings that a constructor takes stand for `{settings}` in the `Args:` of the docstring.
+
+    Args:
+        group: dataclass of settings. The signature has their defaults, or None.
+    """
+
+    def with_settings(cls):
+        if cls.__doc__ is not None:  # `python -OO` leaves docstrings out
+            facts, parameters = facts_of(group), inspect.signature(cls).parameters.items()
+            entries = [_entry(name, facts[name], each.default) for name, each in parameters if name in facts]
+            cls.__doc__ = inspect.cleandoc(cls.__doc__).replace("    {settings}", "\n".join(entries))
+        return cls
+
+    return with_settings
+
+
+def _entry(name, facts, default):
+    """The entry of a setting in `Args:`; flags in its text become names of arguments."""
+    kind = f"{facts.kind.__name__}. " if facts.kind in _METAVARS else ""
+    if get_origin(facts.kind) is Literal:
+        *others, last = map(_in_python, get_args(facts.kind))
+        kind = f"{', '.join(others)} or {last}. "
+    told = facts.shown if default is None else _in_python(default)
+    entry = _FLAG.sub(_argument, f"{name}: {kind}{facts.text} Defaults to {told}.")
+    return textwrap.fill(entry, 116, initial_indent=" " * 4, subsequent_indent=" " * 8, break_on_hyphens=False)
+
+
+def _argument(flag):
+    name, value = flag[1].replace("-", "_"), flag[2]
+    return f'`{name}="{value}"`' if value else f"`{name}`"
+
+
+def _in_python(value):
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`" if isinstance(value, tuple) else str(value)
 
 
 # ---- groups of settings, as one flat list of names ----

@@ -14,26 +14,28 @@ class CycleGANSettings(CycleSettings, ChosenSettings):
     emoji_run = {"minutes": 10.0, "epochs": 6, "decay_epochs": 6}
 
     convolution_padding: Literal["explicit", "same"] = derived("explicit", networks=SHAPE)
-    """Padding of strided convolutions, explicit as in PyTorch or same as in TensorFlow."""
+    """How strided convolutions of generators and of patch discriminators are padded: explicit as in PyTorch, or same as
+    in TensorFlow, which networks trained there expect."""
     lambda_identity: float = derived(0.5, shown="0.5; 0 if the domains differ in channels")
-    """Weight of the identity loss, relative to --lambda-cycle."""
+    """Weight of the identity loss, as a multiple of --lambda-cycle; 0 if the domains differ in channels."""
 
     generator_type = otherwise(emoji="unet")
     filters = otherwise(emoji=24)
     # The paper takes 6 below 256 pixels.
     residual_blocks = otherwise(small=6, emoji=6)
-    # Of the U-Net: drawings of 64 pixels keep their lines and faces.
-    downsamplings = otherwise(emoji=4, shown="2 for resnet; for unet as many as fit, at most 8, 4 for emoji")
+    # For a U-Net: drawings of 64 pixels keep their lines and faces.
+    downsamplings = otherwise(emoji=4, shown="2 for resnet; for unet as many as fit, at most 8")
     full_size_skip = otherwise(emoji=True)
     upsampling = otherwise(emoji="resize")
     # Patches of 34 pixels, not of 70: the styles differ in shading and edges, and 64 pixels are all there is.
     discriminator_filters = otherwise(emoji=48)
     discriminator_layers = otherwise(emoji=2)
     lambda_cycle = otherwise(default=(10.0,))
+    """Weight of the cycle loss, or two weights: of the forward cycle, which begins in A, and of the backward cycle."""
     pool_size = otherwise(default=50)
     # Without augmentation the discriminators soon know the drawings by heart, and drive the generators to speckles.
     augment = otherwise(emoji="color,translation,cutout")
-    augment_fill = otherwise(emoji=1.0, shown="0, gray; 1 for emoji")
+    augment_fill = otherwise(emoji=1.0)
 
     def defaults(self, situation):
         values = super().defaults(situation)

@@ -15,11 +15,13 @@ class Pix2PixSettings(DirectedSettings, ChosenSettings):
     emoji_run = {"batch_size": 1, "learning_rate": 2e-4, "epochs": 3, "decay_epochs": 5}
 
     inference_statistics: Literal["image", "moving"] = derived("image", networks=USE)
-    """What batch normalization takes when images are translated: their own statistics or those of training."""
+    """Statistics that batch normalization takes when images are translated: image, those of each image, as in training
+    with batches of one and in the reference's test; or moving, the averages over training."""
     dropout_placement: Literal["reference", "paper"] = derived("reference", networks=USE)
-    """In which steps of the U-Net's decoder."""
+    """Steps of a U-Net's decoder that have dropout: reference is the steps after the first, as in the PyTorch
+    implementation; paper is the steps from the first on."""
     lambda_l1: float = derived(100.0)
-    """Weight of the difference from the right answer."""
+    """Weight of the mean absolute difference from the right answer."""
 
     generator_type = otherwise(default="unet")
     filters = otherwise(emoji=32)
@@ -27,3 +29,5 @@ class Pix2PixSettings(DirectedSettings, ChosenSettings):
     normalization = otherwise(default="batch")
     dropout = otherwise(default=0.5)
     gan_mode = otherwise(default="vanilla")
+    pool_size = otherwise()
+    """Pairs of question and answer in the discriminator's history, 0 for none; images of differing sizes need 0."""

@@ -15,31 +15,47 @@ class Pix2PixHDSettings(DirectedSettings, MultiScaleSettings, SampledSettings):
     emoji_run = {"epochs": 6, "decay_epochs": 14}
 
     label_classes: int = derived(0, shown="0, A is color", networks=SHAPE)
-    """Classes of the label maps in A, whose pixels are the numbers of classes."""
+    """Classes of the label maps in A, whose pixels are the ids of classes; 0 where A holds images."""
     ignore_label: int = derived(networks=USE, shown="none")
-    """Number of the pixels that are of no class, as 255; other numbers beyond the classes are refused."""
+    """Id of the pixels that are of no class, as 255, at least --label-classes; other ids beyond the classes are
+    refused."""
     instance_edges: bool = derived(False, networks=SHAPE)
-    """Take instance maps as well, and show the generator where one instance ends and another begins."""
+    """Whether A holds instance maps as well, and the networks are shown where one instance ends and another begins."""
     instance_features: int = derived(0, networks=SHAPE)
-    """Numbers with which an encoder describes the look of each instance; 3 is the paper's."""
+    """Numbers with which an encoder describes the look of each instance; 3 is the paper's, 0 leaves the encoder out."""
     feature_clusters: int = derived(10)
-    """Looks that each class is offered afterwards."""
+    """Looks of each class that are kept when training ends, at most."""
     enhancers: int = derived(0, networks=SHAPE)
-    """Local enhancers around the global generator, each of which doubles the size."""
+    """Local enhancers around the global generator, each of which doubles the size of images."""
     local_residual_blocks: int = derived(3, networks=SHAPE)
     """Residual blocks of each enhancer."""
     stage_epochs: tuple[int, int] = derived((0, 0), metavar="GLOBAL FIXED")
-    """Epochs of the global generator alone, then of the enhancers alone; the rest trains both together."""
+    """Epochs that train the global generator alone, on images of half the size for each enhancer, and epochs that train
+    the enhancers alone; the rest trains both together."""
     lambda_feature_matching: float = derived(10.0)
-    """Weight of the difference between the discriminators' features."""
+    """Weight of the difference between the discriminators' features of real and generated images."""
     lambda_perceptual: float = derived(10.0)
-    """Weight of the difference between VGG19's features."""
+    """Weight of the difference between VGG19's features of real and generated images."""
     perceptual_weights: str = derived("imagenet", metavar="FILE")
-    """Weights of VGG19, imagenet for Keras's download."""
+    """File with weights of VGG19, or imagenet for Keras's download. Without the download a warning is logged, and
+    training goes on without this loss."""
 
-    filters = otherwise(emoji=24, shown="64; 32 with enhancers; 24 for emoji")
+    filters = otherwise(emoji=24, shown="64; 32 with enhancers")
+    """Filters of the first convolution of the global generator, or of the finest enhancer, where the paper takes 32."""
     downsamplings = otherwise(default=4, emoji=3)
+    """How often the global generator halves the image, whose sides are multiples of 2^N, with enhancers of 2^(N +
+    --enhancers)."""
     residual_blocks = otherwise(emoji=4)
+    """Residual blocks of the global generator."""
+    discriminator_layers = otherwise()
+    """Strided convolutions of a discriminator at each scale."""
+    gan_mode = otherwise()
+    """The adversarial loss, any but wgangp: lsgan is least squares, vanilla is cross entropy."""
+    augment_fill = otherwise()
+    """What translation fills uncovered borders of images with, in [-1, 1]: -1 is black, 0 the paper's gray, 1 the white
+    of drawings. Label maps are not recolored, and their uncovered borders are of no class."""
+    pool_size = otherwise()
+    """Pairs of question and answer in the discriminator's history, 0 for none; images of differing sizes need 0."""
 
     @property
     def labels(self):

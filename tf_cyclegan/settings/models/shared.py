@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from tf_cyclegan.settings.data import Labels
-from tf_cyclegan.settings.fields import SHAPE, USE, derived, facts_of, flat, settings
+from tf_cyclegan.settings.fields import SHAPE, USE, derived, facts_of, flat, otherwise, settings
 
 
 @settings
@@ -11,9 +11,9 @@ class ModelSettings:
     """What every model has: generators, and discriminators that judge them.
 
     Attributes:
-        dataset: str, what is bundled for the model: one of pairs needs pairs.
-        run, emoji_run: dicts, settings of its runs that are otherwise than `DataSettings` and `RunSettings` say; on the
-            bundled data.
+        dataset: str, the bundled data set that the model can be trained on: a model of pairs needs pairs.
+        run: dict, defaults of the model's runs where they differ from `DataSettings` and `RunSettings`.
+        emoji_run: dict, the same for runs on the bundled data.
     """
 
     dataset: ClassVar[str] = "emoji"
@@ -25,43 +25,44 @@ class ModelSettings:
     residual_blocks: int = derived(9, networks=SHAPE)
     """Residual blocks of the generator."""
     initializer: Literal["normal", "xavier", "kaiming", "orthogonal"] = derived("normal")
-    """How convolutions begin."""
+    """How the weights of all networks begin: normal is N(0, 0.02), xavier and orthogonal have a gain of 0.02, kaiming
+    follows the number of inputs."""
     discriminator_filters: int = derived(64, emoji=32, networks=SHAPE)
-    """Filters of the discriminator's first convolution."""
+    """Filters of a discriminator's first convolution."""
     discriminator_layers: int = derived(3, networks=SHAPE)
-    """Strided convolutions of the discriminator."""
+    """Strided convolutions of a discriminator."""
     gan_mode: Literal["lsgan", "vanilla", "hinge", "wgangp"] = derived("lsgan")
-    """The adversarial loss."""
+    """The adversarial loss: lsgan is least squares, vanilla is cross entropy."""
     lambda_adversarial: float = derived(1.0)
-    """Weight of the adversarial loss."""
+    """Weight of the adversarial loss. At 0 discriminators are trained only if another loss needs them."""
     pool_size: int = derived(0)
-    """Generated images in each discriminator's history; 0 for none, as with --resize-mode=none and scale_width, which
-    leave images of differing sizes."""
+    """Generated images in each discriminator's history, 0 for none; images of differing sizes need 0."""
     augment: str = derived("", metavar="NAMES")
-    """How real and generated images are altered before discriminators judge them: names from color, translation and
-    cutout with commas in between. For data sets of a few hundred images."""
-    augment_fill: float = derived(0.0, shown="0, gray")
-    """What translation fills uncovered borders with, from -1, black, to 1, the white of drawings."""
+    """How real and generated images are altered in training before discriminators judge them: names from color,
+    translation and cutout with commas in between, in Python also a tuple. For data sets of a few hundred images."""
+    augment_fill: float = derived(0.0)
+    """What translation fills uncovered borders with, in [-1, 1]: -1 is black, 0 the paper's gray, 1 the white of
+    drawings."""
 
     @property
     def labels(self):
-        """The `Labels` that A must hold for it."""
+        """The `Labels` that domain A must hold."""
         return Labels()
 
     def defaults(self, situation):
-        """What its settings are where nobody gives them.
+        """The values of the settings that nobody gives.
 
         Args:
             situation: `Situation`.
 
         Returns:
-            dict.
+            Dict of the names of settings to values.
         """
         values = {name: facts.value(situation.emoji, situation.small) for name, facts in facts_of(self).items()}
         return values if situation.fixed_size else values | {"pool_size": 0}
 
     def check(self, data, schedule):
-        """Raises `ValueError` for what the model does not check itself: settings that do not go with others.
+        """Raises `ValueError` if settings of the model do not fit the data or the run; the model checks the others.
 
         Args:
             data: resolved `DataSettings`.
@@ -74,62 +75,70 @@ class ModelSettings:
             )
 
     def arguments(self):
-        """What the model's constructor takes: dict."""
+        """Dict of the names of the constructor's arguments to their values."""
         return flat(self)
 
 
 @settings
 class SampledSettings(ModelSettings):
-    """Of generators that halve an image and enlarge it again."""
+    """Settings of models whose generators halve an image and enlarge it again."""
 
-    downsamplings: int = derived(shown="2 for resnet; for unet as many as fit, at most 8", networks=SHAPE)
-    """How often the generator halves the image (sides: multiples of 2^N)."""
+    downsamplings: int = derived(networks=SHAPE)
+    """How often the generator halves the image, whose sides are multiples of 2^N."""
     normalization: Literal["instance", "affine_instance", "batch", "none"] = derived("instance", networks=SHAPE)
-    """Normalization of all networks; affine_instance has scales and offsets, as in tensorflow_addons."""
+    """Normalization of all networks; affine_instance learns scales and offsets, as tensorflow_addons does."""
 
 
 @settings
 class ChosenSettings(SampledSettings):
-    """Of models whose generator is a ResNet or a U-Net, as one chooses."""
+    """Settings of models whose generator is a ResNet or a U-Net."""
 
     generator_type: Literal["resnet", "unet"] = derived("resnet", networks=SHAPE)
-    """The generator."""
+    """Architecture of the generators: resnet is CycleGAN's; unet is pix2pix's, whose bridges carry fine lines
+    across."""
     full_size_skip: bool = derived(False, networks=SHAPE)
-    """A bridge at full size in the U-Net, which keeps the fine lines of small images."""
+    """Whether a U-Net has a bridge at full size too, which keeps the fine lines of small images."""
     dropout: float = derived(0.0, networks=USE)
-    """Share of activations dropped in the generator."""
+    """Share of the generators' activations that are dropped in training, in [0, 1)."""
     padding: Literal["reflect", "replicate", "zero"] = derived("reflect", networks=USE)
-    """Padding of the residual blocks."""
+    """Padding of a ResNet's residual blocks."""
     upsampling: Literal["deconvolution", "resize"] = derived("deconvolution", networks=SHAPE)
-    """deconvolution is the paper's; resize leaves no grid pattern."""
+    """How generators enlarge: deconvolution is the paper's; resize leaves no grid pattern."""
     discriminator_type: Literal["patch", "pixel", "four_stride"] = derived("patch", networks=SHAPE)
-    """patch is the 70x70 PatchGAN."""
+    """What a discriminator judges: patch is the paper's, patches of 70x70 pixels with 3 --discriminator-layers; pixel
+    judges each pixel alone; four_stride judges patches of 94x94."""
     lambda_gradient_penalty: float = derived(10.0)
-    """Weight of the gradient penalty of --gan-mode=wgangp."""
+    """Weight of the gradient penalty, for --gan-mode=wgangp alone."""
+
+    residual_blocks = otherwise()
+    """Residual blocks of a ResNet; a U-Net has none."""
+    downsamplings = otherwise(shown="2 for resnet; for unet as many as fit, at most 8")
+    discriminator_layers = otherwise()
+    """Strided convolutions of the patch discriminator."""
 
 
 @settings
 class DirectedSettings:
-    """Of models that learn one direction."""
+    """Settings of models that learn one direction."""
 
     direction: Literal["ab", "ba"] = derived("ab", networks=USE)
-    """The direction that is learned."""
+    """The direction that is learned: ab translates A to B."""
 
 
 @settings
 class MultiScaleSettings:
-    """Of models whose discriminators judge an image at several sizes."""
+    """Settings of models whose discriminators judge an image at several sizes."""
 
     scales: int = derived(2, networks=SHAPE)
-    """Sizes at which images are judged."""
+    """Sizes at which a discriminator judges an image, each half of the one before."""
 
 
 @settings
 class CycleSettings:
-    """Of models that translate there and back."""
+    """Settings of models that translate an image there and back."""
 
     lambda_cycle: tuple[float, ...] = derived(metavar="FLOAT [FLOAT]")
-    """Weight of the cycle loss; for cyclegan also two: forward and backward."""
+    """Weight of the cycle loss."""
 
     def arguments(self):
         weights = self.lambda_cycle
