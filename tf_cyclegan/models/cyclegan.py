@@ -3,9 +3,8 @@
 import keras
 
 from tf_cyclegan import losses
-from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.checks import check_choice
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.settings.fields import documented
@@ -123,22 +122,14 @@ class CycleGAN(TwoWay):
         check_image_shape(self.image_shape)
         check_choice("generator_type", self.generator_type, parts.GENERATORS)
         check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
-        check_integer("channels_b", self.channels_b, 1)
-        check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
-        check_fill(self.augment_fill)
-        for name in ("lambda_cycle", "lambda_identity", "lambda_adversarial", "lambda_gradient_penalty"):
-            check_weight(name, getattr(self, name), pair=name == "lambda_cycle")
-        if not any((*self.cycle_weights, self.lambda_adversarial)):
-            raise ValueError(
-                "`lambda_cycle` and `lambda_adversarial` must not both be 0: nothing is left to learn from. "
-                f"Received: lambda_cycle={self.lambda_cycle}, lambda_adversarial={self.lambda_adversarial}"
-            )
+        parts.check_shared(self, losses.GAN_MODES)
+        others = ("lambda_identity", "lambda_gradient_penalty")
+        parts.check_weights(self, ("lambda_cycle", "lambda_adversarial"), others, pair="lambda_cycle")
         if self.lambda_identity and self.channels_b != self.image_shape[-1]:
             raise ValueError(
                 f"`lambda_identity` must be 0 when the domains differ in channels ({self.image_shape[-1]} and "
                 f"{self.channels_b}). Received: lambda_identity={self.lambda_identity}"
             )
-        parts.check_pool(self.pool_size, self.image_shape)
 
     def _new_discriminator(self, channels, name):
         return parts.new_discriminator(self, (*self.image_shape[:2], channels), name)

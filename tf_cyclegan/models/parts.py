@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.networks import (
     four_stride_discriminator,
     patchgan_discriminator,
@@ -217,6 +218,44 @@ def are_alike(found):
     return all(each == known[0] for each in known)
 
 
+def check_shared(model, gan_modes):
+    """Raises `ValueError` unless the settings that every model has are in their range.
+
+    Args:
+        model: `TranslationModel` with `channels_b`, `gan_mode`, `augment_fill` and `pool_size`.
+        gan_modes: tuple of str, the adversarial losses of the model.
+    """
+    check_integer("channels_b", model.channels_b, 1)
+    check_choice("gan_mode", model.gan_mode, gan_modes)
+    check_fill(model.augment_fill)
+    check_integer("pool_size", model.pool_size, 0)
+    if model.pool_size and None in model.image_shape:
+        raise ValueError(
+            "`pool_size` must be 0 unless the height and width of `image_shape` are known. "
+            f"Received: pool_size={model.pool_size}, image_shape={model.image_shape}"
+        )
+
+
+def check_weights(model, teaching, others=(), pair=None):
+    """Raises `ValueError` unless the weights of losses are at least 0, and one that teaches the generators is above 0.
+
+    Args:
+        model: `TranslationModel`.
+        teaching: list of str, the settings of which one must be above 0.
+        others: list of str, the settings that may all be 0.
+        pair: optional str, the setting that may also be a pair of weights.
+    """
+    for name in (*teaching, *others):
+        check_weight(name, getattr(model, name), pair=name == pair)
+    weights = {name: getattr(model, name) for name in teaching}
+    if not any(keras.tree.flatten(weights)):
+        *first, last = (f"`{name}`" for name in weights)
+        raise ValueError(
+            f"{', '.join(first)} and {last} must not all be 0: nothing is left to learn from. "
+            f"Received: {', '.join(f'{name}={weight}' for name, weight in weights.items())}"
+        )
+
+
 def check_penalized(discriminators):
     """Raises `ValueError` where the gradient penalty, which is of each image alone, would meet batch statistics."""
     for network in discriminators:
@@ -233,13 +272,3 @@ def new_pool(model, image_shape, name):
     pool = ImagePool(model.pool_size, seed=model.seed, name=name, dtype=images_dtype)
     pool.build((None, *image_shape))
     return pool
-
-
-def check_pool(pool_size, image_shape):
-    """Raises `ValueError` unless a pool of so many images of this shape can be held."""
-    check_integer("pool_size", pool_size, 0)
-    if pool_size and None in image_shape:
-        raise ValueError(
-            f"`pool_size` must be 0 unless the height and width of `image_shape` are known. "
-            f"Received: pool_size={pool_size}, image_shape={image_shape}"
-        )

@@ -5,10 +5,9 @@ import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan import losses
-from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.checks import check_choice
 from tf_cyclegan.layers import INFERENCE_STATISTICS
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.settings.fields import documented
@@ -113,21 +112,12 @@ class Pix2Pix(Paired):
 
     def _check_settings(self):
         check_image_shape(self.image_shape)
-        check_integer("channels_b", self.channels_b, 1)
         check_choice("direction", self.direction, DIRECTIONS)
         check_choice("generator_type", self.generator_type, parts.GENERATORS)
         check_choice("inference_statistics", self.inference_statistics, INFERENCE_STATISTICS)
         check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
-        check_choice("gan_mode", self.gan_mode, losses.GAN_MODES)
-        check_fill(self.augment_fill)
-        for name in ("lambda_l1", "lambda_adversarial", "lambda_gradient_penalty"):
-            check_weight(name, getattr(self, name))
-        if not self.lambda_l1 and not self.lambda_adversarial:
-            raise ValueError(
-                "`lambda_l1` and `lambda_adversarial` must not both be 0: nothing is left to learn from. "
-                f"Received: lambda_l1={self.lambda_l1}, lambda_adversarial={self.lambda_adversarial}"
-            )
-        parts.check_pool(self.pool_size, self.image_shape)
+        parts.check_shared(self, losses.GAN_MODES)
+        parts.check_weights(self, ("lambda_l1", "lambda_adversarial"), ("lambda_gradient_penalty",))
 
     @classmethod
     def settings_of(cls, found):

@@ -8,9 +8,8 @@ import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan import losses
-from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.models import parts
-from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.from_maps import FromMaps
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.models.stages import StagedModel, check_stage_epochs, stage_at
@@ -22,20 +21,10 @@ from tf_cyclegan.settings.fields import documented
 from tf_cyclegan.settings.models import Pix2PixHDSettings
 from tf_cyclegan.user_errors import renamed
 
-_NETWORKS = ("generator_network", "discriminator_network", "encoder_network", "perceptual_network")
-# wgangp lacks its penalty here, as in the reference.
+# The reference has no gradient penalty here, without which wgangp does not train.
 _GAN_MODES = ("lsgan", "vanilla", "hinge")
-_WEIGHTS = ("lambda_feature_matching", "lambda_perceptual", "lambda_adversarial")
-_SMALLEST = {
-    "channels_b": 1,
-    "label_classes": 0,
-    "instance_features": 0,
-    "feature_clusters": 1,
-    "downsamplings": 1,
-    "enhancers": 0,
-    "local_residual_blocks": 0,
-    "scales": 1,
-}
+_AT_LEAST_0 = ("label_classes", "instance_features", "enhancers", "local_residual_blocks")
+_AT_LEAST_1 = ("feature_clusters", "downsamplings", "scales")
 _logger = logging.getLogger("tf_cyclegan")
 
 
@@ -53,10 +42,10 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
 
     With direction `"ba"` the names end in `_ba`, and `b` is the question. A term whose weight is 0 is not computed.
 
-    With `label_classes`, domain A is a label map: a channel of `id / 127.5 - 1`, and in a second channel ids of objects
-    in the same unit. With `instance_features`, an encoder finds in the real image how its objects look, and the
-    generator is told. After training, `fit_feature_clusters` makes a table of what was found, of which `translate`
-    takes the most common entry of each class and `sample` a random one for each object.
+    With `label_classes` domain A is a label map: a channel `id / 127.5 - 1` of classes, and for some settings a second
+    such channel of instances. With `instance_features` an encoder describes the look of each instance in the real
+    image, and the generator sees the description. After training `fit_feature_clusters` fills a table with the
+    descriptions of each class: `translate` takes the most common one, `sample` a random one for each instance.
 
     Args:
         image_shape: `(height, width, channels)` of domain A. Height and width are multiples of `size_multiple` or, when
@@ -86,7 +75,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
     # 2^(downsamplings + enhancers): of the default settings here, of a model's own in the model.
     size_multiple = 16
     generator_functions = ("global_generator", "local_enhancer", "resnet_generator")
-    network_arguments = _NETWORKS
+    network_arguments = ("generator_network", "discriminator_network", "encoder_network", "perceptual_network")
 
     def __init__(
         self,
@@ -133,16 +122,19 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
             arguments["channels_b"] = 3
         self._keep(arguments)
         self._check_settings()
-        self._check_networks(generator_network, discriminator_network)
+        check_stage_epochs(self, generator_network)
+        self._check_answers(discriminator_network)
         self.size_multiple = 2 ** (downsamplings + enhancers)
         self._stage = stage_at(0, self.stage_epochs)
 
         self._make_maps()
-        self._build_given(generator_network, discriminator_network, encoder_network)
-        self._make_generators(generator_network)
-        self.discriminator_network = discriminator_network or self._new_discriminator()
-        self.encoder_network = encoder_network or (self._new_encoder() if instance_features else None)
-        # Without one it is loaded when there is training to do: what only translates or tells its cost needs none.
+        sides, told = self.image_shape[:2], self.condition_channels
+        judged = told + self.channels[self._target]
+        self._make_generators(parts.built(generator_network, (*sides, told + instance_features)))
+        discriminator = parts.built(discriminator_network, (*sides, judged))
+        self.discriminator_network = discriminator or self._new_discriminator(judged)
+        self.encoder_network = parts.built(encoder_network, (*sides, self.channels_b)) or self._new_encoder()
+        # `compile` loads one where it is needed: a model that only translates, or tells its cost, needs none.
         self.perceptual_network = perceptual_network
         self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
         self.build()
@@ -151,30 +143,14 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
 
     def _check_settings(self):
         check_choice("direction", self.direction, ("ab", "ba"))
-        check_choice("gan_mode", self.gan_mode, _GAN_MODES)
         check_choice("instance_edges", self.instance_edges, (False, True))
-        for name, smallest in _SMALLEST.items():
-            check_integer(name, getattr(self, name), smallest)
+        for smallest, names in enumerate((_AT_LEAST_0, _AT_LEAST_1)):
+            for name in names:
+                check_integer(name, getattr(self, name), smallest)
         check_depth(self.image_shape, self.downsamplings + self.enhancers)
-        check_fill(self.augment_fill)
-        self._check_weights()
+        parts.check_shared(self, _GAN_MODES)
+        parts.check_weights(self, ("lambda_feature_matching", "lambda_perceptual", "lambda_adversarial"))
         self._check_maps()
-        check_stage_epochs(self.stage_epochs, self.enhancers)
-        parts.check_pool(self.pool_size, self.image_shape)
-        if self.pool_size and self.stage_epochs[0]:
-            raise ValueError(
-                "`pool_size` must be 0 when `stage_epochs` begins with the global generator, whose images are smaller. "
-                f"Received: pool_size={self.pool_size}, stage_epochs={self.stage_epochs}"
-            )
-
-    def _check_weights(self):
-        for name in _WEIGHTS:
-            check_weight(name, getattr(self, name))
-        if not any(getattr(self, name) for name in _WEIGHTS):
-            raise ValueError(
-                "`lambda_feature_matching`, `lambda_perceptual` and `lambda_adversarial` must not all be 0: nothing is "
-                "left to learn from. Received: 0, 0 and 0"
-            )
         channels = self.channels[self._target]
         if self.lambda_perceptual and channels not in (1, 3):
             raise ValueError(
@@ -182,34 +158,17 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
                 f"Received: lambda_perceptual={self.lambda_perceptual} with {channels} channels"
             )
 
-    def _check_networks(self, generator_network, discriminator_network):
-        """Own networks, or None in their place, must do what the settings ask for."""
-        if generator_network is not None and any(self.stage_epochs):
-            raise ValueError(
-                "`stage_epochs` must be (0, 0) with an own `generator_network`, whose parts are unknown. "
-                f"Received: stage_epochs={self.stage_epochs}"
-            )
-        outputs = getattr(discriminator_network, "outputs", ())
-        if self.lambda_feature_matching and len(outputs) == 1:
+    def _check_answers(self, discriminator):
+        if self.lambda_feature_matching and len(getattr(discriminator, "outputs", ())) == 1:
             raise ValueError(
                 "`discriminator_network` must answer with features and scores, as `multiscale_discriminator`, unless "
-                f"`lambda_feature_matching` is 0. Received: {discriminator_network.name!r} with one output"
+                f"`lambda_feature_matching` is 0. Received: {discriminator.name!r} with one output"
             )
 
     # ---- the networks ----
 
-    def _build_given(self, generator, discriminator, encoder):
-        """Builds those networks that were given and wait for their first images."""
-        channels = {
-            generator: self.condition_channels + self.instance_features,
-            discriminator: self.condition_channels + self.channels[self._target],
-            encoder: self.channels_b,
-        }
-        for network, count in channels.items():
-            parts.built(network, (*self.image_shape[:2], count))
-
     def _make_generators(self, given):
-        """The network that is trained, the coarse one inside, and both from image to image as others see them."""
+        """Makes the generator, the coarse one inside it, and networks of both that take images as files hold them."""
         name = f"generator_{self.direction}"
         self.coarse_network, self.generator_network = (None, given) if given else self._new_generators(name)
         self._translator = self._from_images(self.generator_network, name)
@@ -221,28 +180,25 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
             self._coarse_translator = self._from_images(self.coarse_network, f"{name}_enlarged", self._enlarge)
 
     def _new_generators(self, name):
-        """The global generator with a head of its own, or None where no stage trains it, and the whole generator."""
+        """The global generator with its own head, or None where no stage trains it alone; and the whole generator."""
         settings = {
             "image_shape": (None, None, self.condition_channels + self.instance_features),
             "output_channels": self.channels[self._target],
-            "filters": self.filters,
-            "downsamplings": self.downsamplings,
-            "residual_blocks": self.residual_blocks,
+            **{name: getattr(self, name) for name in ("filters", "downsamplings", "residual_blocks")},
             "name": f"{name}_network" if self.label_classes else name,
             **self._of_all_networks,
         }
         if not self.enhancers:
             return None, global_generator(**settings)
-        coarse, fine = coarse_and_fine(
-            **settings, local_residual_blocks=self.local_residual_blocks, enhancers=self.enhancers
-        )
+        settings |= {"local_residual_blocks": self.local_residual_blocks, "enhancers": self.enhancers}
+        coarse, fine = coarse_and_fine(**settings)
         return coarse if self.stage_epochs[0] else None, fine
 
-    def _new_discriminator(self):
+    def _new_discriminator(self, channels):
         """The discriminator of question and answer."""
         with renamed(**parts.OF_DISCRIMINATORS):
             return multiscale_discriminator(
-                (None, None, self.condition_channels + self.channels[self._target]),
+                (None, None, channels),
                 filters=self.discriminator_filters,
                 layers=self.discriminator_layers,
                 scales=self.scales,
@@ -251,7 +207,9 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
             )
 
     def _new_encoder(self):
-        """The encoder of the objects of real images."""
+        """The encoder of the objects of real images, or None."""
+        if not self.instance_features:
+            return None
         return feature_encoder(
             (None, None, self.channels_b),
             self.instance_features,
@@ -265,7 +223,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         return {"normalization": self.normalization, "initializer": self.initializer, "dtype": self.dtype_policy}
 
     def _from_images(self, network, name, enlarge=None):
-        """A network that takes label maps as they are, and answers in their size."""
+        """The network that takes images or label maps as files hold them, and answers in their size."""
         if not self.label_classes and enlarge is None:
             return network
         if self.label_classes:
@@ -273,13 +231,13 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
             features = self._features(image) if self.instance_features else None
             answer = network(self._joined(self._encoding(image), features))
         else:
-            # Not one network inside another where it can be avoided.
+            # The same layers in a new model, not a model inside a model.
             image, answer = network.input, network.output
         return keras.Model(image, answer if enlarge is None else enlarge(answer), name=name)
 
     def compile(self, *args, **kwargs):
         if self.lambda_perceptual and self.perceptual_network is None:
-            # As if it were given: a saved model must train on where there is no download, or as it did without.
+            # It counts as given: a saved model holds it, or False, and trains on as before without the download.
             self._given_networks.append("perceptual_network")
             self._tracker.unlock()
             self.perceptual_network = self._loaded_perceptual_network()
@@ -298,7 +256,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
 
     @classmethod
     def settings_of(cls, found):
-        """A generator of label maps, or one with a discriminator of several scales, makes a pix2pixHD."""
+        """A generator of label maps, or a generator with a discriminator of several scales, makes a pix2pixHD."""
         generator, discriminator = found.generator, found.parts.get("discriminator")
         judged = discriminator is not None and discriminator.architecture.function == "multiscale_discriminator"
         if generator is None or not (found.label_classes or judged):
@@ -317,7 +275,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
             "image_shape": (*found.size, channels["a"]),
             "channels_b": channels["b"],
             "direction": found.way,
-            # Two steps down make CycleGAN's generator, whose depth is no setting.
+            # CycleGAN's generator halves its images twice, and has no setting for it.
             "downsamplings": generator.architecture.settings.get("downsamplings", 2),
             "label_classes": found.label_classes,
             "instance_edges": bool(edges),
@@ -336,21 +294,18 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         return super().parts() | ({} if self.encoder_network is None else {"encoder": self.encoder_network})
 
     def generator(self, direction):
-        """The network that translates in `direction`, as far as it is trained.
-
-        In the stage `"global"` it is the global generator, its answers enlarged to the size of the images.
-        """
-        stages = {"global": self._coarse_translator}
-        return {self.direction: stages.get(self.stage, self._translator)}[direction]
+        """The network that translates in `direction`; in the stage `"global"` it enlarges the answers to full size."""
+        network = self._coarse_translator if self.stage == "global" else self._translator
+        return {self.direction: network}[direction]
 
     @property
     def generators(self):
-        """What is trained in the present stage: a network, or those of its layers that are the enhancers'."""
+        """The networks or layers that the present stage trains."""
         return enhancer_layers(self.generator_network) if self.stage == "enhancer" else [self._trained_network]
 
     @property
     def auxiliaries(self):
-        # The optimizers have the weights of all stages, and last the coarse network's own: its head.
+        # The optimizers hold the weights of all stages; the head of the coarse network comes last.
         all_stages = [self.coarse_network] if self.stage is None else []
         return [network for network in (self.encoder_network, *all_stages) if network is not None]
 
@@ -364,11 +319,12 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
 
     @property
     def loss_names(self):
-        names = [f"adversarial_{self.direction}"] * bool(self.lambda_adversarial)
-        names += [f"feature_matching_{self.direction}"] * bool(self.lambda_feature_matching)
-        names += [f"perceptual_{self.direction}"] * bool(
-            self.lambda_perceptual and self.perceptual_network is not False
-        )
+        weights = {
+            "adversarial": self.lambda_adversarial,
+            "feature_matching": self.lambda_feature_matching,
+            "perceptual": self.lambda_perceptual and self.perceptual_network is not False,
+        }
+        names = [f"{term}_{self.direction}" for term, weight in weights.items() if weight]
         return sorted(names + [f"discriminator_{self._target}"] * self._discriminates)
 
     def forward(self, batch, training):
@@ -385,7 +341,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         condition, real = self._judged(batch)
         fake, terms = outputs["fake"], {}
         if self._discriminates:
-            # One draw: features are compared place by place.
+            # Both are augmented by one draw: the loss compares their features place by place.
             draw = self._drawn_augmentation(fake, training)
             fake_scales = self._judge(condition, fake, training, draw)
         if self.lambda_adversarial:
@@ -418,7 +374,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         return {f"discriminator_{self._target}": losses.discriminator_adversarial_loss(*scores, self.gan_mode)}
 
     def _judged(self, batch):
-        """The condition and the real answer in the size of what is generated in the present stage."""
+        """The condition and the real answer in the size of the images that the present stage generates."""
         question, answer = self._question_and_answer(batch)
         condition = self._condition(question)
         for _ in range(self.enhancers if self.stage == "global" else 0):
@@ -426,17 +382,15 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         return condition, answer
 
     def _judge(self, condition, images, training, draw=None):
-        """A list for each scale, of images that are augmented by `draw`, or by one of their own.
-
-        Keras takes the list of one scale out of its list.
-        """
+        """The discriminators' answers, a list for each scale, to images that `draw` or a draw of their own augments."""
         draw = self._drawn_augmentation(images, training) if draw is None else draw
         outputs = self.discriminator_network(_pair(*self._shown_pair(condition, images, draw)), training=training)
+        # Keras returns the list of a single scale, or its only element, in the place of a list of lists.
         outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         return outputs if isinstance(outputs[0], (list, tuple)) else [outputs]
 
     def get_config(self):
-        # The configs of a new and of a loaded network differ in tuples and lists, which JSON does not.
+        # A new network's config has tuples where a loaded network's has lists; JSON makes both lists.
         return json.loads(json.dumps(super().get_config()))
 
 

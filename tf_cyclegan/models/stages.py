@@ -107,8 +107,14 @@ def restart_moments(optimizer):
         optimizer.restart()
 
 
-def check_stage_epochs(stage_epochs, enhancers):
-    """Raises `ValueError` unless these are the epochs of two stages, which are 0 without enhancers."""
+def check_stage_epochs(model, own_generator):
+    """Raises `ValueError` unless a `StagedModel` can be trained in the stages of its `stage_epochs`.
+
+    Args:
+        model: `StagedModel` with its settings.
+        own_generator: `keras.Model` that was given, or None.
+    """
+    stage_epochs = model.stage_epochs
     if not isinstance(stage_epochs, (tuple, list)) or len(stage_epochs) != 2:
         raise ValueError(
             "`stage_epochs` must be two integers, epochs of the global generator alone and of the enhancers alone. "
@@ -116,8 +122,15 @@ def check_stage_epochs(stage_epochs, enhancers):
         )
     for epochs in stage_epochs:
         check_integer("stage_epochs", epochs, 0)
-    if any(stage_epochs) and not enhancers:
+    obstacles = {
+        "when `enhancers` is 0: there is nothing to train one after the other": not model.enhancers,
+        "with an own `generator_network`, whose parts are unknown": own_generator is not None,
+    }
+    for obstacle, is_there in obstacles.items():
+        if any(stage_epochs) and is_there:
+            raise ValueError(f"`stage_epochs` must be (0, 0) {obstacle}. Received: stage_epochs={stage_epochs}")
+    if model.pool_size and stage_epochs[0]:
         raise ValueError(
-            "`stage_epochs` must be (0, 0) when `enhancers` is 0: there is nothing to train one after the other. "
-            f"Received: stage_epochs={tuple(stage_epochs)}"
+            "`pool_size` must be 0 when `stage_epochs` begins with the global generator, whose images are smaller. "
+            f"Received: pool_size={model.pool_size}, stage_epochs={stage_epochs}"
         )

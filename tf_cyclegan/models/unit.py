@@ -4,9 +4,8 @@ import keras
 from keras import ops
 
 from tf_cyclegan import losses
-from tf_cyclegan.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.checks import check_choice
 from tf_cyclegan.models import parts, unit_networks
-from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
@@ -41,7 +40,6 @@ _VARIANTS = {
         "lambda_cycle": 100.0,
     },
 }
-_WEIGHTS = tuple(name for name in _VARIANTS["paper"] if name.startswith("lambda_"))
 # The gradient penalty is of one map of scores, which the discriminator of v1.1 has not.
 _GAN_MODES = ("lsgan", "vanilla", "hinge")
 
@@ -151,17 +149,9 @@ class UNIT(TwoWay):
 
     def _check_settings(self):
         check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
-        check_integer("channels_b", self.channels_b, 1)
-        check_choice("gan_mode", self.gan_mode, _GAN_MODES)
-        check_fill(self.augment_fill)
-        for name in _WEIGHTS:
-            check_weight(name, getattr(self, name))
-        if not any((self.lambda_adversarial, self.lambda_reconstruction, self.lambda_cycle)):
-            raise ValueError(
-                "`lambda_adversarial`, `lambda_reconstruction` and `lambda_cycle` must not all be 0: nothing is left "
-                f"to learn from. Received: lambda_kl={self.lambda_kl}, lambda_cycle_kl={self.lambda_cycle_kl}"
-            )
-        parts.check_pool(self.pool_size, self.image_shape)
+        parts.check_shared(self, _GAN_MODES)
+        teaching = ("lambda_adversarial", "lambda_reconstruction", "lambda_cycle")
+        parts.check_weights(self, teaching, ("lambda_kl", "lambda_cycle_kl"))
         if self.variant == "paper":
             self._check_fixed()
 
