@@ -304,7 +304,7 @@ def test_a_model_without_styles_says_so(name):
         "default_style": lambda: model.default_style(),
     }
     for argument, call in refused.items():
-        with pytest.raises(ValueError, match=f"`{argument}` is for models with styles"):
+        with pytest.raises(ValueError, match=f"`{argument}` needs a model with styles"):
             call()
 
 

@@ -349,11 +349,11 @@ def test_how_objects_look_is_the_style_of_a_translation():
     wanted = model.forward((even[0], photos[:, :18, :16]), training=False)["fake"]
     found = model.encode_style((even[0], photos[:, :18, :16]))
     np.testing.assert_allclose(model.translate(even[0], style=found), wanted, atol=1e-5)
-    with pytest.raises(ValueError, match="`style` must be what `encode_style` answers.*3 channels"):
+    with pytest.raises(ValueError, match="`style` must be a map with 3 channels that `encode_style` made"):
         model.translate(maps, style=style[..., :2])
     with pytest.raises(ValueError, match="`style` must be"):
         model.translate(maps, style=style[:, :9])
-    with pytest.raises(ValueError, match="`seed` is for models with styles"):
+    with pytest.raises(ValueError, match="`seed` needs a model with styles"):
         small(False, **LABELS).translate(maps, seed=0)
 
 

@@ -1,4 +1,4 @@
-"""What every translation model shares: its contract and the one train step."""
+"""The base class of all translation models: their contract and their train step."""
 
 import keras
 import tensorflow as tf
@@ -25,14 +25,15 @@ class TranslationModel(
 
     A batch is a tree, see `CheckedBatches`: `(images_a, images_b)`, or with labels. A subclass has:
 
-    - `directions`, one or both of `"ab"` and `"ba"`, and `generator(direction)`, a network of one image to one image;
+    - `directions`, one or both of `"ab"` and `"ba"`, and `generator(direction)`, a network from one image to one image;
     - `generators` and `discriminators`, the lists of networks that the two optimizers train;
-    - `loss_names`, the names of all its losses, as they stand in the logs;
-    - `forward(batch, training)`, a dict of images;
-    - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, dicts of
-      weighted scalars whose sums are the objectives;
-    - and what else of this class, and of its mixins, is not the default. `models.roles` has what models of one and of
-      both directions share.
+    - `loss_names`, the names of all losses in the logs;
+    - `forward(batch, training)`, which returns a dict of images;
+    - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, which return
+      dicts of weighted scalars; their sums are the objectives.
+
+    It overrides what else of this class and of its mixins does not fit. `models.roles` has the base classes of models
+    with one and with both directions.
 
     Every argument of a subclass's constructor becomes an attribute of the same name; the constructor ends with
     `self.build()`.
@@ -40,7 +41,7 @@ class TranslationModel(
     Args:
         name: optional name.
         dtype: dtype or policy of the networks, as `"mixed_bfloat16"`; None for the ambient policy.
-        networks: dict of the `network_arguments` as they were given, None where the model makes its own.
+        networks: dict of the `network_arguments` to the networks that were given, None where the model makes its own.
     """
 
     directions = ("ab", "ba")
@@ -48,21 +49,21 @@ class TranslationModel(
     size_multiple = 4
     # Whether image i of A belongs to image i of B in training.
     paired = False
-    # Whether images of A are maps of numbers, see `networks.instance_maps`: files hold the numbers as they are.
+    # Whether images of A are maps of ids, see `networks.instance_maps`: files hold the ids as they are.
     takes_ids = False
-    # Networks that are trained with the generators, and translate nothing; each is an attribute of its own too.
+    # Networks that the generators' optimizer trains as well, and that translate nothing; each is an attribute too.
     auxiliaries = ()
-    # What `measures` gives, by name.
+    # The names of what `measures` returns.
     measure_names = ()
-    # What losses of discriminators are multiplied by, as those of `losses.discriminator_adversarial_loss` are not.
+    # The factor by which `losses.discriminator_adversarial_loss` is multiplied.
     discriminator_weight = 1.0
     # Constructor arguments that take networks.
     network_arguments = ()
-    # The functions of `networks` whose generators training can begin with.
+    # The builders in `networks` whose generators training can begin with.
     generator_functions = ()
-    # What who exports a generator should know of it, lines of text.
+    # Lines that tell users who export a generator what they should know of it.
     notes = ()
-    # Whether nothing is left to do when training has come to an end; otherwise `finish` does it.
+    # Whether the model is complete when training has ended; otherwise `finish` completes it.
     is_finished = True
     # Parts of a step that do not wait for each other, which cores of a CPU can share.
     independent_parts = 1
@@ -76,10 +77,10 @@ class TranslationModel(
         )
 
     def _keep(self, arguments):
-        """Makes every argument of a constructor, its `locals()`, an attribute of its name, but for the networks."""
+        """Sets every argument of a constructor, given as its `locals()`, as an attribute, except the networks."""
         apart = {"self", "__class__", "name", "dtype", *self.network_arguments}
         for name, value in arguments.items():
-            if name not in apart:  # a saved config has lists in the place of tuples
+            if name not in apart:  # a saved config has lists where the constructor takes tuples
                 setattr(self, name, tuple(value) if isinstance(value, list) else value)
         self.image_shape = tuple(self.image_shape)
         if self.channels_b is None:
@@ -87,36 +88,36 @@ class TranslationModel(
         self.augment = checked_augment(self.augment)
 
     def build(self, input_shape=None):
-        """Completes the model when its networks are there: constructors end with it."""
+        """Completes a model that has its networks; constructors end with it."""
         if self.augment:
             self._augmentation_seed = keras.random.SeedGenerator(getattr(self, "seed", None))
-        # The last of the model's own: files from before there was one have the others at the same places.
+        # It comes last of the model's own weights: older files lack it, and have the others at the same places.
         self._rate_quotient = self.add_weight(
             shape=(), dtype="float32", initializer="ones", trainable=False, autocast=False, name="rate_quotient"
         )
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names, *self.measure_names)]
         self.built = True
         self._make_notes()
-        # What its maker, or the maker of a given network, has frozen already.
+        # The layers that the subclass, or the maker of a given network, has frozen.
         self._frozen_by_itself = frozen_layers(self)
         spread_seeds(self._random_states())
 
-    # ---- what a model says of itself ----
+    # ---- facts about a model ----
 
     @property
     def channels(self):
-        """Channels of the images of both domains, by their letters."""
+        """Dict of the letters of the domains to the channels of their images."""
         channels = self.image_shape[-1]
         return {"a": channels, "b": getattr(self, "channels_b", channels)}
 
     @property
     def smallest_training_side(self):
-        """Pixels that an image must have to be trained on, for networks of any size: each convolution leaves less."""
+        """Smallest height and width, in pixels, of an image to train on: it must fit generators and discriminators."""
         return max(smallest_judged_side(self.discriminators, self.size_multiple), self.smallest_side)
 
     @property
     def generator_variables(self):
-        """What the generators' optimizer trains, each once: networks may share layers."""
+        """The variables that the generators' optimizer trains, each once: networks may share layers."""
         return _variables((*self.generators, *self.auxiliaries))
 
     @property
@@ -125,12 +126,12 @@ class TranslationModel(
 
     @property
     def adversaries(self):
-        """How verdicts are to read its adversarial losses, of the kind `gan_mode` and of all `scales`."""
+        """The `Adversaries` by which verdicts read the adversarial losses of the model."""
         won, scales = WON.get(getattr(self, "gan_mode", None)), getattr(self, "scales", 1)
         return Adversaries(won, scales * self.discriminator_weight, scales * getattr(self, "lambda_adversarial", 1.0))
 
     def displayed(self, images, domain):
-        """Images of a domain as people want to see them: as they are, where nothing else is said.
+        """Images of a domain in colors that people can read; the default is the images as they are.
 
         Args:
             images: float array `(batch, height, width, channels)`.
@@ -141,24 +142,24 @@ class TranslationModel(
         """
         return images
 
-    # ---- what a model does in a step, beside its losses, and after training ----
+    # ---- further parts of a step, and the end of training ----
 
     def discriminator_inputs(self, outputs):
-        """What of `forward`'s images the discriminators are trained on: a model with a pool exchanges them here."""
+        """The images of `forward` that train the discriminators; a model with a pool exchanges them here."""
         return outputs
 
     def measures(self, batch, outputs, training=True):
-        """What is logged of a step and not minimized, a dict of scalars with `measure_names`."""
+        """Scalars that are logged and not minimized, a dict by `measure_names`."""
         return {}
 
     def after_step(self):
-        """What follows the updates of a step, as averages of weights do."""
+        """Runs after the updates of a step, for instance to average weights."""
 
     def to_last_stage(self):
-        """Has a model that is trained in stages show its last, largest one. Others have but one."""
+        """Puts a model that is trained in stages into its last stage. Other models have one stage."""
 
     def finish(self, dataset):
-        """Does what a model has to do once its training has come to an end.
+        """Completes the model after its training.
 
         Args:
             dataset: `tf.data.Dataset`, an epoch of batches.
@@ -210,11 +211,11 @@ class TranslationModel(
 
     @property
     def metrics(self):
-        """Each name once: Keras has a `loss` of its own, which nothing updates here."""
+        """Metrics with each name once: Keras adds a `loss` that nothing updates here."""
         return list({metric.name: metric for metric in super().metrics}.values())
 
     def _forward(self, batch, training):
-        """Own networks may answer in half precision; losses and pools are computed in full."""
+        """The images of `forward` in the precision of the weights: networks of users may answer in half precision."""
         return {name: self._wide(images) for name, images in self.forward(batch, training).items()}
 
     def _wide(self, images):
@@ -237,6 +238,6 @@ def _sum(losses):
 
 
 def _share(objective):
-    """A replica's part of the objective: losses are means over its images, and the gradients of replicas are summed."""
+    """A replica's share of the objective: losses are means over its images, and the replicas' gradients are summed."""
     replicas = replica_count()
     return objective if replicas == 1 else objective / replicas

@@ -1,4 +1,4 @@
-"""What is no batch of images in [-1, 1]: refused by name, or told."""
+"""Checks of batches: an error where a batch holds no images, a warning where images leave [-1, 1]."""
 
 import warnings
 
@@ -6,18 +6,18 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-# Noise about an image stays below, images of 0 to 255 and most that were standardized do not.
+# An image with noise stays below; images of 0 to 255, and most standardized ones, do not.
 _LARGEST = 1.5
-_HOW = "images of 0 to 255 become it by `images / 127.5 - 1`"
+_HOW = "`images / 127.5 - 1` scales images of 0 to 255"
 
 
 def check_images(name, images, maps=False):
-    """Raises `ValueError` unless these are a batch of images, as far as is known before their values are.
+    """Raises `ValueError` unless dtype and shape are those of a batch of images.
 
     Args:
-        name: str, what they are called.
+        name: str, the name of the images in the message.
         images: array or tensor.
-        maps: bool, whether they hold the numbers of classes, which may be integers. Defaults to False.
+        maps: bool, whether the images are label maps, which may be integers. Defaults to False.
     """
     dtype, shape = keras.backend.standardize_dtype(images.dtype), tf.TensorShape(images.shape)
     if shape.rank not in (None, 4):
@@ -30,41 +30,41 @@ def check_images(name, images, maps=False):
 
 
 def warn_of_range(name, largest):
-    """Warns where the largest absolute value of `name` is beyond what images have.
+    """Warns if the largest absolute value of a batch is too large for images.
 
     Args:
-        name: str, what they are called.
-        largest: float.
+        name: str, the name of the images in the warning.
+        largest: float, their largest absolute value.
     """
     if largest > _LARGEST:
-        # Past this function, its caller and Keras's, who gave the images cannot be told by a number of levels.
+        # Keras has many frames between this one and the user's: no `stacklevel` finds the line that gave the images.
         warnings.warn(f"`{name}` should be in [-1, 1]: {_HOW}. Received: values of up to {largest:.4g}", stacklevel=2)
 
 
 def check_labels(name, labels):
-    """Raises `ValueError` unless these are a batch of class numbers, one an image."""
+    """Raises `ValueError` unless the labels are the ids of classes, one for each image."""
     dtype, shape = keras.backend.standardize_dtype(labels.dtype), tf.TensorShape(labels.shape)
     if shape.rank not in (None, 1) or not dtype.startswith(("int", "uint")):
         raise ValueError(
-            f"`{name}` must be integers, one an image. Received: {name} of shape {shape} and dtype {dtype}"
+            f"`{name}` must be integers, one for each image. Received: {name} of shape {shape} and dtype {dtype}"
         )
 
 
 class CheckedBatches:
-    """Has `fit` and `evaluate` refuse what is no batch of images, and tell once of values that images have not.
+    """Makes `fit` and `evaluate` refuse batches without images, and warn once of values outside [-1, 1].
 
-    A batch is a tree: `(images_a, images_b)`, float in [-1, 1] and `(batch, height, width, channels)`; or of a model
+    A batch is a tree: `(images_a, images_b)`, float in [-1, 1] and `(batch, height, width, channels)`; or, for a model
     that `takes_labels`, `((images_a, labels_a), (images_b, labels_b))` with integers `(batch,)`.
 
-    A mixin that stands before what makes the functions of the steps. Values are known only when a step is run: the
-    step notes the largest, and the first call of its function looks.
+    A mixin that stands before the class that makes the train and test functions. Only a step that runs knows the
+    values: each step notes the largest one, and the first call of its function reads it.
     """
 
-    # Whether the images of a batch come with the numbers of their classes.
+    # Whether the images of a batch come with the ids of their classes.
     takes_labels = False
 
     def batch_spec(self, size, batch_size=None):
-        """What a batch of images of this size is, a tree of `tf.TensorSpec`.
+        """A batch of images of this size as a tree of `tf.TensorSpec`.
 
         Args:
             size: `(height, width)`.
@@ -75,20 +75,20 @@ class CheckedBatches:
         return tuple((spec, labels) for spec in images) if self.takes_labels else tuple(images)
 
     def unpack(self, data):
-        """The batch, checked, of `fit`'s pair, or of the triple with an empty third that `train_on_batch(a, b)` makes.
+        """The checked batch in the data of a step.
 
         Args:
-            data: what Keras hands to a step.
+            data: a pair, as `fit` hands it to a step, or a triple that ends in None, as `train_on_batch(a, b)` does.
 
         Returns:
-            The tree, images in the precision of the weights.
+            The tree, with images in the precision of the weights.
 
         Raises:
-            ValueError: if it is no batch of this model.
+            ValueError: if `data` is no batch of this model.
         """
         of_a, of_b, _ = keras.utils.unpack_x_y_sample_weight(data)
         if of_b is None:
-            raise ValueError("a batch must be a pair `(images_a, images_b)`. Received: images of one domain alone")
+            raise ValueError("A batch must be a pair `(images_a, images_b)`. Received: images of one domain alone")
         batch = self._checked("a", of_a, self.takes_ids), self._checked("b", of_b)
         images = [domain[0] if self.takes_labels else domain for domain in batch]
         largest = [ops.cast(ops.max(ops.abs(each)), "float32") for each in images]
@@ -96,7 +96,7 @@ class CheckedBatches:
         return batch
 
     def _checked(self, letter, domain, maps=False):
-        """What a batch has of a domain, images or a pair of images and labels."""
+        """The images of a domain, or its pair of images and labels, checked."""
         images, name = domain, f"images_{letter}"
         if isinstance(domain, (tuple, list)) != self.takes_labels:
             expected = "a pair of images and their labels" if self.takes_labels else "images alone, without labels"
@@ -108,7 +108,7 @@ class CheckedBatches:
         return (self._wide(images), labels) if self.takes_labels else self._wide(images)
 
     def _make_notes(self):
-        # Past Keras's tracking: it is not of the model.
+        # Set past Keras, which would track it as a weight of the model.
         largest = tf.Variable(tf.zeros(2), trainable=False, aggregation=tf.VariableAggregation.NONE, name="largest")
         object.__setattr__(self, "_largest", largest)
 

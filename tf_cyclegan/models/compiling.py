@@ -1,4 +1,4 @@
-"""How a model is compiled: two optimizers, the paper's unless they are given, and how they come back."""
+"""Compilation of a model with two optimizers, and their return from a saved model."""
 
 import keras
 
@@ -9,7 +9,7 @@ from tf_cyclegan.optimizers import Adam
 
 
 class Compiling(FollowingRates):
-    """A mixin that stands before `keras.Model`."""
+    """Compiles a model with two optimizers; a mixin that stands before `keras.Model`."""
 
     def new_optimizer(self, learning_rate=2e-4):
         """The paper's optimizer, an Adam with `beta_1` of 0.5.
@@ -20,19 +20,18 @@ class Compiling(FollowingRates):
         return Adam(learning_rate)
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, jit_compile=False, **kwargs):
-        """Configures training. Without arguments it is the paper's recipe, at a constant learning rate.
+        """Configures training. Without arguments it follows the paper, at a constant learning rate.
 
-        Stock callbacks that set `model.optimizer.learning_rate`, the generators', move the discriminators' rate in
-        the same proportion. Where the generators' is 0 and theirs is not, each keeps its own from there on.
+        When a callback sets `model.optimizer.learning_rate`, the generators' rate, the discriminators' rate changes in
+        the same proportion. Where the generators' rate is 0 and the discriminators' is not, both stay independent.
 
         Args:
-            generator_optimizer, discriminator_optimizer: optimizers or their names. Default to
-                `new_optimizer()`.
+            generator_optimizer, discriminator_optimizer: optimizers or their names. Default to `new_optimizer()`.
             jit_compile: bool, whether to compile with XLA, which is slower on CPUs. Defaults to False.
             **kwargs: `steps_per_execution`, `run_eagerly` and `auto_scale_loss`, as in `keras.Model.compile`.
 
         Raises:
-            ValueError: for any other argument, as `loss`, or one optimizer given twice.
+            ValueError: for any other argument, for example `loss`, or if both optimizers are one object.
         """
         _check_arguments(kwargs, generator_optimizer, discriminator_optimizer)
         auto_scale_loss = kwargs.get("auto_scale_loss", True)
@@ -63,7 +62,7 @@ class Compiling(FollowingRates):
         return {**serialized, **self._compile_settings, **changed}
 
     def compile_from_config(self, config):
-        """Optimizers hold moments of what was trainable when they were made, which may be otherwise now."""
+        """Compiles with the layers frozen that were frozen then: optimizers hold moments of what was trainable."""
         arguments = {name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
         now = frozen_layers(self)
         freeze(self, arguments.pop("frozen", now))
@@ -71,7 +70,7 @@ class Compiling(FollowingRates):
         freeze(self, now)
 
     def _prepared(self, optimizer, variables, auto_scale_loss):
-        """Keras scales the loss of one optimizer only, and restores moments only into built ones."""
+        """A built optimizer that scales its loss in float16: Keras wraps only one, and fills only built ones."""
         optimizer = keras.optimizers.get(optimizer or self.new_optimizer())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if self.dtype_policy.name == "mixed_float16" and auto_scale_loss and not scaled:
@@ -85,7 +84,7 @@ def _check_arguments(kwargs, generator_optimizer, discriminator_optimizer):
     unknown = set(kwargs) - {"steps_per_execution", "run_eagerly", "auto_scale_loss"}
     if unknown:
         raise ValueError(
-            f"`{min(unknown)}` is no argument of this model's `compile`: the losses are settings of the model, the "
+            f"`{min(unknown)}` is no argument of this model's `compile`: losses are settings of the model, and the "
             "optimizers are `generator_optimizer` and `discriminator_optimizer`"
         )
     if generator_optimizer is not None and generator_optimizer is discriminator_optimizer:

@@ -17,10 +17,10 @@ _NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 @documented(CycleGANSettings)
 class CycleGAN(TwoWay):
-    """Learns to translate between two sets of images without examples of what belongs to what.
+    """Learns to translate between two sets of images without pairs of images.
 
-    `generator_ab` translates A to B and `discriminator_b` judges domain B; likewise the other way. The generators
-    minimize, for lsgan,
+    `generator_ab` translates A to B, `generator_ba` B to A; `discriminator_a` judges domain A, `discriminator_b`
+    domain B. The generators minimize, for lsgan,
 
         lambda_adversarial * mean((D_b(G_ab(a)) - 1)^2)                        `adversarial_ab`
         + lambda_cycle[0] * mean(|G_ba(G_ab(a)) - a|)                          `cycle_a`, forward
@@ -36,7 +36,7 @@ class CycleGAN(TwoWay):
         channels_b: int, channels of domain B. Defaults to those of A.
         {settings}
         seed: optional int for the pools, the gradient penalty and `augment`. Defaults to None.
-        generator_ab, generator_ba, discriminator_a, discriminator_b: own networks in the place of the built ones.
+        generator_ab, generator_ba, discriminator_a, discriminator_b: own networks instead of the built ones.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
 
@@ -139,7 +139,7 @@ class CycleGAN(TwoWay):
 
     @classmethod
     def settings_of(cls, found):
-        """Two generators make a CycleGAN; what the files say is not of all networks is of networks of its own."""
+        """Two generators make a CycleGAN, with own networks if no settings describe all networks of the files."""
         if not {"generator_ab", "generator_ba"} <= found.parts.keys():
             return None
         generators = [found.parts["generator_ab"], found.parts["generator_ba"]]
@@ -158,7 +158,7 @@ class CycleGAN(TwoWay):
         return {
             "image_shape": (*found.size, channels_a),
             "channels_b": channels_b,
-            "pool_size": _POOL_SIZE if found.judges else 0,  # pools take 79 MB, and are for training alone
+            "pool_size": _POOL_SIZE if found.judges else 0,  # pools take 79 MB, and only training uses them
             "lambda_identity": 0.5 if channels_a == channels_b else 0.0,
             **{role: part.architecture.build(name=role) for role, part in own.items()},
         }
@@ -189,7 +189,7 @@ class CycleGAN(TwoWay):
 
     def forward(self, batch, training):
         real_a, real_b = batch
-        # The generators meet the real images of both domains, one to translate, the other to leave as it is.
+        # Each generator translates the images of one domain, and should leave the images of the other as they are.
         of_ab = [real_a] + [real_b] * ("identity_b" in self.loss_names)
         of_ba = [real_b] + [real_a] * ("identity_a" in self.loss_names)
         fake_b, *identity_b = parts.at_once(self.generator_ab, of_ab, training)
@@ -228,7 +228,7 @@ class CycleGAN(TwoWay):
             terms[f"discriminator_{domain}"] = losses.discriminator_adversarial_loss(
                 real_scores, fake_scores, self.gan_mode
             )
-            # In a test it would move the random state, and with it the training that follows.
+            # A penalty in a test would move the random state, and change the training that follows.
             if self.gan_mode == "wgangp" and training:
                 penalty = losses.gradient_penalty(discriminator, real, fake, self._penalty_seed)
                 terms[f"gradient_penalty_{domain}"] = self.lambda_gradient_penalty * penalty

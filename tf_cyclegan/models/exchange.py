@@ -1,33 +1,33 @@
-"""What a model's networks are in the weight files of other implementations."""
+"""The names of a model's networks in the weight files of other implementations."""
 
 
 class Exchanging:
-    """What `convert` asks of a model; a mixin."""
+    """The methods of a model that `convert` calls; a mixin."""
 
     def parts(self):
-        """The networks by the roles that weight files hold them in, see `importing.roles`."""
+        """Dict of the roles of networks in weight files, see `importing.roles`, to the networks."""
         return {f"generator_{direction}": self.generator(direction) for direction in self.directions}
 
     def weight_files(self):
-        """What PyTorch's implementations keep in which file.
+        """The weight files that the PyTorch implementation of the model writes.
 
         Returns:
-            Dict of the names of files, without an ending, or of roles, to dicts of domains or `""` to the list of
-            networks that are kept together.
+            Dict of files to their content. A file is a name without an ending, or a role. The content is a dict of
+            domains, or of `""`, to the list of networks that stand together.
         """
         return {role: {"": [network]} for role, network in self.parts().items()}
 
     @classmethod
     def settings_of(cls, found):
-        """The constructor's arguments by which networks in weight files make this model.
+        """The constructor's arguments that make this model of the networks in weight files.
 
         Args:
-            found: `importing.assembly.Found`, whose own `settings()` are used for what is not said here.
+            found: `importing.assembly.Found`, whose `settings()` fill in the other arguments.
 
         Returns:
-            dict, or None where they are of another model.
+            Dict of arguments, or None if the networks belong to another model.
 
         Raises:
-            ValueError: if they are this model's, and do not fit together.
+            ValueError: if the networks belong to this model, and do not fit together.
         """
         return None

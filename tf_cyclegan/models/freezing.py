@@ -1,4 +1,4 @@
-"""Which layers of a model are not trained, by names that its next life understands."""
+"""The frozen layers of a model, by paths that a saved and loaded model understands."""
 
 import keras
 
@@ -10,17 +10,17 @@ def frozen_layers(model):
         model: `keras.Model` that holds its networks as attributes.
 
     Returns:
-        Sorted list of str as `"generator_ab/stem_conv"`, an attribute and names of layers; `""` is the model.
+        Sorted list of str such as `"generator_ab/stem_conv"`, an attribute and names of layers; `""` is the model.
     """
     return sorted(_frozen(model, ""))
 
 
 def freeze(model, paths):
-    """Has exactly these layers, and what is in them, not be trained.
+    """Freezes these layers with all layers inside them, and no others.
 
     Args:
         model: `keras.Model`.
-        paths: list of str as `frozen_layers` gives them. Those of layers that the model has not are passed over.
+        paths: list of str as `frozen_layers` returns them. Paths of layers that the model does not have are ignored.
     """
     for path in set(frozen_layers(model)) - set(paths):
         _set_trainable(model, path, True)

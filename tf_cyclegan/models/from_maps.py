@@ -1,4 +1,4 @@
-"""Questions that are label maps: what networks are told of them, and how objects look, which is their style."""
+"""Translation of label maps: what the networks see of a map, and the look of its objects, which is the style."""
 
 import keras
 import numpy as np
@@ -10,11 +10,11 @@ from tf_cyclegan.networks.instance_maps import InstanceMeans, LabelEncoding, che
 
 
 class FromMaps:
-    """The part of a `Pix2PixHD` that is of label maps, where it has `label_classes`.
+    """The part of a `Pix2PixHD` that handles label maps, used with `label_classes`.
 
-    With `instance_features` its translations have a style, `(batch, height, width, style_size)`, a map with these
-    numbers for each object, of the size of label map and instance map. `generator` has the most common style of each
-    class inside.
+    With `instance_features` a style is a map `(batch, height, width, style_size)` that has the same numbers in all
+    pixels of an object; it has the size of the label map and of the instance map. `generator` has the most common
+    style of each class inside.
     """
 
     def _check_maps(self):
@@ -49,7 +49,7 @@ class FromMaps:
 
     @property
     def condition_channels(self):
-        """Channels of what the networks are told of the question."""
+        """Channels of what the networks see of the question."""
         return self.label_classes + self.instance_edges if self.label_classes else self.channels[self.direction[0]]
 
     @property
@@ -64,19 +64,19 @@ class FromMaps:
     def notes(self):
         lines = []
         if self.label_classes:
-            lines.append("Images are label maps: gray levels are the numbers of classes, palettes are not understood.")
+            lines.append("Images are label maps: gray levels are the ids of classes, palettes are not understood.")
         if not self.is_finished:
             lines.append("Instance features are 0: `fit_feature_clusters` has not been called.")
         return tuple(lines)
 
     def displayed(self, images, domain):
-        """Label maps with a color for each class, other images as they are."""
+        """Label maps with a color for each class; other images as they are."""
         if domain != "a" or not self.label_classes:
             return images
         return palette(to_ids(images[..., 0]).numpy())
 
     def _condition(self, question):
-        """What the networks are told of the question: itself, or the classes and edges of its maps."""
+        """What the networks see of the question: the image, or the classes and edges of its maps."""
         return self._encoding(question) if self.label_classes else question
 
     def _joined(self, condition, features):
@@ -89,7 +89,7 @@ class FromMaps:
         return self.instance_features
 
     def styled_generator(self, direction):
-        """The network `[images, styles]` to images, as far as it is trained; made anew by each call."""
+        """The network from `[images, styles]` to images of the present stage; each call makes a new one."""
         if not self.instance_features:
             return super().styled_generator(direction)
         maps, style = (
@@ -100,11 +100,11 @@ class FromMaps:
         return keras.Model([maps, style], self._enlarge(answer) if self.stage == "global" else answer)
 
     def encode_style(self, examples, direction=None):
-        """How the objects of photographs look, for `translate` to give it to the same label and instance maps.
+        """The style of photographs, which `translate` applies to the same label and instance maps.
 
         Args:
             examples: pair of float arrays as in a batch, maps and images of the same size.
-            direction: str, the one there is. Defaults to it.
+            direction: str, the only direction of the model. Defaults to it.
 
         Returns:
             Float tensor `(batch, height, width, style_size)`.
@@ -119,27 +119,27 @@ class FromMaps:
         return self._features.most_common() if self.instance_features else super().default_style(direction)
 
     def draw_style(self, images, direction, seed):
-        """For each object the style of a random cluster of its class."""
+        """A style that gives each object the features of a random cluster of its class."""
         return self._features.sample(images, seed)
 
     def read_style(self, style, images, direction):
-        """A map of styles, mirrored at the border as the images are."""
+        """The map of styles, mirrored at the border as the images are."""
         style = tf.convert_to_tensor(style, "float32")
         fits = style.shape.rank == 4 and style.shape[0] == images.shape[0] and style.shape[-1] == self.style_size
         missing = [images.shape[axis] - style.shape[axis] for axis in (1, 2)] if fits else [-1]
         if not all(0 <= pixels < self.size_multiple for pixels in missing):
             raise ValueError(
-                "`style` must be what `encode_style` answers for images of the same size, of "
-                f"{self.style_size} channels. Received: style of shape {tuple(style.shape)}"
+                f"`style` must be a map with {self.style_size} channels that `encode_style` made of images of the same "
+                f"size. Received: style of shape {tuple(style.shape)}"
             )
         return tf.pad(style, [[0, 0], *([0, pixels] for pixels in missing), [0, 0]], mode="SYMMETRIC")
 
     def sample(self, images, seed=0):
-        """Translates, each object with the features of a random cluster of its class: `translate` with a `seed`.
+        """Translates with a random look for each object, as `translate` with a `seed` does.
 
         Args:
             images: float array `(batch, height, width, 2)`, label map and instance map of any size.
-            seed: int; the same gives the same. Defaults to 0.
+            seed: int; the same seed gives the same looks. Defaults to 0.
 
         Returns:
             Float32 tensor `(batch, height, width, channels)` in [-1, 1].
@@ -151,14 +151,14 @@ class FromMaps:
         return self.translate(images, seed=seed)
 
     def fit_feature_clusters(self, dataset, clusters=None):
-        """Fills the table of instance features by what the encoder finds in a data set, once training is done.
+        """Fills the table of instance features with those that the encoder finds in a data set, after training.
 
-        The features of the objects of each class are clustered by k-means; objects of less than 1/64 of an image are
-        left out unless a class has no other.
+        K-means clusters the features of the objects of each class. It leaves out objects of less than 1/64 of an image,
+        unless a class has no other.
 
         Args:
             dataset: iterable of batches `(images_a, images_b)`.
-            clusters: optional int, most clusters of a class. Defaults to `feature_clusters`.
+            clusters: optional int, the most clusters of a class. Defaults to `feature_clusters`.
 
         Raises:
             ValueError: if the model has no `instance_features`, its table has no room for so many `clusters`, or the
@@ -176,27 +176,27 @@ class FromMaps:
             for maps, images in dataset
         ]
         if not batches:
-            raise ValueError("`dataset` must have batches `(images_a, images_b)`. Received: an empty one")
+            raise ValueError("`dataset` must have batches `(images_a, images_b)`. Received: an empty data set")
         features, classes, shares = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
         known = (classes >= 0) & (classes < self.label_classes)
         found = cluster_by_class(features[known], classes[known], shares[known], clusters, self.seed or 0)
         self._features.fill(*found)
 
     def finish(self, dataset):
-        """Fills the table of instance features, where the model has one."""
+        """Fills the table of instance features if the model has one."""
         if self.instance_features:
             self.fit_feature_clusters(dataset)
         return bool(self.instance_features)
 
     @property
     def is_finished(self):
-        """Whether the table of instance features is filled, where the model has one."""
+        """Whether the model has no table of instance features, or a filled one."""
         return not self.instance_features or self._features.is_filled
 
     def _by_object(self, found, maps):
-        """The mean over each object of what the encoder finds, at each pixel of it."""
+        """A map that has, in each pixel of an object, the mean of what the encoder found in the object."""
         return self._means(found, to_ids(maps[..., 1]))
 
     def _check_instance_features(self):
         if not self.instance_features:
-            raise ValueError("`instance_features` must be at least 1 for this. Received: instance_features=0")
+            raise ValueError("`instance_features` must be at least 1 to have a table. Received: instance_features=0")

@@ -1,4 +1,4 @@
-"""How a model translates: images of any size, in one of its directions; and its export by Keras."""
+"""Translation of images of any size in one of a model's directions, and export by Keras."""
 
 import keras
 import tensorflow as tf
@@ -7,28 +7,28 @@ from tf_cyclegan.models.batches import check_images, warn_of_range
 
 
 class Translating:
-    """Calls the networks that `generator(direction)` gives; a mixin that stands before `keras.Model`."""
+    """Translates images with `generator(direction)`; a mixin that stands before `keras.Model`."""
 
     def call(self, inputs, training=False):
         check_images("images", inputs, self._takes_maps(self.directions[0]))
         return self._translated(inputs, self.generator(self.directions[0]), training)
 
     def translate(self, images, direction=None, style=None, seed=None):
-        """Translates images of any size, which are mirrored to a multiple of `size_multiple` and cropped back.
+        """Translates images of any size: mirrors them to a multiple of `size_multiple`, and crops the translations.
 
         Args:
             images: float array `(batch, height, width, channels)` in [-1, 1].
             direction: str, one of `directions`. Defaults to the first of them.
-            style: what the translations are to look like, of a model with a `style_size`: an array as `read_style`
-                takes it, a style or example images. Defaults to the model's own style.
-            seed: optional int, in the place of `style`: each image gets a random one, the same for the same `seed`.
+            style: float array, a style or example images as `read_style` takes them, for a model with a `style_size`.
+                Defaults to the default style of the model.
+            seed: optional int, instead of `style`: each image gets a random style, the same for the same `seed`.
 
         Returns:
             Tensor of the same height and width in [-1, 1], float32 unless the dtype is float64.
 
         Raises:
-            ValueError: if `direction` is not one of the model's, or the images are no batch of floats, or below
-                `smallest_side`; if the model has no styles, or not this one.
+            ValueError: if the model does not have the direction, the images are no batch of floats or have a side
+                below `smallest_side`, or the model cannot take the style.
         """
         direction = self.directions[0] if direction is None else direction
         if direction not in self.directions:
@@ -48,11 +48,11 @@ class Translating:
         return self._translated(images, network, training=False)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
-        """Exports, as `keras.Model.export`, what the model translates in the first of its directions.
+        """Exports the generator of the first direction, as `keras.Model.export` does.
 
         Args:
             filepath, format, verbose, **kwargs: of `keras.Model.export`.
-            input_signature: as there. Defaults to batches of any number of images of any size.
+            input_signature: as in `keras.Model.export`. Defaults to any number of images of any size.
         """
         if input_signature is None:
             shape = (None, None, None, self.channels[self.directions[0][0]])
@@ -64,7 +64,7 @@ class Translating:
 
     @property
     def smallest_side(self):
-        """Pixels that an image must have to be translated: at the smallest size a mirrored border needs two."""
+        """Smallest height and width, in pixels, of an image to translate: mirrored borders need two pixels inside."""
         return self.size_multiple + 1
 
     def _translated(self, images, network, training):

@@ -1,4 +1,4 @@
-"""What several models make and check alike: generators of one image, discriminators of one scale, pools."""
+"""Parts that several models share: generators, discriminators of one scale, pools, and checks of settings."""
 
 import keras
 import tensorflow as tf
@@ -16,15 +16,15 @@ from tf_cyclegan.networks import (
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.user_errors import renamed
 
-# Each with the settings that are its alone.
+# The builder of each generator, and the settings that only this builder has.
 GENERATORS = {
     "resnet": (resnet_generator, ("residual_blocks", "padding", "convolution_padding")),
     "unet": (unet_generator, ("dropout_placement", "full_size_skip")),
 }
-# The paper's 256 pixels are halved 8 times, to one; fewer than 5 times is no U-Net of pix2pix any more.
+# Most and fewest halvings: pix2pix halves 256 pixels 8 times, to one pixel; with fewer than 5 it is not its U-Net.
 _UNET_DOWNSAMPLINGS = (8, 5)
 _RESNET_DOWNSAMPLINGS = 2
-# Up to which the smallest side is looked for.
+# The largest side that `smallest_judged_side` tries.
 _LARGEST_LEAST = 512
 
 DISCRIMINATORS = {
@@ -33,9 +33,10 @@ DISCRIMINATORS = {
     "four_stride": four_stride_discriminator,
 }
 
-# What builders call the settings of a model.
+# The arguments of builders, and the settings of a model that fill them.
 OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers"}
 
+# Layers whose answer to an image does not depend on the other images of a batch.
 _OF_EACH_IMAGE = (
     keras.layers.Activation,
     keras.layers.Add,
@@ -57,8 +58,8 @@ def new_generator(model, channels, output_channels, name):
     Args:
         model: `TranslationModel` with `generator_type`, `filters`, `downsamplings`, `normalization`, `dropout`,
             `upsampling`, `initializer` and, where it has them, the other settings of the builder.
-        channels: int, of the images it takes.
-        output_channels: int, of those it makes.
+        channels: int, channels of the images that the generator takes.
+        output_channels: int, channels of the images that the generator makes.
         name: str.
     """
     builder, own = GENERATORS[model.generator_type]
@@ -74,7 +75,7 @@ def new_generator(model, channels, output_channels, name):
 
 
 def checked_downsamplings(generator_type, downsamplings, image_shape):
-    """How often a generator halves its images: as given, else 2 for a ResNet, and as often as it can for a U-Net.
+    """How often a generator halves its images: as given, else twice for a ResNet and as often as possible for a U-Net.
 
     Args:
         generator_type: one of `GENERATORS`.
@@ -82,7 +83,7 @@ def checked_downsamplings(generator_type, downsamplings, image_shape):
         image_shape: `(height, width, channels)`, height and width perhaps None.
 
     Raises:
-        ValueError: if the images cannot be halved so often, or a U-Net's number cannot be told from their size.
+        ValueError: if the images cannot be halved so often, or `image_shape` does not tell how often a U-Net can.
     """
     if generator_type == "resnet":
         downsamplings = _RESNET_DOWNSAMPLINGS if downsamplings is None else downsamplings
@@ -93,7 +94,7 @@ def checked_downsamplings(generator_type, downsamplings, image_shape):
     most, least = _UNET_DOWNSAMPLINGS
     if downsamplings is None and not sides:
         raise ValueError(
-            "`downsamplings` must be given for a U-Net where the sizes of `image_shape` are not known; or take "
+            "`downsamplings` must be given for a U-Net if `image_shape` has no height and width; or take "
             f"`generator_type='resnet'`. Received: image_shape={image_shape}"
         )
     if downsamplings is None:
@@ -115,20 +116,20 @@ def checked_downsamplings(generator_type, downsamplings, image_shape):
 
 
 def smallest_side(generator_type, size_multiple):
-    """Pixels that an image must have, to be mirrored once to the multiple: for a ResNet's border two are left."""
+    """Smallest side, in pixels, that mirrors once to the multiple; mirrored borders in a ResNet need two pixels."""
     return size_multiple // 2 if generator_type == "unet" else size_multiple + 1
 
 
 def smallest_judged_side(discriminators, size_multiple):
-    """Pixels, a multiple of `size_multiple`, that an image must have for each discriminator to answer with a score."""
+    """Smallest side, a multiple of `size_multiple` in pixels, to which each discriminator answers with a score."""
     sides = range(size_multiple, _LARGEST_LEAST + 1, size_multiple)
     fitting = (side for side in sides if all(_leaves_a_score(network, side) for network in discriminators))
     return next(fitting, size_multiple)
 
 
 def _leaves_a_score(network, side):
-    """Whether a discriminator has an answer to images of this height and width, as far as it can be told."""
-    if not hasattr(network, "operations"):
+    """Whether a discriminator answers to images of this height and width."""
+    if not hasattr(network, "operations"):  # a network of a user's own class does not tell
         return True
     try:
         network.compute_output_shape((1, side, side, network.input_shape[-1]))
@@ -142,8 +143,8 @@ def new_discriminator(model, image_shape, name):
 
     Args:
         model: `TranslationModel` with `discriminator_type`, `discriminator_filters`, `discriminator_layers`,
-            `normalization` and `initializer`; for patches also `convolution_padding`, which it may leave out.
-        image_shape: `(height, width, channels)` of what it judges.
+            `normalization` and `initializer`; for patches optionally `convolution_padding`.
+        image_shape: `(height, width, channels)` of the images that the discriminator judges.
         name: str.
     """
     of_patches = {}
@@ -163,11 +164,11 @@ def new_discriminator(model, image_shape, name):
 
 
 def built(network, image_shape):
-    """A network that was given, built for images of this shape where that was left to its first images.
+    """A network that was given; one that waits for its first images is built for images of this shape.
 
     Args:
         network: `keras.Model`, or None.
-        image_shape: `(height, width, channels)` of what it takes, height and width perhaps None.
+        image_shape: `(height, width, channels)` of the images that the network takes, height and width perhaps None.
 
     Returns:
         The network, or None.
@@ -178,10 +179,10 @@ def built(network, image_shape):
 
 
 def at_once(network, batches, training):
-    """Answers of a network to several batches of images: of one call where that changes nothing, which is faster.
+    """Answers of a network to several batches of images, in one call where that changes no answer.
 
-    The gradients of the weights are then computed once, over more images. Batches of different or unknown sizes and
-    networks in which images may meet are called for each batch.
+    One call is faster: the gradients of the weights are then computed once, over more images. The network is called
+    for each batch if sizes differ or are unknown, or if an answer may depend on the other images of a batch.
 
     Args:
         network: `keras.Model` with tensors of images, or lists of them, as outputs.
@@ -201,7 +202,7 @@ def at_once(network, batches, training):
 
 
 def _keeps_images_apart(operation):
-    """Whether no image's answer depends on the others of its batch: of operations not known here, nobody can say."""
+    """Whether no image's answer depends on the other images of its batch; False for operations not known here."""
     if isinstance(operation, keras.Model) and hasattr(operation, "operations"):
         return all(map(_keeps_images_apart, operation.operations))
     own = type(operation).__module__.startswith("tf_cyclegan.") and isinstance(operation, keras.Layer)
@@ -209,7 +210,7 @@ def _keeps_images_apart(operation):
 
 
 def are_alike(found):
-    """Whether networks of weight files, `importing.parts.Part`, are of one architecture but for images' channels."""
+    """Whether networks of weight files, a list of `Part`, have one architecture; channels of images may differ."""
     free = {"image_shape", "output_channels"}
     known = [
         (part.architecture.function, {k: v for k, v in part.architecture.settings.items() if k not in free})
@@ -257,7 +258,7 @@ def check_weights(model, teaching, others=(), pair=None):
 
 
 def check_penalized(discriminators):
-    """Raises `ValueError` where the gradient penalty, which is of each image alone, would meet batch statistics."""
+    """Raises `ValueError` if a discriminator has batch normalization: the gradient penalty takes each image alone."""
     for network in discriminators:
         if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network._flatten_layers()):
             raise ValueError(

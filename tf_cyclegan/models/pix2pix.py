@@ -1,4 +1,4 @@
-"""pix2pix: translation learned from pairs, judged together with what was translated."""
+"""pix2pix: translation learned from pairs; the discriminator sees question and answer together."""
 
 import keras
 import tensorflow as tf
@@ -36,8 +36,8 @@ class Pix2Pix(Paired):
         channels_b: int, channels of domain B. Defaults to those of A.
         {settings}
         seed: optional int for the pool, the gradient penalty and `augment`. Defaults to None.
-        generator_network, discriminator_network: own networks in the place of the built ones; the discriminator takes
-            the channels of question and answer, in this order.
+        generator_network, discriminator_network: own networks instead of the built ones; the discriminator takes the
+            channels of question and answer, in this order.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
 
@@ -189,7 +189,7 @@ class Pix2Pix(Paired):
         fake_scores, real_scores = parts.at_once(network, [fake_pair, real_pair], training)
         loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
         terms = {f"discriminator_{self._target}": loss}
-        # In a test it would move the random state, and with it the training that follows.
+        # A penalty in a test would move the random state, and change the training that follows.
         if self.gan_mode == "wgangp" and training:
             penalty = losses.gradient_penalty(network, real_pair, fake_pair, self._penalty_seed)
             terms[f"gradient_penalty_{self._target}"] = self.lambda_gradient_penalty * penalty

@@ -53,7 +53,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         channels_b: int, channels of domain B. Defaults to those of A, with `label_classes` to 3.
         {settings}
         seed: optional int for the pool, the clusters and `augment`. Defaults to None.
-        generator_network, discriminator_network, encoder_network, perceptual_network: own networks in the place of the
+        generator_network, discriminator_network, encoder_network, perceptual_network: own networks instead of the
             built ones. With `label_classes` the generator takes a channel for each class, one for the edges, and the
             features. The discriminator takes the same without the features, and the channels of the answer; it returns
             what `networks.multiscale_discriminator` does. `compile` loads the perceptual network that is not given.

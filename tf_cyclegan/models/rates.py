@@ -1,20 +1,21 @@
-"""One learning rate for callbacks to set, two optimizers that obey."""
+"""The learning rate that callbacks set, and the discriminators' learning rate, which follows it."""
 
 import keras
 from keras import ops
 
-# In the place of the quotient of two rates that do not follow each other.
+# The quotient of two rates that do not follow each other.
 _APART = -1.0
 
 
 class FollowingRates:
-    """Has the discriminators' learning rate follow the generators', `model.optimizer.learning_rate`.
+    """Makes the discriminators' learning rate follow the generators' rate, `model.optimizer.learning_rate`.
 
-    A model has the weights `_followed_rate`, what the generators' rate was in the last step, and `_rate_quotient`.
+    A model has two weights for it: `_followed_rate`, the generators' rate in the last step, and `_rate_quotient`, the
+    discriminators' rate divided by the generators' rate.
     """
 
     def _constant_rates(self):
-        """The variables that hold the two learning rates, or None in the place of a schedule."""
+        """The variables of the two learning rates, with None for a rate that has a schedule."""
         rates = [optimizer.learning_rate for optimizer in (self.optimizer, self.discriminator_optimizer)]
         return [rate if isinstance(rate, keras.Variable) else None for rate in rates]
 
@@ -23,7 +24,7 @@ class FollowingRates:
         self._followed_rate.assign(0.0 if rate is None else rate)
         self._rate_quotient.assign(1.0)
         if rate is not None and follower is not None:
-            # Not by `float`: under a strategy each replica has a copy.
+            # Under a strategy each replica has a copy of a rate, which `float` does not read.
             apart = ops.logical_and(ops.equal(rate, 0), ops.greater(follower, 0))
             self._rate_quotient.assign(ops.where(apart, _APART, 1.0))
 
@@ -32,14 +33,14 @@ class FollowingRates:
         if rate is None or follower is None:
             return
         followed, quotient = self._followed_rate, self._rate_quotient
-        # A rate of 0 says nothing of the other: what comes after it follows the quotient from before it. One that is
-        # above 0 at that time was set on purpose: there is no quotient, and the two stay apart.
+        # A generators' rate of 0 gives no quotient: the next rate takes the quotient from before the 0. If the
+        # discriminators' rate is above 0 meanwhile, somebody set it on purpose, and the two rates stay apart.
         at_zero = ops.logical_and(ops.equal(followed, 0), ops.equal(rate, 0))
         apart = ops.logical_or(quotient < 0, ops.logical_and(at_zero, follower > 0))
         after_zero = ops.where(ops.equal(follower, 0), quotient * rate, follower)
         changed = ops.where(followed > 0, follower * rate / followed, after_zero)
         quotient.assign(ops.where(apart, _APART, ops.where(followed > 0, follower / followed, quotient)))
-        # An unchanged rate must stay the same to the bit, hence no multiplication by a quotient of equals.
+        # An unchanged rate must stay the same to the bit: it is not multiplied by a quotient of equals.
         follows = ops.logical_and(ops.not_equal(rate, followed), ops.logical_not(apart))
         follower.assign(ops.where(follows, changed, follower))
         followed.assign(rate)

@@ -1,4 +1,4 @@
-"""What models of one direction have in common, those that learn it from pairs, and those of both directions."""
+"""The base classes of models: of both directions, of one direction, and of one direction learned from pairs."""
 
 from tf_cyclegan.models.augmentation import augmented
 from tf_cyclegan.models.base import TranslationModel
@@ -36,7 +36,7 @@ class OneWay(TranslationModel):
         return (self.direction,)
 
     def generator(self, direction):
-        """The network that translates in `direction`, the only one of `directions`."""
+        """The network that translates in `direction`, the only direction of the model."""
         return {self.direction: self.generator_network}[direction]
 
     @property
@@ -57,10 +57,10 @@ class OneWay(TranslationModel):
 
 
 class Paired(OneWay):
-    """A model that learns one `direction` from pairs: a question of one domain, and its answer of the other."""
+    """A model that learns one `direction` from pairs of a question in one domain and its answer in the other."""
 
     paired = True
-    # Whether questions are maps, as of classes: no augmentation recolors them, and borders are of no class.
+    # Whether questions are label maps: augmentation does not recolor them, and uncovered borders are of no class.
     _asks_maps = False
 
     @property
@@ -69,7 +69,7 @@ class Paired(OneWay):
         return (*self.image_shape[:2], sum(self.channels.values()))
 
     def _shown_pair(self, question, answer, draw):
-        """Question and answer as the discriminator is shown them, both altered as one draw says."""
+        """Question and answer as the discriminator sees them, both augmented by one draw."""
         fill = 0.0 if self._asks_maps else self.augment_fill
         return augmented(question, draw, fill, self._asks_maps), augmented(answer, draw, self.augment_fill)
 

@@ -1,4 +1,4 @@
-"""How a model is saved and comes back: its settings, own networks, what is frozen, and every random state."""
+"""Saving and loading of a model: its settings, the networks that were given, frozen layers and random states."""
 
 import inspect
 
@@ -12,14 +12,14 @@ _RANDOM_STATE = "random_state_"
 
 
 class Saving:
-    """A mixin that stands before `keras.Model`.
+    """Saves a model and loads it; a mixin that stands before `keras.Model`.
 
-    Every argument of a model's constructor is an attribute of the same name, from which `get_config` is made; a
-    network stands there only if it was given, which `_given_networks` tells.
+    Every argument of a model's constructor is an attribute of the same name, and `get_config` collects the attributes.
+    Of the networks it takes those that were given, which `_given_networks` names.
     """
 
     def get_config(self):
-        """The constructor's arguments, as what JSON knows."""
+        """The constructor's arguments in types that JSON knows."""
         given = self._given_networks
         left_out = {"self", "name", "dtype", *self.network_arguments} - set(given)
         names = [name for name in inspect.signature(type(self).__init__).parameters if name not in left_out]
@@ -45,14 +45,14 @@ class Saving:
         return model
 
     def save_own_variables(self, store):
-        """Keras saves no random states; without them a loaded model would train on differently."""
+        """Saves random states too, which Keras does not: without them a loaded model would train on differently."""
         super().save_own_variables(store)
         for index, state in enumerate(self._random_states()):
             store[f"{_RANDOM_STATE}{index}"] = state.numpy()
 
     def load_own_variables(self, store):
         entries = {key: store[key] for key in store.keys() if not key.startswith(_RANDOM_STATE)}
-        # Files from before there was a quotient of rates, the last of the model's own, lack it.
+        # Older files lack the quotient of rates, the last of the model's own weights.
         entries.setdefault(str(len(self._trainable_variables) + len(self._non_trainable_variables) - 1), 1.0)
         super().load_own_variables(entries)
         for index, state in enumerate(self._random_states()):
@@ -61,13 +61,13 @@ class Saving:
         spread_seeds(self._random_states())
 
     def __dir__(self):
-        # Keras saves a network by the first of the names that it finds it by here: its own, not that of a list.
+        # Keras saves a network under the first attribute that holds it: not the list, but the attribute of its own.
         return [name for name in super().__dir__() if name != "auxiliaries"]
 
     def gather_replicas(self, keep=True):
-        """Fetches what each replica has for itself, for the next saving; all workers must call it at the same time.
+        """Fetches the variables that each replica has for itself; all workers must call it at the same time.
 
-        Where one process has all replicas, `save` does without.
+        `save` needs it only where several processes have replicas.
 
         Args:
             keep: bool, whether this worker is to save. Defaults to True.
@@ -77,11 +77,11 @@ class Saving:
 
     @property
     def untracked_variables(self):
-        """Variables that are saved beside those that Keras knows, for what takes a snapshot."""
+        """Variables that `save` stores and Keras does not know; a `callbacks.Snapshot` keeps them too."""
         return [variable for pool in self._pools for variable in pool.of_replicas.variables()]
 
     def _random_states(self):
-        """The variables behind every random choice: pools, dropout, penalties, augmentations."""
+        """The variables from which pools, dropout, penalties and augmentations draw."""
         return [variable for variable in self.variables if variable.path.endswith("seed_generator_state")]
 
     @property

@@ -1,4 +1,4 @@
-"""Training coarse to fine: the global generator, then its enhancers, then all together."""
+"""Training in stages: first the global generator, then its enhancers, then both together."""
 
 import keras
 import numpy as np
@@ -13,14 +13,14 @@ _STAGE = "stage"
 class StagedModel(TranslationModel):
     """A model whose parts are trained one after the other.
 
-    A subclass has `stage_epochs`, and sets `_stage` in its constructor. Its `generator_variables` depend on `stage`,
-    and are those of all stages where that is None.
+    A subclass has `stage_epochs`, and sets `_stage` in its constructor. Its `generator_variables` are the variables of
+    the present `stage`, or of all stages if `stage` is None.
     """
 
     def build(self, input_shape=None):
         super().build(input_shape)
-        # The stage once more, for those who save: what is written in the background must be of the step it was begun
-        # at, and a `callbacks.Snapshot` keeps variables. Hidden from Keras, which would make it a weight.
+        # The stage as a variable: a `callbacks.Snapshot` keeps variables, and a file that is written in the background
+        # must hold the stage of its step. Keras does not see it, or it would become a weight.
         number = keras.Variable(STAGES.index(self._stage), dtype="int64", trainable=False, name=_STAGE)
         object.__setattr__(self, "_stage_number", number)
 
@@ -30,21 +30,21 @@ class StagedModel(TranslationModel):
 
     @property
     def stage(self):
-        """What is trained, one of `STAGES`: `fit` sets it at the beginning of an epoch."""
+        """The present stage, one of `STAGES`; `fit` sets it at the beginning of an epoch."""
         return self._stage
 
     @stage.setter
     def stage(self, stage):
         self._stage = stage
         self._stage_number.assign(STAGES.index(stage))
-        # They were made for another network.
+        # The old functions train the networks of the old stage.
         self.train_function = self.test_function = self.predict_function = None
 
     def to_last_stage(self):
         self.stage = STAGES[-1]
 
     def compile(self, *args, **kwargs):
-        # Of no stage: the optimizers hold moments of the weights of all.
+        # The optimizers hold moments of the weights of all stages.
         stage, self._stage = self._stage, None
         try:
             super().compile(*args, **kwargs)
@@ -83,7 +83,7 @@ def stage_at(epoch, stage_epochs):
 class StageSchedule(keras.callbacks.Callback):
     """Begins the stages of a `StagedModel` at their epochs, each with optimizers whose moments are new.
 
-    Stages never go back: who calls `fit` once more without `initial_epoch` trains on in the stage that was reached.
+    Stages never go back: another `fit` without `initial_epoch` trains on in the stage that was reached.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -92,12 +92,12 @@ class StageSchedule(keras.callbacks.Callback):
             self.model.stage = stage
             for optimizer in (self.model.generator_optimizer, self.model.discriminator_optimizer):
                 restart_moments(optimizer)
-            # `fit` has the functions of the last stage already.
+            # `fit` has already made the function of the old stage.
             self.model.make_train_function(force=True)
 
 
 def restart_moments(optimizer):
-    """Has an optimizer forget the gradients it has seen, if it can: `optimizers.Adam` does.
+    """Makes an optimizer forget the gradients that it has seen, if it can: `optimizers.Adam` can.
 
     Args:
         optimizer: Keras optimizer, or a `LossScaleOptimizer` around one.

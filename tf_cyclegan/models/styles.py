@@ -1,25 +1,26 @@
-"""The style of a translation: numbers that say how it is to look, where a model can do it in more than one way."""
+"""Styles: numbers that choose one of several looks that a model can give to a translation."""
 
 import keras
 import tensorflow as tf
 
 
 class Styling:
-    """What is asked of styles, and refused by a model without them; a mixin that stands before `Translating`.
+    """The methods that take or return styles; a mixin that stands before `Translating`.
 
-    A model with styles has a `style_size`, `styled_generator`, `encode_style`, `default_style`, and `draw_style` where
-    a style is not drawn from N(0, 1). Its `generator(direction)` has the default style inside.
+    A model without styles refuses them. A model with styles has `style_size`, `styled_generator`, `encode_style` and
+    `default_style`, and `draw_style` if its styles do not follow N(0, 1). Its `generator(direction)` has the default
+    style inside.
     """
 
-    # Numbers of a style; 0 where there are none.
+    # Numbers of a style; 0 for a model without styles.
     style_size = 0
 
     def styled_generator(self, direction):
-        """The network `[images, styles]` to images that translates in `direction`."""
+        """The network from `[images, styles]` to images that translates in `direction`."""
         raise self._without_style("styled_generator")
 
     def encode_style(self, examples, direction=None):
-        """The style of example images of what a direction translates to: the mean of theirs.
+        """The mean style of example images of the domain that a direction translates to.
 
         Args:
             examples: float array `(count, height, width, channels)` in [-1, 1].
@@ -31,7 +32,7 @@ class Styling:
         raise self._without_style("encode_style")
 
     def default_style(self, direction=None):
-        """The style that `generator(direction)` has inside, a variable that is saved."""
+        """The style inside `generator(direction)`, a variable that is saved."""
         raise self._without_style("default_style")
 
     def draw_style(self, images, direction, seed):
@@ -39,11 +40,12 @@ class Styling:
         return keras.random.normal((tf.shape(images)[0], self.style_size), seed=seed)
 
     def read_style(self, style, images, direction):
-        """The styles that `translate` is given for images, `(batch, style_size)`, as they are or as examples.
+        """The styles `(batch, style_size)` that `translate` uses for images.
 
         Args:
-            style: float array: a style `(style_size,)`, one an image `(batch, style_size)`; or examples, one
-                `(height, width, channels)`, several `(count, ...)` or several for each image `(batch, count, ...)`.
+            style: float array, one style `(style_size,)` or a style for each image `(batch, style_size)`; or example
+                images, one `(height, width, channels)`, several `(count, height, width, channels)`, or several for each
+                image `(batch, count, height, width, channels)`.
             images: float tensor `(batch, height, width, channels)`.
             direction: str.
         """
@@ -55,17 +57,17 @@ class Styling:
         shape, batch = tuple(style.shape), images.shape[0]
         if shape not in ((self.style_size,), (batch, self.style_size)):
             raise ValueError(
-                f"`style` must be {self.style_size} numbers, as many for each of the {batch} images, or example "
-                f"images. Received: style of shape {shape}"
+                f"`style` must be {self.style_size} numbers, {self.style_size} numbers for each of the {batch} images, "
+                f"or example images. Received: style of shape {shape}"
             )
         return tf.broadcast_to(style, (tf.shape(images)[0], self.style_size))
 
     def _styled(self, direction, style, seed):
-        """What translates in the place of `generator(direction)`, a function of `(images, training)`."""
+        """A function of `(images, training)` that translates with these styles, as `generator(direction)` does."""
         if not self.style_size:
             raise self._without_style("style" if style is not None else "seed")
         if style is not None and seed is not None:
-            raise ValueError(f"`style` and `seed` must not both be given: a style is known or drawn. Received: {seed=}")
+            raise ValueError(f"`style` and `seed` must not both be given: `seed` draws a style. Received: {seed=}")
         network = self.styled_generator(direction)
 
         def translated(images, training):
@@ -76,4 +78,4 @@ class Styling:
         return translated
 
     def _without_style(self, name):
-        return ValueError(f"`{name}` is for models with styles, which this {type(self).__name__} has not: leave it out")
+        return ValueError(f"`{name}` needs a model with styles, and this {type(self).__name__} has none: leave it out")

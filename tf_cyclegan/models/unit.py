@@ -40,18 +40,18 @@ _VARIANTS = {
         "lambda_cycle": 100.0,
     },
 }
-# The gradient penalty is of one map of scores, which the discriminator of v1.1 has not.
+# The gradient penalty needs one map of scores, and the discriminator of v1.1 has a map for each scale.
 _GAN_MODES = ("lsgan", "vanilla", "hinge")
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 @documented(UNITSettings)
 class UNIT(TwoWay):
-    """Learns two autoencoders with one latent space; to translate is to encode in one domain, to decode in the other.
+    """Learns two autoencoders with one latent space; it translates by encoding in one domain and decoding in the other.
 
-    `encoder_a` gives the mean `E_a(a)` of a code that is normally distributed about it with a deviation of 1, and
-    `decoder_b` makes an image of B of it. In training the code is drawn, `z = E_a(a) + N(0, 1)`; else it is the mean.
-    Generators minimize, for lsgan,
+    `encoder_a` computes the mean `E_a(a)` of a normal distribution of codes with a deviation of 1, and `decoder_b`
+    makes an image of B of a code. Training draws the code, `z = E_a(a) + N(0, 1)`; otherwise the mean is the code.
+    The generators minimize, for lsgan,
 
         lambda_adversarial * mean((D_b(G_b(z_a)) - 1)^2)           `adversarial_ab`
         + lambda_reconstruction * mean(|G_a(z_a) - a|)             `reconstruction_a`
@@ -59,13 +59,12 @@ class UNIT(TwoWay):
         + lambda_cycle * mean(|G_a(z') - a|)                       `cycle_a`, with z' = E_b(G_b(z_a)) + N(0, 1)
         + lambda_cycle_kl * mean(E_b(G_b(z_a))^2)                  `cycle_kl_a`
 
-    and the same with A and B exchanged; the discriminators `mean((D_b(b) - 1)^2) + mean(D_b(G_b(z_a))^2)`, without
-    CycleGAN's half. A term whose weight is 0 is not computed.
+    and the same with A and B exchanged. The discriminators minimize `mean((D_b(b) - 1)^2) + mean(D_b(G_b(z_a))^2)`,
+    without CycleGAN's factor of a half. A term whose weight is 0 is not computed.
 
-    The variants are those that people mean by UNIT. `"v1.1"` is the authors' later implementation: networks of their
-    own for each domain, layer normalization in the decoders, discriminators of three scales, L2 on all weights.
-    `"paper"` shares the residual blocks next to the code between the domains, as the paper has it, and weighs its
-    terms as the paper does.
+    People mean two variants by UNIT. `"v1.1"` is the authors' later implementation: separate networks for each domain,
+    layer normalization in the decoders, discriminators of three scales, L2 on all weights. `"paper"` shares the
+    residual blocks next to the code between the domains, and weighs its losses as the paper does.
 
     Args:
         image_shape: `(height, width, channels)` of domain A; it sizes the pools and tells whether discriminators fit.
@@ -73,8 +72,8 @@ class UNIT(TwoWay):
         channels_b: int, channels of domain B. Defaults to those of A.
         {settings}
         seed: optional int for the codes, the pools and `augment`. Defaults to None.
-        encoder_a, encoder_b, decoder_a, decoder_b: own networks in the place of the built ones, with `variant="v1.1"`
-            alone. Every decoder takes the code of every encoder.
+        encoder_a, encoder_b, decoder_a, decoder_b: own networks instead of the built ones, with `variant="v1.1"` alone.
+            Every decoder takes the code of every encoder.
         discriminator_a, discriminator_b: own networks, images to scores or to a list of scores.
         name: optional name.
         dtype: dtype or policy, as `"mixed_bfloat16"`; None for the ambient policy.
@@ -92,8 +91,8 @@ class UNIT(TwoWay):
     """
 
     network_arguments = _NETWORKS
-    # The reference's order. It encodes and decodes anew for the generators, with other noise; here both steps share
-    # the images of one draw, as good as two, which saves four of fourteen passes through encoders and decoders.
+    # The reference's order. The reference encodes and decodes again for the generators, with other noise; here both
+    # updates share the images of one draw, which is as good and saves four of fourteen passes through the networks.
     discriminator_first = True
 
     def __init__(
@@ -174,22 +173,22 @@ class UNIT(TwoWay):
 
     @property
     def encoder_a(self):
-        """Images of A to the means of their codes."""
+        """The network from images of A to the means of their codes."""
         return self.generator_ab.layers[1]
 
     @property
     def encoder_b(self):
-        """Images of B to the means of their codes."""
+        """The network from images of B to the means of their codes."""
         return self.generator_ba.layers[1]
 
     @property
     def decoder_a(self):
-        """Codes to images of A."""
+        """The network from codes to images of A."""
         return self.generator_ba.layers[2]
 
     @property
     def decoder_b(self):
-        """Codes to images of B."""
+        """The network from codes to images of B."""
         return self.generator_ab.layers[2]
 
     @classmethod
@@ -226,7 +225,7 @@ class UNIT(TwoWay):
     # ---- the contract of a model ----
 
     def new_optimizer(self, learning_rate=1e-4):
-        """Adam with `beta_1` of 0.5; in v1.1 with a weight of 1e-4 on the squares of all variables.
+        """Adam with `beta_1` of 0.5; v1.1 adds the squares of all variables with a weight of 1e-4.
 
         Args:
             learning_rate: float or schedule. Defaults to 1e-4.
@@ -245,7 +244,7 @@ class UNIT(TwoWay):
         real_a, real_b = batch
         means = {"latent_a": self.encoder_a(real_a, training=training)}
         means["latent_b"] = self.encoder_b(real_b, training=training)
-        # One draw for both decoders, as the references have it.
+        # Both decoders get the codes of one draw, as in the references.
         code_a, code_b = (self._drawn(mean, training) for mean in means.values())
         outputs = {
             **means,
@@ -258,7 +257,7 @@ class UNIT(TwoWay):
         return outputs | self._cycles(outputs, training)
 
     def _cycles(self, outputs, training):
-        """What becomes of the translated images back in their own domain; a name tells where the cycle began."""
+        """The codes of the translated images, and the images back in their domain; names end in that domain."""
         if not (self.lambda_cycle or self.lambda_cycle_kl):
             return {}
         latent_a = self.encoder_b(outputs["fake_b"], training=training)
@@ -270,7 +269,7 @@ class UNIT(TwoWay):
         return cycles
 
     def _drawn(self, mean, training):
-        """A code with this mean in training, `mean + N(0, 1)`; otherwise the mean."""
+        """A code drawn about the mean in training, `mean + N(0, 1)`; otherwise the mean."""
         if not training:
             return mean
         mean = self._wide(mean)
@@ -294,7 +293,7 @@ class UNIT(TwoWay):
 
     @property
     def discriminator_weight(self):
-        """Both references leave out the half that CycleGAN's losses have."""
+        """2 where CycleGAN's losses have a factor of a half, which both references leave out."""
         return 2.0 if self.gan_mode in ("lsgan", "vanilla") else 1.0
 
     def discriminator_losses(self, batch, outputs, training=True):
@@ -309,7 +308,7 @@ class UNIT(TwoWay):
 
 
 def divergence(mean):
-    """The Kullback-Leibler divergence of N(mean, 1) from N(0, 1), but for a factor of two, a number of the code.
+    """Twice the Kullback-Leibler divergence of N(mean, 1) from N(0, 1), for each number of the code.
 
     Args:
         mean: float tensor of any shape.

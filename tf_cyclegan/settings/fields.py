@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import tyro
 
-# When a run goes on, another value is refused (fixed), refused where it leads to other images (place), taken and told
-# (taken), or nothing is said of it (free). What a model says of itself is compared as the model has it.
+# A run that goes on refuses another value (fixed), refuses it if it leads to other images (place), takes it with a
+# message (taken) or without one (free). Settings of the model are compared with those that the saved model has.
 FIXED, PLACE, TAKEN, FREE, OF_MODEL = "fixed", "place", "taken", "free", "of the model"
-# What another value makes: networks of other weights (shape), or others that take the same weights (use).
+# Another value makes networks with other weights (shape), or other networks that take the same weights (use).
 SHAPE, USE = "shape", "use"
 UNSAID = object()
 _METAVARS = {int: "INT", float: "FLOAT", bool: "{True,False}"}
@@ -26,7 +26,7 @@ _FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:=(\w+))?")
 
 
 class Facts(NamedTuple):
-    """What a field knows of its setting, in its metadata; see `setting` and `derived`."""
+    """The facts about a setting, in the metadata of its field; see `setting` and `derived`."""
 
     default: Any = None
     resume: str = OF_MODEL
@@ -41,11 +41,11 @@ class Facts(NamedTuple):
 
     @property
     def is_switch(self):
-        """Whether it is `--flag` or `--no-flag`."""
+        """Whether the setting is given as `--flag` or `--no-flag`."""
         return self.kind is bool and not self.derived
 
     def value(self, emoji=False, small=False):
-        """What the setting is where nobody gives it, for the bundled data or for images below 256 pixels."""
+        """The default, or the default for the bundled data or for images below 256 pixels."""
         value = self.small if small and self.small is not UNSAID else self.default
         return self.emoji if emoji and self.emoji is not UNSAID else value
 
@@ -54,24 +54,24 @@ def setting(default, *, resume=OF_MODEL, metavar=None):
     """A setting with one default.
 
     Args:
-        default: its value where nobody gives it.
-        resume: what a run that goes on makes of another value. Defaults to that of a model's own settings.
-        metavar: optional str, what the help calls its value.
+        default: value where nobody gives one.
+        resume: what a run that goes on does with another value. Defaults to `OF_MODEL`.
+        metavar: optional str, the name of the value in the help.
     """
     return Facts(default, resume, metavar=metavar)
 
 
 def derived(default=None, *, small=UNSAID, emoji=UNSAID, shown=None, metavar=None, networks=None, resume=OF_MODEL):
-    """A setting that is None where nobody gives it, until the model and the data of a run decide.
+    """A setting that is None, unless somebody gives it, until the model and the data of a run decide.
 
     Args:
-        default: what it then becomes; None leaves it to the model.
-        small: the same for images below 256 pixels. Defaults to `default`.
-        emoji: the same for the bundled data. Defaults to `default`.
-        shown: optional str, how the help tells the defaults. Made of the three, if not given. The default for the
-            bundled data is added where `shown` does not speak of emoji.
-        metavar: optional str, what the help calls its value. Made of the type, if not given.
-        networks: `SHAPE` or `USE` for settings that say what the networks are. Defaults to None.
+        default: value that they decide on; None leaves it to the model.
+        small: that value for images below 256 pixels. Defaults to `default`.
+        emoji: that value for the bundled data. Defaults to `default`.
+        shown: optional str, the defaults in the help, which adds `emoji` if `shown` does not mention it. Made of the
+            three values, if not given.
+        metavar: optional str, the name of the value in the help. Made of the type, if not given.
+        networks: `SHAPE` or `USE` for settings that describe the networks. Defaults to None.
         resume: as in `setting`.
     """
     return Facts(default, resume, networks, metavar, shown, small, emoji, derived=True)
@@ -122,7 +122,7 @@ def _texts_below(statements):
 
 
 def _for_flags(facts):
-    """The type of a setting as tyro is to read it: with what the help says of values and defaults."""
+    """The type of a setting for tyro, with the names of values and the defaults for the help."""
     if not facts.derived:
         return Annotated[facts.kind, tyro.conf.arg(metavar=facts.metavar)] if facts.metavar else facts.kind
     choices = f"{{{','.join(get_args(facts.kind))}}}" if get_origin(facts.kind) is Literal else None
@@ -227,7 +227,7 @@ def flat(group):
 
 
 def replaced(group, values):
-    """A group of settings in which those of these names, also those of the groups in it, have these values."""
+    """A copy of a group of settings with other values, also in the groups inside it; unknown names are ignored."""
     changes = {}
     for field in dataclasses.fields(group):
         value = getattr(group, field.name)
