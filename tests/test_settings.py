@@ -143,7 +143,7 @@ class Paints:
 
     colors: Literal["warm", "cold"] = derived("warm")
     """What --frame-width and
-    --colors=cold show."""
+    --frame show."""
     strokes: int = derived(shown="9; 3 for cold --colors")
     """Strokes of an image."""
 
@@ -164,7 +164,7 @@ def test_the_docstring_of_a_class_has_its_settings_in_the_order_of_its_arguments
     assert Painter.__doc__.splitlines()[2:] == [
         "Args:",
         "    strokes: int. Strokes of an image. Defaults to 9; 3 for cold `colors`.",
-        '    colors: `"warm"` or `"cold"`. What `frame_width` and `colors="cold"` show. Defaults to `"cold"`.',
+        '    colors: `"warm"` or `"cold"`. What `frame_width` and `frame` show. Defaults to `"cold"`.',
         "    seed: int.",
     ]
 

@@ -22,7 +22,6 @@ FIXED, PLACE, TAKEN, FREE, OF_MODEL = "fixed", "place", "taken", "free", "of the
 SHAPE, USE = "shape", "use"
 UNSAID = object()
 _METAVARS = {int: "INT", float: "FLOAT", bool: "{True,False}"}
-_FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:=(\w+))?")
 
 
 class Facts(NamedTuple):
@@ -174,13 +173,9 @@ def _entry(name, facts, default):
         *others, last = map(_in_python, get_args(facts.kind))
         kind = f"{', '.join(others)} or {last}. "
     told = facts.shown if default is None else _in_python(default)
-    entry = _FLAG.sub(_argument, f"{name}: {kind}{facts.text} Defaults to {told}.")
+    entry = f"{name}: {kind}{facts.text} Defaults to {told}."
+    entry = re.sub(r"--([a-z][a-z-]*)", lambda flag: f"`{flag[1].replace('-', '_')}`", entry)
     return textwrap.fill(entry, 116, initial_indent=" " * 4, subsequent_indent=" " * 8, break_on_hyphens=False)
-
-
-def _argument(flag):
-    name, value = flag[1].replace("-", "_"), flag[2]
-    return f'`{name}="{value}"`' if value else f"`{name}`"
 
 
 def _in_python(value):

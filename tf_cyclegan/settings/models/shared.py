@@ -108,7 +108,7 @@ class ChosenSettings(SampledSettings):
     """What a discriminator judges: patch is the paper's, patches of 70x70 pixels with 3 --discriminator-layers; pixel
     judges each pixel alone; four_stride judges patches of 94x94."""
     lambda_gradient_penalty: float = derived(10.0)
-    """Weight of the gradient penalty, for --gan-mode=wgangp alone."""
+    """Weight of the gradient penalty, which only wgangp has."""
 
     residual_blocks = otherwise()
     """Residual blocks of a ResNet; a U-Net has none."""
