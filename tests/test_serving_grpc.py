@@ -1,6 +1,7 @@
 """The gRPC interface, by the stubs that clients of TensorFlow Serving use, over toy models."""
 # ruff: noqa: E402 (what the extra brings is imported after it is looked for)
 
+import io
 import re
 import socket
 import subprocess
@@ -588,20 +589,18 @@ sys.exit(main(["serve", "--grpc-port=0", {str(tmp_path)!r}]))
     assert f'--grpc-port needs pip install "tf_cyclegan[serve]". Missing or broken: {missing}' in lines[0]
 
 
-def test_the_snippet_of_the_readme(tmp_path, monkeypatch):
+def test_the_clients_of_the_documents(tmp_path, monkeypatch):
     serving_models.write(tmp_path / "horse2zebra_ab" / "1", serving_models.negative())
     running = serve(tmp_path)
     Image.new("RGB", (20, 10), (255, 0, 0)).save(tmp_path / "horse.jpg", quality=100)
     monkeypatch.chdir(tmp_path)
-    open_channel = grpc.insecure_channel
-    monkeypatch.setattr(
-        grpc, "insecure_channel", lambda at: open_channel(at.replace("localhost:8500", f"127.0.0.1:{running.port}"))
-    )
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "import grpc" in block]
-    names = {}
-    exec(code, names)
-    (tmp_path / "found.png").write_bytes(names["png"])
-    with Image.open(tmp_path / "found.png") as image:
-        assert image.size == (20, 10) and image.getpixel((5, 5))[0] < 5
+    page = (Path(__file__).parent.parent / "docs" / "export_and_serve.md").read_text()
+    page = page.replace("localhost:8500", f"127.0.0.1:{running.port}").replace("http://localhost:8501", running.url)
+    clients = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "horse.jpg" in block]
+    assert len(clients) == 2
+    for code in clients:
+        names = {}
+        exec(code, names)
+        with Image.open(io.BytesIO(names["png"])) as image:
+            assert image.size == (20, 10) and image.getpixel((5, 5))[0] < 5
     running.stop()
