@@ -17,10 +17,10 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from test_settings import KINDS
 
 from tf_cyclegan.cli import main
 from tf_cyclegan.foreign_flags import PYTORCH_FLAGS
+from tf_cyclegan.settings import commands as kinds
 from tf_cyclegan.settings.fields import names_of
 from tf_cyclegan.settings.parsing import parsed, parsed_train
 from tf_cyclegan.settings.train import TRAIN_NAMES
@@ -30,6 +30,10 @@ pytestmark = pytest.mark.eager
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKING = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+KINDS = {
+    command: getattr(kinds, f"{command.capitalize()}Settings")
+    for command in ("translate", "evaluate", "export", "convert", "serve")
+}
 LANGUAGES = {"sh", "python", "console", "js", "text"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
