@@ -144,6 +144,9 @@ def test_every_flag_exists(page):
     known = {f"--{field.replace('_', '-')}" for field in settings} | {"--help", "--debug", "--version", *PYTORCH_FLAGS}
     programs = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
     spans = re.findall(r"`([^`]*)`", prose(page))
+    spans += [
+        shlex.join(words) for text in fences(page, "console") for words in commands(text) if "benchmarks/" in str(words)
+    ]
     unknown = [
         flag
         for span in spans
