@@ -16,7 +16,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
-from emoji_error import Measure, add_shared_flags, grid, recorded, translations
+from emoji_error import Measure, add_shared_flags, all_drawings, grid, recorded, translations
 
 from tf_cyclegan import CycleGAN, images, load_dataset
 from tf_cyclegan.devices import dtype_policy
@@ -48,13 +48,12 @@ def arguments():
 
 def main():
     args = arguments()
-    test = photographs(args, "test")
-    measure = Measure(dict(zip("ab", test.samples(max(test.counts)), strict=True)), args.features)
+    measure = Measure(all_drawings(args.folder, "test", args.image_size), args.features)
     for name in args.models:
         for seed in args.seeds:
             key = {"model": name, "seed": seed, "seconds": args.seconds, "size": args.image_size}
             found = recorded(args.results, key, lambda name=name, seed=seed: result(args, name, seed, measure))
-            print(name, seed, found["steps"], found["scores"], flush=True)
+            print(name, seed, found, flush=True)
 
 
 def result(args, name, seed, measure):
@@ -100,11 +99,7 @@ def prepared(args, name, seed, steps):
     model = CycleGAN(shape, filters=args.filters, seed=seed, dtype=dtype_policy(args.precision), **MODELS[name])
     half = steps // 2
     model.compile(*(model.new_optimizer(ConstantThenLinearDecay(2e-4, 1, half, steps - half)) for _ in range(2)))
-    return model, photographs(args, "train", seed).repeat()
-
-
-def photographs(args, split, seed=0):
-    return load_dataset(args.folder, split=split, image_size=args.image_size, seed=seed)
+    return model, load_dataset(args.folder, image_size=args.image_size, seed=seed).repeat()
 
 
 if __name__ == "__main__":
