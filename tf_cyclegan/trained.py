@@ -6,7 +6,8 @@ from pathlib import Path
 
 import keras
 
-from tf_cyclegan import callbacks, weights
+from tf_cyclegan import weights
+from tf_cyclegan.callbacks.checkpoint_files import check_file, load_newest
 from tf_cyclegan.checks import one_line
 from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.models import TranslationModel
@@ -134,7 +135,7 @@ def weights_folder(path, name="model"):
 
 
 def _load_run(folder, report, name):
-    model, path, skipped = callbacks.load_newest(folder / "checkpoints", _load_file)
+    model, path, skipped = load_newest(folder / "checkpoints", _load_file)
     for damaged, reason in skipped:
         report(f"Passed over the damaged checkpoint {damaged}: {reason}")
     if model is None:
@@ -147,7 +148,7 @@ def _load_run(folder, report, name):
 
 def _load_keras(path, name):
     def checked(path):
-        callbacks.check_file(path)
+        check_file(path)
         return _load_file(path)
 
     return read_model(checked, path, name)
