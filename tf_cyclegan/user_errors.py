@@ -21,7 +21,7 @@ def is_ours(error):
         made = made.tb_next
     package = made.tb_frame.f_globals.get("__name__", "").partition(".")[0]
     # At another instruction of a frame of ours it was a function written in C, as NumPy's.
-    return package == __package__ and made.tb_frame.f_code.co_code[made.tb_lasti] == _RAISE
+    return package == __name__.partition(".")[0] and made.tb_frame.f_code.co_code[made.tb_lasti] == _RAISE
 
 
 @contextlib.contextmanager
