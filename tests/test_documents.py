@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 
 from tf_cyclegan.cli import main
-from tf_cyclegan.foreign_flags import PYTORCH_FLAGS
 from tf_cyclegan.settings import commands as kinds
 from tf_cyclegan.settings.fields import names_of
+from tf_cyclegan.settings.foreign_flags import PYTORCH_FLAGS
 from tf_cyclegan.settings.parsing import parsed, parsed_train
 from tf_cyclegan.settings.train import TRAIN_NAMES
 

@@ -9,7 +9,7 @@ import pytest
 from tf_cyclegan.cli import main
 from tf_cyclegan.layers import InstanceNormalization
 from tf_cyclegan.settings.train import TRAIN_NAMES
-from tf_cyclegan.user_errors import UserError, is_ours, speaking_of_flags, with_flags
+from tf_cyclegan.settings.user_errors import UserError, is_ours, speaking_of_flags, with_flags
 
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
 

@@ -11,7 +11,6 @@ import warnings
 
 import tyro
 
-from tf_cyclegan.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
 from tf_cyclegan.registration import claim_keras
 from tf_cyclegan.settings.commands import (
     ConvertSettings,
@@ -21,9 +20,10 @@ from tf_cyclegan.settings.commands import (
     TranslateSettings,
 )
 from tf_cyclegan.settings.fields import names_of
+from tf_cyclegan.settings.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
 from tf_cyclegan.settings.parsing import parsed, parsed_train
 from tf_cyclegan.settings.train import TRAIN_NAMES
-from tf_cyclegan.user_errors import UserError, speaking_of_flags, with_flags
+from tf_cyclegan.settings.user_errors import UserError, speaking_of_flags, with_flags
 
 _USAGE = """usage: tf-cyclegan COMMAND [OPTIONS]
 

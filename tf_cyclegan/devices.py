@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 
 from tf_cyclegan import cpu
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.settings.checks import check_choice
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

@@ -11,7 +11,7 @@ import struct
 from PIL import Image
 
 from tf_cyclegan import npy
-from tf_cyclegan.checks import one_line
+from tf_cyclegan.settings.checks import one_line
 
 # What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM")

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.distribution.replicas import ReplicaArrays
+from tf_cyclegan.settings.checks import check_integer
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.settings.checks import check_choice
 
 GAN_MODES = ("lsgan", "vanilla", "hinge", "wgangp")
 # What a discriminator that tells every image apart leaves: its loss below the first, the generator's above the second.

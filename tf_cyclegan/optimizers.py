@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan.checks import check_weight
+from tf_cyclegan.settings.checks import check_weight
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.settings.checks import check_integer
 
 
 class _Padding2D(keras.layers.Layer):

@@ -8,7 +8,7 @@ from tf_cyclegan.models import MODELS
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.settings.fields import FIXED, PLACE, TAKEN
 from tf_cyclegan.settings.train import TRAIN_NAMES, names_that
-from tf_cyclegan.user_errors import with_flags
+from tf_cyclegan.settings.user_errors import with_flags
 
 
 def resumed(folder, expected, settings, report):

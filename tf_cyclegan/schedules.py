@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.settings.checks import check_choice
 
 _PACKAGE = "tf_cyclegan"
 SHAPES = ("linear", "step", "cosine", "constant")

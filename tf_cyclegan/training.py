@@ -23,7 +23,7 @@ from tf_cyclegan.resuming import resumed
 from tf_cyclegan.run_folder import held, write_config
 from tf_cyclegan.settings.data import View, parse_size
 from tf_cyclegan.settings.train import TRAIN_NAMES
-from tf_cyclegan.user_errors import speaking_of_flags, with_flags
+from tf_cyclegan.settings.user_errors import speaking_of_flags, with_flags
 
 
 class InputLost(RuntimeError):

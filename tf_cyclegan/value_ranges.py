@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tf_cyclegan.checks import check_range
+from tf_cyclegan.settings.checks import check_range
 
 # Shares from which on it is said: of a range that is used, of values that are clipped.
 LEAST_USED, MOST_CLIPPED = 0.1, 0.25

@@ -8,7 +8,7 @@ import functools
 import torch
 from torch import nn
 
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.settings.checks import check_choice
 
 NORMALIZATIONS = ("instance", "batch", "none")
 _PADDINGS = {"reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d}

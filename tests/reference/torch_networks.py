@@ -20,7 +20,7 @@ from reference.torch_blocks import (
     transformer,
 )
 from tf_cyclegan import networks
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.settings.checks import check_choice
 
 # Steps of a U-Net's decoder that double the size with fewer filters have no dropout, nor has the head.
 _WITHOUT_DROPOUT = 5

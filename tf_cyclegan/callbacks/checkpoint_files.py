@@ -8,7 +8,7 @@ import zipfile
 
 import keras
 
-from tf_cyclegan.checks import one_line
+from tf_cyclegan.settings.checks import one_line
 
 _NAME = re.compile(r"step_(\d+)\.keras")
 # Of a comment of a ZIP archive.

@@ -4,8 +4,8 @@ import csv
 import io
 import os
 
-from tf_cyclegan.checks import one_line
 from tf_cyclegan.files import free_name, write_whole
+from tf_cyclegan.settings.checks import one_line
 
 
 def read_table(path, index, report):

@@ -5,7 +5,7 @@ import time
 
 import keras
 
-from tf_cyclegan.checks import check_positive
+from tf_cyclegan.settings.checks import check_positive
 
 _now = time.perf_counter
 

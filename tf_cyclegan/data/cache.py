@@ -15,7 +15,7 @@ import numpy as np
 from tf_cyclegan.data import cache_folder
 from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.transforms import Sizing
-from tf_cyclegan.user_errors import is_ours
+from tf_cyclegan.settings.user_errors import is_ours
 from tf_cyclegan.value_ranges import Use, joined_use
 
 CACHES = ("memory", "disk", "none")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_choice, check_integer, check_range
 from tf_cyclegan.data.cache import CACHES
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source, find_source
 from tf_cyclegan.data.transforms import MULTIPLE, RESIZE_MODES, Sizing, as_size
+from tf_cyclegan.settings.checks import check_choice, check_integer, check_range
 from tf_cyclegan.settings.data import TRAINING, DataSettings, Labels, View, check_load_size, parse_size
 
 PathOrText = str | os.PathLike

@@ -10,7 +10,7 @@ import tempfile
 
 import filelock
 
-from tf_cyclegan.checks import one_line
+from tf_cyclegan.settings.checks import one_line
 
 _logger = logging.getLogger(__name__)
 ADDRESS = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tf_cyclegan.checks import check_choice
+from tf_cyclegan.settings.checks import check_choice
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Evaluation while a model is trained: what is scored, how often, and what is said of it at the end."""
 
 from tf_cyclegan import callbacks
-from tf_cyclegan.checks import check_choice
 from tf_cyclegan.data.loading import open_data
 from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
 from tf_cyclegan.evaluating.diagnostics import diagnose, score_of
@@ -11,8 +10,9 @@ from tf_cyclegan.evaluating.logs import read_best, read_rows
 from tf_cyclegan.evaluating.scores import Evaluator, flat_scores
 from tf_cyclegan.evaluating.tables import finding_lines, in_flags
 from tf_cyclegan.metrics.features import INCEPTION
+from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.settings.train import TRAIN_NAMES
-from tf_cyclegan.user_errors import is_ours, renamed, with_flags
+from tf_cyclegan.settings.user_errors import is_ours, renamed, with_flags
 
 # Where the right answers are known an error means something and needs no further network.
 EVERY = 5

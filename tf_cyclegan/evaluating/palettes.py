@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_cyclegan.checks import one_line
 from tf_cyclegan.images import to_uint8
+from tf_cyclegan.settings.checks import one_line
 
 IGNORED = 255  # the id of pixels that do not count
 _SHOWN = 40  # characters of a line in an error

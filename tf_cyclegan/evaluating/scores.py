@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.evaluating import measures
 from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS, OF_ANSWERS, OF_LABELS
 from tf_cyclegan.evaluating.examples import Translations, counts_of, examples, has_answers
@@ -11,6 +10,7 @@ from tf_cyclegan.evaluating.label_maps import find_labels, label_hindrances
 from tf_cyclegan.evaluating.label_scores import LabelScores
 from tf_cyclegan.evaluating.published import published_fids
 from tf_cyclegan.metrics import mean_absolute_difference, perceptual_distance, psnr, ssim
+from tf_cyclegan.settings.checks import check_integer
 
 # The scores by which images are ranked, the first that there is.
 _RANKS = ("l1", "cycle", "change")

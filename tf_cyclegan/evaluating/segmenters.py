@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.checks import one_line
 from tf_cyclegan.images import to_uint8
+from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.trained import read_model
 
 _SHOWN = 200  # characters of TensorFlow's words on a failure

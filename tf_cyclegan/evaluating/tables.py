@@ -4,7 +4,7 @@ import dataclasses
 
 from tf_cyclegan.evaluating.catalog import METRICS, number_text
 from tf_cyclegan.settings.train import TRAIN_NAMES
-from tf_cyclegan.user_errors import with_flags
+from tf_cyclegan.settings.user_errors import with_flags
 
 TITLES = {"ab": "A to B", "ba": "B to A"}
 BASELINES = {"of_input": "the input itself", "of_mean": "the mean training image"}

@@ -5,7 +5,7 @@
 
 import tensorflow as tf
 
-from tf_cyclegan.settings.limits import MAX_PIXELS, MAX_SIDE
+from tf_cyclegan.settings.request_limits import MAX_PIXELS, MAX_SIDE
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_HEADER = 26  # bytes to the end of the color type

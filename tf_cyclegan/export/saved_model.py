@@ -5,7 +5,6 @@ import os
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.export.check import TOLERANCES, check_saved_model
 from tf_cyclegan.export.cloning import PRECISIONS, with_precision
 from tf_cyclegan.export.publish import publish_version
@@ -14,6 +13,7 @@ from tf_cyclegan.export.warmup import write_warmup
 from tf_cyclegan.files import write_whole
 from tf_cyclegan.known_ranges import RANGES_FILE, Ranges, exported_text, notes_of
 from tf_cyclegan.networks.instance_maps import label_encoding
+from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.trained import TAKES_IDS_FILE
 
 # The name by which tools that move a model to TPUs find the function to move.

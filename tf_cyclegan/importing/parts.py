@@ -11,7 +11,7 @@ from tf_cyclegan.importing.roles import role_of, roles_of
 from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
 from tf_cyclegan.pytorch.architecture import Architecture
 from tf_cyclegan.pytorch.state import check_fits
-from tf_cyclegan.user_errors import restated
+from tf_cyclegan.settings.user_errors import restated
 
 _PYTORCH = (".pth", ".pt", ".ckpt", ".safetensors")
 _TENSORFLOW = (".h5", ".hdf5", ".index")

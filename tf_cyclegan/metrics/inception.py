@@ -10,9 +10,9 @@ import hashlib
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import one_line
 from tf_cyclegan.metrics.torch_weights import load_classifier
 from tf_cyclegan.pytorch import read_checkpoint
+from tf_cyclegan.settings.checks import one_line
 
 IMAGE_SIZE = 299
 DIMENSIONS = 2048

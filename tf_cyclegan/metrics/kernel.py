@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.settings.checks import check_integer
 
 
 def kernel_distance(features_a, features_b, subsets=100, subset_size=1000, seed=0):

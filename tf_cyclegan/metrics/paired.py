@@ -5,8 +5,8 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from tf_cyclegan.checks import one_line
 from tf_cyclegan.metrics.inputs import float_batch, float_pair
+from tf_cyclegan.settings.checks import one_line
 
 _WINDOW = 11  # pixels
 _SIGMA = 1.5

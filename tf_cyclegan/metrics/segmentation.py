@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.settings.checks import check_integer
 
 _IGNORED = 255  # what data sets call pixels of no class
 

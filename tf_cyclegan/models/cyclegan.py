@@ -3,10 +3,10 @@
 import keras
 
 from tf_cyclegan import losses
-from tf_cyclegan.checks import check_choice
 from tf_cyclegan.models import parts
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
+from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.settings.fields import documented
 from tf_cyclegan.settings.models import CycleGANSettings
 

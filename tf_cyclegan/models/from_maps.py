@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.networks.instance_features import FeatureTable, cluster_by_class, object_features
 from tf_cyclegan.networks.instance_maps import InstanceMeans, LabelEncoding, check_ignore_label, palette, to_ids
+from tf_cyclegan.settings.checks import check_integer
 
 
 class FromMaps:

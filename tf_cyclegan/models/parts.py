@@ -3,7 +3,6 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_choice, check_integer, check_weight
 from tf_cyclegan.image_pool import ImagePool
 from tf_cyclegan.models.augmentation import check_fill
 from tf_cyclegan.networks import (
@@ -14,7 +13,8 @@ from tf_cyclegan.networks import (
     unet_generator,
 )
 from tf_cyclegan.networks.blocks import check_image_shape
-from tf_cyclegan.user_errors import renamed
+from tf_cyclegan.settings.checks import check_choice, check_integer, check_weight
+from tf_cyclegan.settings.user_errors import renamed
 
 # The builder of each generator, and the settings that only this builder has.
 GENERATORS = {

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan import losses
-from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.models import parts
 from tf_cyclegan.models.from_maps import FromMaps
 from tf_cyclegan.models.roles import Paired
@@ -17,9 +16,10 @@ from tf_cyclegan.networks import coarse_and_fine, feature_encoder, global_genera
 from tf_cyclegan.networks.coarse_to_fine import check_depth, enhancer_layers
 from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.networks.vgg import WeightsUnavailable, vgg19_features
+from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.settings.fields import documented
 from tf_cyclegan.settings.models import Pix2PixHDSettings
-from tf_cyclegan.user_errors import renamed
+from tf_cyclegan.settings.user_errors import renamed
 
 # The reference has no gradient penalty here, without which wgangp does not train.
 _GAN_MODES = ("lsgan", "vanilla", "hinge")

@@ -2,8 +2,8 @@
 
 import keras
 
-from tf_cyclegan.checks import check_choice, check_integer
 from tf_cyclegan.models.roles import OneWay
+from tf_cyclegan.settings.checks import check_choice, check_integer
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")

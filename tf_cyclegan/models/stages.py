@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.settings.checks import check_integer
 
 STAGES = ("global", "enhancer", "together")
 _STAGE = "stage"

@@ -5,7 +5,6 @@ import dataclasses
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import check_choice
 from tf_cyclegan.convolution import Conv2D
 from tf_cyclegan.layers import (
     BatchNormalization,
@@ -14,6 +13,7 @@ from tf_cyclegan.layers import (
     ReflectionPadding2D,
     ReplicationPadding2D,
 )
+from tf_cyclegan.settings.checks import check_choice
 
 NORMALIZATIONS = ("instance", "affine_instance", "batch", "none")
 CONVOLUTION_PADDINGS = ("explicit", "same")

@@ -4,10 +4,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
 from tf_cyclegan.networks.resizing import HalvingPooling2D
 from tf_cyclegan.networks.resnet import residual_block
+from tf_cyclegan.settings.checks import check_integer
 
 _ENHANCER = "enhancer"
 

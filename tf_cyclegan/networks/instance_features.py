@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.networks.instance_maps import segment_means, segments, to_ids
+from tf_cyclegan.settings.checks import check_integer
 
 # Objects of a smaller share of an image say little of their class: the reference leaves them out.
 SMALLEST_SHARE = 1 / 64

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.settings.checks import check_integer
 
 
 def to_ids(values):

@@ -3,10 +3,10 @@
 import keras
 from keras import layers as keras_layers
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.networks.coarse_to_fine import HDBlocks
 from tf_cyclegan.networks.resizing import HalvingPooling2D
+from tf_cyclegan.settings.checks import check_integer
 
 _LARGEST_WIDTH = 512
 

@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
+from tf_cyclegan.settings.checks import check_integer
 
 
 def patchgan_discriminator(

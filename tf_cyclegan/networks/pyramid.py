@@ -3,9 +3,9 @@
 import keras
 from keras import layers as keras_layers
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
 from tf_cyclegan.networks.resizing import HalvingPooling2D
+from tf_cyclegan.settings.checks import check_integer
 
 
 def unit_discriminator(

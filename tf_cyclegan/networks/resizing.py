@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.checks import check_integer
+from tf_cyclegan.settings.checks import check_integer
 
 # One pixel on each side.
 _BORDER = [[0, 0], [1, 1], [1, 1], [0, 0]]

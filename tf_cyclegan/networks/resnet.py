@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import check_choice, check_integer, check_share
 from tf_cyclegan.networks.blocks import PADDINGS, UPSAMPLINGS, Blocks, check_image_shape
+from tf_cyclegan.settings.checks import check_choice, check_integer, check_share
 
 
 def resnet_generator(

@@ -3,10 +3,10 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import check_integer
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
 from tf_cyclegan.networks.layer_normalization import LayerNormalization
 from tf_cyclegan.networks.resnet import residual_block
+from tf_cyclegan.settings.checks import check_integer
 
 _DOWNSAMPLINGS = 2
 _SCALE = 2**_DOWNSAMPLINGS

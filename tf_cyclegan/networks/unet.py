@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
-from tf_cyclegan.checks import check_choice, check_integer, check_share
 from tf_cyclegan.networks.blocks import UPSAMPLINGS, Blocks, check_image_shape
+from tf_cyclegan.settings.checks import check_choice, check_integer, check_share
 
 DROPOUT_PLACEMENTS = ("reference", "paper")
 # The steps of the decoder that double the size with fewer filters have no dropout, nor has the head.

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from tf_cyclegan.checks import one_line
 from tf_cyclegan.networks.blocks import Blocks
+from tf_cyclegan.settings.checks import one_line
 
 # Convolutions of each block, up to the last one that features are taken from.
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))

@@ -5,11 +5,11 @@ import os
 
 import numpy as np
 
-from tf_cyclegan.checks import check_positive
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.image_size import image_size, is_png
 from tf_cyclegan.serving.png_work import MAX_UNPACKED, unpacked_bytes
-from tf_cyclegan.settings.limits import MAX_SIDE, LimitSettings
+from tf_cyclegan.settings.checks import check_positive
+from tf_cyclegan.settings.request_limits import MAX_SIDE, LimitSettings
 
 _UNREAD = 16  # times the size of a request: a reply in columns of numbers can be eight times as long
 MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; files of 16 MiB have no more where they have over 64 colors

@@ -7,12 +7,12 @@ import os
 import re
 import threading
 
-from tf_cyclegan.checks import check_positive
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.folder import checked_folder
 from tf_cyclegan.serving.memory import bytes_a_pixel
 from tf_cyclegan.serving.versions import file_marks, versions
+from tf_cyclegan.settings.checks import check_positive
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")

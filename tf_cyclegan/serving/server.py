@@ -5,13 +5,13 @@ import dataclasses
 import socket
 import sys
 
-from tf_cyclegan.checks import check_positive
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.folder import where_models_are
 from tf_cyclegan.serving.hosts import allowed_hosts
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.protocol import run_app
 from tf_cyclegan.serving.repository import Repository
+from tf_cyclegan.settings.checks import check_positive
 
 
 def run_serve(config, report):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tf_cyclegan.checks import check_integer, check_range, check_share
+from tf_cyclegan.settings.checks import check_integer, check_range, check_share
 from tf_cyclegan.settings.fields import FIXED, FREE, PLACE, SHAPE, USE, derived, setting, settings
 
 

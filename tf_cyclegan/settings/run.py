@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from tf_cyclegan.checks import check_integer, check_positive
+from tf_cyclegan.settings.checks import check_integer, check_positive
 from tf_cyclegan.settings.fields import FREE, TAKEN, derived, setting, settings
 
 MULTI_WORKER = "multi_worker"

@@ -1,6 +1,6 @@
 """The limits of a request, and of an image that an exported model decodes. Knows no model."""
 
-from tf_cyclegan.checks import check_integer, check_positive
+from tf_cyclegan.settings.checks import check_integer, check_positive
 from tf_cyclegan.settings.fields import derived, settings
 
 # The server and the exported models look at an image's size before they decode it: a file of 20 kB can hold an image
