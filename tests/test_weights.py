@@ -14,7 +14,8 @@ import pytest
 from conftest import SMALL, random_images
 
 import tf_cyclegan
-from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, from_pretrained, save_pretrained, user_cache
+from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, from_pretrained, save_pretrained
+from tf_cyclegan import files as user_cache
 from tf_cyclegan.cli import main
 from tf_cyclegan.models import PretrainedGenerator
 from tf_cyclegan.settings.parsing import parsed_train

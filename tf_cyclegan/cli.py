@@ -11,7 +11,7 @@ import warnings
 
 import tyro
 
-from tf_cyclegan.registration import claim_keras
+from tf_cyclegan.imports import claim_keras
 from tf_cyclegan.settings.commands import (
     ConvertSettings,
     EvaluateSettings,

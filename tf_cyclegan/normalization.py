@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import cpu
-from tf_cyclegan.registration import check_backend
+from tf_cyclegan.imports import check_backend
 from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.tracing import once_a_shape
 

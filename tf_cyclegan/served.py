@@ -6,8 +6,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from tf_cyclegan import __version__
+from tf_cyclegan.files import cached_folder
 from tf_cyclegan.serving import run_serve
-from tf_cyclegan.user_cache import cached_folder
 from tf_cyclegan.weights import DEFAULT, bundled_folder, read_document
 
 

@@ -6,9 +6,8 @@ import re
 import urllib.error
 import urllib.request
 
-from tf_cyclegan.files import write_whole
+from tf_cyclegan.files import cached_folder, write_whole
 from tf_cyclegan.settings.checks import one_line
-from tf_cyclegan.user_cache import cached_folder
 from tf_cyclegan.weights.documents import DOCUMENT, DOCUMENT_BYTES, WEIGHTS, parse_document
 
 _TIMEOUT = 30

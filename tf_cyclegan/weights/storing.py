@@ -10,14 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan import __version__
-from tf_cyclegan.files import write_whole
+from tf_cyclegan.files import digest_of, write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.pytorch import write_checkpoint
 from tf_cyclegan.pytorch.refusal import Unreadable
 from tf_cyclegan.pytorch.safetensors import read_header
 from tf_cyclegan.pytorch.tensors import read_arrays
 from tf_cyclegan.settings.checks import check_choice, one_line
-from tf_cyclegan.user_cache import digest_of
 from tf_cyclegan.weights.documents import DOCUMENT, FORMAT, WEIGHTS, read_document
 
 # Settings in a model's configuration that do not say what it computes.

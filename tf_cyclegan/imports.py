@@ -1,4 +1,5 @@
-"""Registers the classes of saved models as soon as Keras is there, which the package itself does not import.
+"""What Python does when the package is imported: public names that wait until they are asked for, and the classes of
+saved models, which Keras must know.
 
 `--help` and a client of the server must not take the seconds that Keras and TensorFlow take.
 """
@@ -112,3 +113,24 @@ class _Loader:
 
 
 _IMPORTS = _Imports()
+
+
+def exports(package, modules):
+    """What such a package has in the place of imports: `__all__, __getattr__, __dir__ = exports(__name__, {...})`.
+
+    Args:
+        package: str, its name.
+        modules: dict of public names to the modules of the package that hold them.
+
+    Returns:
+        Triple of the names, and the package's `__getattr__` and `__dir__`.
+    """
+    names = list(modules)
+
+    def get(name):
+        if name in modules:
+            return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    # What was imported in the meantime stands in the package beside its public names.
+    return names, get, lambda: sorted({*vars(importlib.import_module(package)), *names})
