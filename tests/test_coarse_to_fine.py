@@ -9,7 +9,7 @@ from conftest import channels_last, golden, random_images
 from tf_cyclegan import networks
 from tf_cyclegan.networks.coarse_to_fine import enhancer_layers
 from tf_cyclegan.networks.instance_maps import InstanceMeans
-from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
+from tf_cyclegan.networks.layers.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.pytorch import load_state_dict
 
 ANY = (None, None)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_cyclegan import cpu
-from tf_cyclegan.convolution import Conv2D
+from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers.convolution import Conv2D
 
 
 @pytest.fixture(params=[True, False], ids=["eigen", "onednn"])

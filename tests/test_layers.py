@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 from conftest import random_images
 
-from tf_cyclegan import cpu, normalization
 from tf_cyclegan.layers import Cropping2D, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
+from tf_cyclegan.networks.layers import normalization
+from tf_cyclegan.networks.layers import runtime as cpu
 
 
 def by_definition(x, epsilon=1e-5):

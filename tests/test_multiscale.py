@@ -6,7 +6,7 @@ import pytest
 from conftest import channels_last, golden, random_images
 
 from tf_cyclegan import networks
-from tf_cyclegan.networks.resizing import HalvingPooling2D
+from tf_cyclegan.networks.layers.resizing import HalvingPooling2D
 from tf_cyclegan.pytorch import load_state_dict
 
 ANY = (None, None)

@@ -12,8 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from tf_cyclegan import layers as own
-from tf_cyclegan.convolution import Conv2D
 from tf_cyclegan.networks import (
     global_generator,
     local_enhancer,
@@ -24,10 +22,12 @@ from tf_cyclegan.networks import (
     unit_decoder,
     unit_encoder,
 )
+from tf_cyclegan.networks import layers as own
 from tf_cyclegan.networks.coarse_to_fine import AtLeastTwoPixels
 from tf_cyclegan.networks.instance_maps import LabelEncoding
-from tf_cyclegan.networks.layer_normalization import LayerNormalization
-from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
+from tf_cyclegan.networks.layers.convolution import Conv2D
+from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
+from tf_cyclegan.networks.layers.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.translating.strips import Walk, scratch, stages
 from tf_cyclegan.translating.strips.graph import flattened
 from tf_cyclegan.translating.strips.registry import rule_of

@@ -6,7 +6,7 @@ import sys
 
 import tensorflow as tf
 
-from tf_cyclegan.tracing import once_a_shape
+from tf_cyclegan.networks.layers.runtime import once_a_shape
 
 
 def test_a_graph_traces_it_once_a_shape_and_eager_calls_never():

@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from tf_cyclegan import cpu
+from tf_cyclegan.networks.layers import runtime as cpu
 from tf_cyclegan.settings.checks import check_choice
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}

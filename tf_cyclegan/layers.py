@@ -1,13 +1,4 @@
 """Keras layers of the networks: padding as PyTorch defines it, instance and batch normalization."""
 
-from tf_cyclegan.normalization import INFERENCE_STATISTICS, BatchNormalization, InstanceNormalization
-from tf_cyclegan.padding import Cropping2D, ReflectionPadding2D, ReplicationPadding2D
-
-__all__ = [
-    "INFERENCE_STATISTICS",
-    "BatchNormalization",
-    "Cropping2D",
-    "InstanceNormalization",
-    "ReflectionPadding2D",
-    "ReplicationPadding2D",
-]
+from tf_cyclegan.networks.layers import *  # noqa: F403
+from tf_cyclegan.networks.layers import __all__  # noqa: F401

@@ -4,7 +4,8 @@ import time
 
 import tensorflow as tf
 
-from tf_cyclegan import cpu, devices
+from tf_cyclegan import devices
+from tf_cyclegan.networks.layers import runtime as cpu
 from tf_cyclegan.resuming import kept_policy
 from tf_cyclegan.settings.data import parse_size
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.convolution import Conv2D
+from tf_cyclegan.networks.layers.convolution import Conv2D
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 PRECISIONS = tuple(_POLICIES)

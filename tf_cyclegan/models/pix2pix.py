@@ -5,10 +5,10 @@ import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan import losses
-from tf_cyclegan.layers import INFERENCE_STATISTICS
 from tf_cyclegan.models import parts
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
+from tf_cyclegan.networks.layers import INFERENCE_STATISTICS
 from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.settings.fields import documented
 from tf_cyclegan.settings.models import Pix2PixSettings

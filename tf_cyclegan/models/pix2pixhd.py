@@ -14,7 +14,7 @@ from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.models.stages import StagedModel, check_stage_epochs, stage_at
 from tf_cyclegan.networks import coarse_and_fine, feature_encoder, global_generator, multiscale_discriminator
 from tf_cyclegan.networks.coarse_to_fine import check_depth, enhancer_layers
-from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
+from tf_cyclegan.networks.layers.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.networks.vgg import WeightsUnavailable, vgg19_features
 from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.settings.fields import documented

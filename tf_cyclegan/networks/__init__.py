@@ -1,9 +1,13 @@
 """Builder functions of the networks, each a functional `keras.Model`."""
 
 from tf_cyclegan.networks.coarse_to_fine import coarse_and_fine, feature_encoder, global_generator, local_enhancer
-from tf_cyclegan.networks.multiscale import multiscale_discriminator
-from tf_cyclegan.networks.patchgan import four_stride_discriminator, patchgan_discriminator, pixel_discriminator
-from tf_cyclegan.networks.pyramid import unit_discriminator
+from tf_cyclegan.networks.discriminators import (
+    four_stride_discriminator,
+    multiscale_discriminator,
+    patchgan_discriminator,
+    pixel_discriminator,
+    unit_discriminator,
+)
 from tf_cyclegan.networks.resnet import resnet_generator
 from tf_cyclegan.networks.shared_latent import (
     shared_latent_block,

@@ -5,14 +5,14 @@ import dataclasses
 import keras
 from keras import layers
 
-from tf_cyclegan.convolution import Conv2D
-from tf_cyclegan.layers import (
+from tf_cyclegan.networks.layers import (
     BatchNormalization,
     Cropping2D,
     InstanceNormalization,
     ReflectionPadding2D,
     ReplicationPadding2D,
 )
+from tf_cyclegan.networks.layers.convolution import Conv2D
 from tf_cyclegan.settings.checks import check_choice
 
 NORMALIZATIONS = ("instance", "affine_instance", "batch", "none")

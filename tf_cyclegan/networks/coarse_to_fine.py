@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
-from tf_cyclegan.networks.resizing import HalvingPooling2D
+from tf_cyclegan.networks.layers.resizing import HalvingPooling2D
 from tf_cyclegan.networks.resnet import residual_block
 from tf_cyclegan.settings.checks import check_integer
 

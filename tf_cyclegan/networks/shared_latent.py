@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
-from tf_cyclegan.networks.layer_normalization import LayerNormalization
+from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
 from tf_cyclegan.networks.resnet import residual_block
 from tf_cyclegan.settings.checks import check_integer
 

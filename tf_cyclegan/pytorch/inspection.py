@@ -3,7 +3,12 @@
 import keras
 import numpy as np
 
-from tf_cyclegan.layers import BatchNormalization, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
+from tf_cyclegan.networks.layers import (
+    BatchNormalization,
+    InstanceNormalization,
+    ReflectionPadding2D,
+    ReplicationPadding2D,
+)
 from tf_cyclegan.pytorch.architecture import Architecture, infer
 from tf_cyclegan.pytorch.hd_names import resizes
 from tf_cyclegan.pytorch.names import entries, named_layers, pads_as_tensorflow, torch_prefixes

@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from tf_cyclegan.layers import InstanceNormalization
+from tf_cyclegan.networks.layers import InstanceNormalization
 from tf_cyclegan.pytorch.hd_names import enhancer_positions, multiscale_positions, resizes, resnet_positions
 from tf_cyclegan.pytorch.unit_names import parameter_names, pyramid_positions, unit_positions
 

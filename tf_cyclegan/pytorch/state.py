@@ -8,7 +8,7 @@ import re
 import keras
 import numpy as np
 
-from tf_cyclegan.layers import InstanceNormalization
+from tf_cyclegan.networks.layers import InstanceNormalization
 from tf_cyclegan.pytorch.architecture import canonical, explain_misfit, infer
 from tf_cyclegan.pytorch.hd_names import resizes
 from tf_cyclegan.pytorch.inspection import architecture_of

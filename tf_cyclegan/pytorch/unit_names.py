@@ -2,7 +2,7 @@
 
 import re
 
-from tf_cyclegan.networks.layer_normalization import LayerNormalization
+from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
 
 
 def unit_positions(named):

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tf_cyclegan.convolution import doubling_kernel
+from tf_cyclegan.networks.layers.convolution import doubling_kernel
 from tf_cyclegan.translating.strips.rules import Rule, clipped
 
 # Where a convolution gains by four pixels at a time, although a quarter of what it then multiplies by are zeros.

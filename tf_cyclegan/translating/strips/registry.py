@@ -2,12 +2,12 @@
 
 from keras import layers
 
-from tf_cyclegan import layers as own
-from tf_cyclegan.convolution import Conv2D
+from tf_cyclegan.networks import layers as own
 from tf_cyclegan.networks.coarse_to_fine import AtLeastTwoPixels, CropLike
 from tf_cyclegan.networks.instance_maps import LabelEncoding
-from tf_cyclegan.networks.layer_normalization import LayerNormalization
-from tf_cyclegan.networks.resizing import BilinearEnlargement2D, HalvingPooling2D
+from tf_cyclegan.networks.layers.convolution import Conv2D
+from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
+from tf_cyclegan.networks.layers.resizing import BilinearEnlargement2D, HalvingPooling2D
 from tf_cyclegan.translating.strips.convolutions import (
     Convolution,
     DoublingConvolution,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.networks.layer_normalization import LEAST_VARIANCE, LayerNormalization
+from tf_cyclegan.networks.layers.layer_normalization import LEAST_VARIANCE, LayerNormalization
 
 
 class Moments:

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan import cpu
-from tf_cyclegan.tracing import once_a_shape
+from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers.runtime import once_a_shape
 
 # Eigen's two gradients take 90 to 130 ms for a 7x7 convolution to 3 channels at 128 pixels, patches 10: it splits
 # the work over the output channels.
