@@ -12,7 +12,7 @@ from conftest import SMALL
 
 from tf_cyclegan import Pix2PixHD
 from tf_cyclegan.callbacks import Snapshot
-from tf_cyclegan.optimizers import Adam
+from tf_cyclegan.models.optimizers import Adam
 
 
 class Variables(keras.Model):

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, random_batches, random_images
 
-from tf_cyclegan import CycleGAN, losses, networks
-from tf_cyclegan.models import parts
+from tf_cyclegan import CycleGAN, networks
+from tf_cyclegan.models import building as parts
+from tf_cyclegan.models import losses
 
 pytestmark = pytest.mark.eager
 

@@ -25,9 +25,9 @@ from tf_cyclegan.callbacks import ReplicaStates, newest_checkpoint
 from tf_cyclegan.cli import main
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.distribution.cluster import Cluster, read_cluster
-from tf_cyclegan.distribution.overrides import KERAS_INTERNALS
-from tf_cyclegan.image_pool import ImagePool
 from tf_cyclegan.models import MODELS
+from tf_cyclegan.models.image_pool import ImagePool
+from tf_cyclegan.models.keras_overrides import KERAS_INTERNALS
 
 PROCESS = Path(__file__).parent / "distribution_process.py"
 STEPS = 10

@@ -6,7 +6,7 @@ import pytest
 
 from tf_cyclegan.evaluating import diagnose
 from tf_cyclegan.evaluating.diagnostics import score_of
-from tf_cyclegan.losses import WON, Adversaries
+from tf_cyclegan.models.losses import WON, Adversaries
 from tf_cyclegan.verdicts import COLLAPSED, CURES, INVERTED, UNCHANGED_MEAN
 
 PAIRED, UNPAIRED = (SimpleNamespace(paired=paired, adversaries=Adversaries()) for paired in (True, False))

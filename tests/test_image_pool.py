@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.models.image_pool import ImagePool
 
 
 def numbered(*numbers):

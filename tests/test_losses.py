@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from conftest import random_images
 
-from tf_cyclegan import losses
+from tf_cyclegan.models import losses
 
 REAL = np.array([[2.0, 0.0]], "float32")
 FAKE = np.array([[1.0, -1.0]], "float32")

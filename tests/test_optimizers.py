@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_cyclegan.optimizers import Adam
+from tf_cyclegan.models.optimizers import Adam
 
 
 def by_formula(x, gradients, rate=2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8):

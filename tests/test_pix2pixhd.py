@@ -11,7 +11,7 @@ from conftest import random_batches, random_images
 
 from tf_cyclegan import Pix2PixHD
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.losses import feature_matching_loss
+from tf_cyclegan.models.losses import feature_matching_loss
 from tf_cyclegan.networks import patchgan_discriminator, resnet_generator, vgg
 
 pytestmark = pytest.mark.eager

@@ -17,7 +17,7 @@ from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source
 from tf_cyclegan.data.transforms import RESIZE_MODES, Sizing, center_crop, crop_and_flip
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.image_pool import ImagePool
+from tf_cyclegan.models.image_pool import ImagePool
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
 from tf_cyclegan.schedules import ConstantThenLinearDecay, CosineDecay, StepDecay
 from tf_cyclegan.serving.codec import TensorInfo, read_inputs

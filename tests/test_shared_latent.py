@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from conftest import channels_last, golden, part, random_images
 
-from tf_cyclegan import losses, networks
+from tf_cyclegan import networks
+from tf_cyclegan.models import losses
 from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
 from tf_cyclegan.pytorch import load_state_dict
 

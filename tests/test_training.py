@@ -385,10 +385,10 @@ def test_an_output_folder_that_cannot_be_is_a_short_block(folder, tmp_path, capf
 
 
 def test_choices_of_the_flags_are_the_librarys():
-    from tf_cyclegan import losses
     from tf_cyclegan.data.cache import CACHES
     from tf_cyclegan.data.transforms import RESIZE_MODES
-    from tf_cyclegan.models import MODELS, parts, pix2pix
+    from tf_cyclegan.models import MODELS, losses, pix2pix
+    from tf_cyclegan.models import building as parts
     from tf_cyclegan.networks import blocks, layers, unet
 
     choices = {

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN, images
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.models.pretrained import PretrainedGenerator
+from tf_cyclegan.models.generator_only import PretrainedGenerator
 from tf_cyclegan.settings.commands import TileSettings, TranslateSettings
 from tf_cyclegan.translating import files, pieces, run_translate
 from tf_cyclegan.translating.pieces import MirroredRows, check_pieces, check_use

@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 
 from tf_cyclegan.distribution.cluster import Cluster, read_cluster
-from tf_cyclegan.distribution.replicas import all_values
+from tf_cyclegan.models.replicas import all_values
 from tf_cyclegan.settings.checks import check_choice, one_line
 
 STRATEGIES = ("none", "mirrored", "multi_worker", "tpu")

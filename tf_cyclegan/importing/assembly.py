@@ -7,7 +7,7 @@ import os
 from tf_cyclegan.importing.parts import read_parts
 from tf_cyclegan.importing.roles import ROLES
 from tf_cyclegan.models import MODELS, PretrainedGenerator
-from tf_cyclegan.models.parts import DISCRIMINATORS
+from tf_cyclegan.models.building import DISCRIMINATORS
 from tf_cyclegan.settings.checks import check_choice
 
 _TYPES = {builder.__name__: name for name, builder in DISCRIMINATORS.items()}

@@ -4,18 +4,16 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan.distribution.overrides import ReplicatedTraining
-from tf_cyclegan.distribution.replicas import replica_count, spread_seeds
-from tf_cyclegan.losses import WON, Adversaries
 from tf_cyclegan.models.augmentation import Augmenting, checked_augment
 from tf_cyclegan.models.batches import CheckedBatches
-from tf_cyclegan.models.compiling import Compiling
-from tf_cyclegan.models.exchange import Exchanging
-from tf_cyclegan.models.freezing import frozen_layers
-from tf_cyclegan.models.inference import Translating
-from tf_cyclegan.models.parts import smallest_judged_side
-from tf_cyclegan.models.saving import Saving
+from tf_cyclegan.models.building import smallest_judged_side
+from tf_cyclegan.models.compiling import Compiling, frozen_layers
+from tf_cyclegan.models.keras_overrides import ReplicatedTraining
+from tf_cyclegan.models.losses import WON, Adversaries
+from tf_cyclegan.models.replicas import replica_count, spread_seeds
+from tf_cyclegan.models.saving import Exchanging, Saving
 from tf_cyclegan.models.styles import Styling
+from tf_cyclegan.models.translation import Translating
 
 
 class TranslationModel(

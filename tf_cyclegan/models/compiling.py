@@ -1,11 +1,99 @@
-"""Compilation of a model with two optimizers, and their return from a saved model."""
+"""`compile` with two optimizers: their state, their learning rates, and the networks that stay frozen."""
 
 import keras
+from keras import ops
 
-from tf_cyclegan.distribution.overrides import check_compile_arguments, check_loss_scaling
-from tf_cyclegan.models.freezing import freeze, frozen_layers
-from tf_cyclegan.models.rates import FollowingRates
-from tf_cyclegan.optimizers import Adam
+from tf_cyclegan.models.keras_overrides import check_compile_arguments, check_loss_scaling
+from tf_cyclegan.models.optimizers import Adam
+
+# The quotient of two rates that do not follow each other.
+_APART = -1.0
+
+
+class FollowingRates:
+    """Makes the discriminators' learning rate follow the generators' rate, `model.optimizer.learning_rate`.
+
+    A model has two weights for it: `_followed_rate`, the generators' rate in the last step, and `_rate_quotient`, the
+    discriminators' rate divided by the generators' rate.
+    """
+
+    def _constant_rates(self):
+        """The variables of the two learning rates, with None for a rate that has a schedule."""
+        rates = [optimizer.learning_rate for optimizer in (self.optimizer, self.discriminator_optimizer)]
+        return [rate if isinstance(rate, keras.Variable) else None for rate in rates]
+
+    def _begin_to_follow(self):
+        rate, follower = self._constant_rates()
+        self._followed_rate.assign(0.0 if rate is None else rate)
+        self._rate_quotient.assign(1.0)
+        if rate is not None and follower is not None:
+            # Under a strategy each replica has a copy of a rate, which `float` does not read.
+            apart = ops.logical_and(ops.equal(rate, 0), ops.greater(follower, 0))
+            self._rate_quotient.assign(ops.where(apart, _APART, 1.0))
+
+    def _follow_rate(self):
+        rate, follower = self._constant_rates()
+        if rate is None or follower is None:
+            return
+        followed, quotient = self._followed_rate, self._rate_quotient
+        # A generators' rate of 0 gives no quotient: the next rate takes the quotient from before the 0. If the
+        # discriminators' rate is above 0 meanwhile, somebody set it on purpose, and the two rates stay apart.
+        at_zero = ops.logical_and(ops.equal(followed, 0), ops.equal(rate, 0))
+        apart = ops.logical_or(quotient < 0, ops.logical_and(at_zero, follower > 0))
+        after_zero = ops.where(ops.equal(follower, 0), quotient * rate, follower)
+        changed = ops.where(followed > 0, follower * rate / followed, after_zero)
+        quotient.assign(ops.where(apart, _APART, ops.where(followed > 0, follower / followed, quotient)))
+        # An unchanged rate must stay the same to the bit: it is not multiplied by a quotient of equals.
+        follows = ops.logical_and(ops.not_equal(rate, followed), ops.logical_not(apart))
+        follower.assign(ops.where(follows, changed, follower))
+        followed.assign(rate)
+
+
+def frozen_layers(model):
+    """The paths of the outermost layers with `trainable=False`.
+
+    Args:
+        model: `keras.Model` that holds its networks as attributes.
+
+    Returns:
+        Sorted list of str such as `"generator_ab/stem_conv"`, an attribute and names of layers; `""` is the model.
+    """
+    return sorted(_frozen(model, ""))
+
+
+def freeze(model, paths):
+    """Freezes these layers with all layers inside them, and no others.
+
+    Args:
+        model: `keras.Model`.
+        paths: list of str as `frozen_layers` returns them. Paths of layers that the model does not have are ignored.
+    """
+    for path in set(frozen_layers(model)) - set(paths):
+        _set_trainable(model, path, True)
+    for path in paths:
+        _set_trainable(model, path, False)
+
+
+def _frozen(layer, path):
+    if not layer.trainable:
+        return {path}
+    children = _children(layer, is_model=not path)
+    return {found for name, child in children.items() for found in _frozen(child, f"{path}/{name}".lstrip("/"))}
+
+
+def _children(layer, is_model):
+    if is_model:
+        return {name: value for name, value in vars(layer).items() if isinstance(value, keras.Layer)}
+    return {child.name: child for child in layer._flatten_layers(include_self=False, recursive=False)}
+
+
+def _set_trainable(model, path, trainable):
+    layer = model
+    for name in path.split("/") if path else ():
+        layer = _children(layer, is_model=layer is model).get(name)
+        if layer is None:
+            return
+    layer.trainable = trainable
 
 
 class Compiling(FollowingRates):

@@ -2,8 +2,8 @@
 
 import keras
 
-from tf_cyclegan import losses
-from tf_cyclegan.models import parts
+from tf_cyclegan.models import building as parts
+from tf_cyclegan.models import losses
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.settings.checks import check_choice

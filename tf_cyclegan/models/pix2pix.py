@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan import losses
-from tf_cyclegan.models import parts
+from tf_cyclegan.models import building as parts
+from tf_cyclegan.models import losses
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.networks.layers import INFERENCE_STATISTICS

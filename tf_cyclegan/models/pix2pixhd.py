@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan import losses
-from tf_cyclegan.models import parts
+from tf_cyclegan.models import building as parts
+from tf_cyclegan.models import losses
 from tf_cyclegan.models.from_maps import FromMaps
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.models.stages import StagedModel, check_stage_epochs, stage_at

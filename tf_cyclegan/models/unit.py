@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from tf_cyclegan import losses
-from tf_cyclegan.models import parts, unit_networks
+from tf_cyclegan.models import building as parts
+from tf_cyclegan.models import losses, unit_networks
+from tf_cyclegan.models.optimizers import Adam
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
 from tf_cyclegan.networks.blocks import check_image_shape
-from tf_cyclegan.optimizers import Adam
 from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.settings.fields import documented
 from tf_cyclegan.settings.models import UNITSettings

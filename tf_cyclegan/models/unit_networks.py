@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_cyclegan.models import parts
+from tf_cyclegan.models import building as parts
 from tf_cyclegan.networks import (
     shared_latent_block,
     shared_latent_decoder,

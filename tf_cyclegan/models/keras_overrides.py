@@ -6,7 +6,7 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.distribution.replicas import replica_count
+from tf_cyclegan.models.replicas import replica_count
 
 # What is overridden and called of Keras, with its arguments: `tests/test_distribution.py` notices when it changes.
 KERAS_INTERNALS = {

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.distribution.replicas import ReplicaArrays
+from tf_cyclegan.models.replicas import ReplicaArrays
 from tf_cyclegan.settings.checks import check_integer
 
 

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.image_pool import ImagePool
 from tf_cyclegan.models.augmentation import check_fill
+from tf_cyclegan.models.image_pool import ImagePool
 from tf_cyclegan.networks import (
     four_stride_discriminator,
     patchgan_discriminator,
