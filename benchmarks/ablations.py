@@ -23,7 +23,7 @@ from emoji_error import all_drawings, mean_error, translations
 
 from tf_cyclegan import UNIT, CycleGAN, Pix2Pix
 from tf_cyclegan.data import open_dataset
-from tf_cyclegan.images import to_uint8
+from tf_cyclegan.data.images import to_uint8
 from tf_cyclegan.metrics import feature_extractor, kernel_distance
 from tf_cyclegan.settings.data import DataSettings
 

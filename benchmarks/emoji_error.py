@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_cyclegan import images
 from tf_cyclegan.callbacks import load_newest
-from tf_cyclegan.data import bundled, open_dataset
+from tf_cyclegan.data import bundled, images, open_dataset
 from tf_cyclegan.metrics import feature_extractor, kernel_distance
 from tf_cyclegan.settings.data import DataSettings, View
 

@@ -18,7 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 from emoji_error import Measure, add_shared_flags, all_drawings, grid, recorded, translations
 
-from tf_cyclegan import CycleGAN, images, load_dataset
+from tf_cyclegan import CycleGAN, load_dataset
+from tf_cyclegan.data import images
 from tf_cyclegan.devices import dtype_policy
 from tf_cyclegan.schedules import ConstantThenLinearDecay
 

@@ -20,11 +20,11 @@ import pytest
 from conftest import SMALL, open_dataset, random_images
 from PIL import Image
 
-from tf_cyclegan import CycleGAN, callbacks, images
+from tf_cyclegan import CycleGAN, callbacks
 from tf_cyclegan.cli import main
-from tf_cyclegan.data import cache
+from tf_cyclegan.data import cache, images
 from tf_cyclegan.data.folders import list_images
-from tf_cyclegan.image_files import unreadable_in
+from tf_cyclegan.data.image_files import unreadable_in
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
 COLOR = Image.fromarray(PIXELS)

@@ -9,9 +9,9 @@ import pytest
 from callbacks_fake import FakeModel, batches
 from conftest import random_images
 
-from tf_cyclegan import images
 from tf_cyclegan.callbacks import Checkpoints, Evaluation, load_newest
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.metrics import inception
 
 # By step: the best is the second of four.

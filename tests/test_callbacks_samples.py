@@ -7,7 +7,7 @@ from callbacks_fake import FakeModel, batches, images
 from PIL import Image
 
 from tf_cyclegan.callbacks import SampleGrid
-from tf_cyclegan.images import to_uint8
+from tf_cyclegan.data.images import to_uint8
 
 
 def grid(model, *args, **kwargs):

@@ -8,8 +8,7 @@ import time
 import pytest
 from conftest import open_dataset, random_images
 
-from tf_cyclegan import images
-from tf_cyclegan.data import cache_folder
+from tf_cyclegan.data import cache_folder, images
 
 KEY = "0123456789abcdef" * 2
 DAY = 86400

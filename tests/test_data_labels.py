@@ -5,7 +5,7 @@ import pytest
 from conftest import gray_png, open_dataset
 from PIL import Image
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 
 OPTIONS = {"image_size": 16, "load_size": (20, 24), "label_classes": 8}
 

@@ -20,9 +20,10 @@ import tensorflow as tf
 from conftest import SMALL, open_dataset, random_batches, random_images
 from test_contract import SMALLER
 
-from tf_cyclegan import CycleGAN, images
+from tf_cyclegan import CycleGAN
 from tf_cyclegan.callbacks import ReplicaStates, newest_checkpoint
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.distribution.cluster import Cluster, read_cluster
 from tf_cyclegan.models import MODELS

@@ -9,9 +9,10 @@ import pytest
 from conftest import random_images
 from evaluating_fakes import save_features
 
-from tf_cyclegan import images, load_dataset
+from tf_cyclegan import load_dataset
 from tf_cyclegan.callbacks import load_newest
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.metrics import inception
 
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]

@@ -9,8 +9,9 @@ import tensorflow as tf
 from conftest import SMALL
 from evaluating_fakes import ArrayData, Shifting, save_features
 
-from tf_cyclegan import Pix2PixHD, images
+from tf_cyclegan import Pix2PixHD
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.evaluating import evaluate_model, open_instruments, open_segmenter, read_palette, report_page
 from tf_cyclegan.networks.instance_maps import to_ids
 

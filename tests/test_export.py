@@ -13,7 +13,8 @@ from conftest import SMALL, random_images
 from reference.c_api import is_available, run_by_c_api
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tf_cyclegan import CycleGAN, images
+from tf_cyclegan import CycleGAN
+from tf_cyclegan.data import images
 from tf_cyclegan.export import check, export_saved_model
 from tf_cyclegan.export.publish import publish_version, versions
 from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product

@@ -12,7 +12,8 @@ import pytest
 from conftest import SMALL, command_settings, random_images
 from google.protobuf import text_format
 
-from tf_cyclegan import CycleGAN, images
+from tf_cyclegan import CycleGAN
+from tf_cyclegan.data import images
 from tf_cyclegan.export import formats, run_export
 from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.serving.engine import Engine

@@ -11,7 +11,7 @@ import tensorflow as tf
 from conftest import random_images
 from PIL import Image
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 from tf_cyclegan.export.decoding import decode_image
 
 NOISE = images.to_uint8(random_images(1, 37, 53, channels=4)[0])

@@ -9,9 +9,10 @@ import pytest
 from conftest import SMALL, open_dataset
 from PIL import Image
 
-from tf_cyclegan import CycleGAN, images
+from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
-from tf_cyclegan.image_files import count_pages
+from tf_cyclegan.data import images
+from tf_cyclegan.data.image_files import count_pages
 from tf_cyclegan.known_ranges import Ranges
 from tf_cyclegan.settings.commands import RangeSettings
 from tf_cyclegan.translating import command, extras, files

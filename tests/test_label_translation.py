@@ -11,8 +11,9 @@ import tensorflow as tf
 from conftest import gray_png
 from PIL import Image
 
-from tf_cyclegan import Pix2PixHD, images
+from tf_cyclegan import Pix2PixHD
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.export.saved_model import write_saved_model

@@ -7,7 +7,7 @@ import tensorflow as tf
 from callbacks_fake import FakeModel
 from conftest import random_images
 
-from tf_cyclegan.images import to_float
+from tf_cyclegan.data.images import to_float
 from tf_cyclegan.metrics import (
     cycle_error,
     identity_distance,

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import random_images
 
-from tf_cyclegan.images import to_uint8
+from tf_cyclegan.data.images import to_uint8
 from tf_cyclegan.metrics import FID, KID, FrechetDistance, KernelDistance, frechet_distance, kernel_distance
 
 

@@ -7,9 +7,10 @@ import keras
 import pytest
 from conftest import random_images
 
-from tf_cyclegan import images, precision, training
+from tf_cyclegan import precision, training
 from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.networks.layers import runtime as cpu
 from tf_cyclegan.settings.train import train_settings
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tf_cyclegan import CycleGAN, images, networks
+from tf_cyclegan import CycleGAN, networks
+from tf_cyclegan.data import images
 from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source

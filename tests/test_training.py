@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from conftest import random_images
 
-from tf_cyclegan import images
 from tf_cyclegan.callbacks import load_newest, newest_checkpoint
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.run_data import read_config
 from tf_cyclegan.run_folder import held
 from tf_cyclegan.settings.data import parse_size

@@ -13,8 +13,9 @@ import tensorflow as tf
 from conftest import SMALL, command_settings, random_images
 from PIL import Image
 
-from tf_cyclegan import CycleGAN, from_pretrained, images, save_pretrained
+from tf_cyclegan import CycleGAN, from_pretrained, save_pretrained
 from tf_cyclegan.cli import main
+from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.settings.commands import TranslateSettings
 from tf_cyclegan.translating import command, files, run_translate

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tf_cyclegan import CycleGAN, images
+from tf_cyclegan import CycleGAN
+from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.models.generator_only import PretrainedGenerator
 from tf_cyclegan.settings.commands import TileSettings, TranslateSettings

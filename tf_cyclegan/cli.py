@@ -125,7 +125,7 @@ def _runner(command, settings, module, function):
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except Exception as error:
-            from tf_cyclegan.image_files import unreadable_in
+            from tf_cyclegan.data.image_files import unreadable_in
 
             if (said := unreadable_in(error)) is None:
                 raise

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tf_cyclegan.data.value_ranges import as_text, range_in
 from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.settings.checks import check_range
 from tf_cyclegan.trained import weights_folder
-from tf_cyclegan.value_ranges import as_text, range_in
 from tf_cyclegan.weights import read_document
 
 # Lies beside an exported model.

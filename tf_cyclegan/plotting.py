@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_cyclegan.images import image_grid, to_uint8
+from tf_cyclegan.data.images import image_grid, to_uint8
 
 _COLUMNS = 8
 _INCHES = 2  # of an image

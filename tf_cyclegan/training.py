@@ -12,11 +12,11 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan import callbacks, devices, precision, recipe
+from tf_cyclegan.data.image_files import unreadable_in
 from tf_cyclegan.data.loading import open_data
 from tf_cyclegan.distribution import open_workers, plan_workers
 from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.files import check_writable
-from tf_cyclegan.image_files import unreadable_in
 from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.resuming import resumed

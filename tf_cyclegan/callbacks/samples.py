@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 
 SMALLEST_TILE = 96  # pixels: a smaller image is enlarged by a whole number, so that its pixels stay sharp
 

@@ -15,8 +15,8 @@ import numpy as np
 from tf_cyclegan.data import cache_folder
 from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.transforms import Sizing
+from tf_cyclegan.data.value_ranges import Use, joined_use
 from tf_cyclegan.settings.user_errors import is_ours
-from tf_cyclegan.value_ranges import Use, joined_use
 
 CACHES = ("memory", "disk", "none")
 _HINT = ". Remove the file, or leave it out with `skip_unreadable`"

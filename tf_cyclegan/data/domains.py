@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tf_cyclegan import images, value_ranges
-from tf_cyclegan.image_files import count_pages
+from tf_cyclegan.data import images, value_ranges
+from tf_cyclegan.data.image_files import count_pages
 
 # Part of every fingerprint: raise it when reading or resizing gives other pixels, so that old caches are not used.
 CACHE_VERSION = 2

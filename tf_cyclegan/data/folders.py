@@ -8,9 +8,9 @@ import os
 import pathlib
 import re
 
+from tf_cyclegan.data.image_files import left_out
+from tf_cyclegan.data.images import EXTENSIONS
 from tf_cyclegan.data.pairing import Files, match
-from tf_cyclegan.image_files import left_out
-from tf_cyclegan.images import EXTENSIONS
 from tf_cyclegan.settings.checks import check_share
 
 # A folder for each domain, of which pairs may be made by name.

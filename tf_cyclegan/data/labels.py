@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 from tf_cyclegan.data.domains import Images, digest_of, states
 
 # What the table of ids shows at most.

@@ -9,11 +9,11 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 from tf_cyclegan.data.cache import DecodedImages, default_folder, load_together
 from tf_cyclegan.data.sources import Source
 from tf_cyclegan.data.transforms import Sizing, center_crop, crop_and_flip
-from tf_cyclegan.value_ranges import notes_on
+from tf_cyclegan.data.value_ranges import notes_on
 
 # How many times an image may be enlarged before it is said.
 ENLARGED = 4

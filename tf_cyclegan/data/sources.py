@@ -8,8 +8,8 @@ import pathlib
 
 from tf_cyclegan.data import bundled, folders, tfds
 from tf_cyclegan.data.domains import Images, halves
+from tf_cyclegan.data.image_files import left_out
 from tf_cyclegan.data.labels import LabelMaps
-from tf_cyclegan.image_files import left_out
 from tf_cyclegan.settings.data import DataSettings, View
 
 # How much alike a word and the name of a data set are, from 0 to 1, for the name to be offered.

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 from tf_cyclegan.data.bundled import STYLES
 
 SMALL_SIDE = 64

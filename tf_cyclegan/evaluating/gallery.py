@@ -4,7 +4,7 @@ import bisect
 
 import numpy as np
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 
 SIDE = 192  # pixels of a kept image's longer side, at most
 

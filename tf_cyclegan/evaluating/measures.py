@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from tf_cyclegan.data.images import to_uint8
 from tf_cyclegan.evaluating.examples import small
-from tf_cyclegan.images import to_uint8
 from tf_cyclegan.metrics import (
     Moments,
     distance_name,

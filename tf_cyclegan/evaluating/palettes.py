@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_cyclegan.images import to_uint8
+from tf_cyclegan.data.images import to_uint8
 from tf_cyclegan.settings.checks import one_line
 
 IGNORED = 255  # the id of pixels that do not count

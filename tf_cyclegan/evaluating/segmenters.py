@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.images import to_uint8
+from tf_cyclegan.data.images import to_uint8
 from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.trained import read_model
 

@@ -3,12 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
+from tf_cyclegan.data.value_ranges import range_in
 from tf_cyclegan.export.signatures import smallest_side
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.value_ranges import range_in
 
 # Largest difference of a pixel, in [-1, 1]. Trained networks are off by 1e-6 in float32, by up to 0.08 in bfloat16.
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.25}

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from tf_cyclegan.data.images import expected_ids
 from tf_cyclegan.export.decoding import COLOR_TYPE, DEPTH, GRAY, check_size, is_jpeg, png_header, png_size
-from tf_cyclegan.images import expected_ids
 from tf_cyclegan.networks.instance_maps import to_ids
 
 # Color types of PNG; those between are none.

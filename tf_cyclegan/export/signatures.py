@@ -7,10 +7,10 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_cyclegan.data.value_ranges import range_in
 from tf_cyclegan.export.decoding import decode_image, encode_png, is_deep
 from tf_cyclegan.export.ids import checked_ids, decode_ids
 from tf_cyclegan.networks.instance_maps import label_encoding
-from tf_cyclegan.value_ranges import range_in
 
 # The networks' mirrored borders need some pixels to mirror.
 _MIN_SIDE = 16

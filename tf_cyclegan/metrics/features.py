@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan import images as image_files
+from tf_cyclegan.data import images as image_files
 from tf_cyclegan.metrics import inception
 from tf_cyclegan.metrics.resizing import RESIZE_RULES, inception_scale, resize_image
 from tf_cyclegan.pytorch import read_checkpoint

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_cyclegan.images import to_uint8
+from tf_cyclegan.data.images import to_uint8
 
 
 def uint8_batch(name, images):

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan import images
+from tf_cyclegan.data import images
 from tf_cyclegan.settings.checks import check_choice
 
 RESIZE_RULES = ("legacy_pytorch", "clean")

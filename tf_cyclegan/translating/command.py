@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tf_cyclegan.images import read_image, stored_type, to_float
+from tf_cyclegan.data.images import read_image, stored_type, to_float
 from tf_cyclegan.settings.commands import TranslateSettings
 from tf_cyclegan.settings.fields import names_of
 from tf_cyclegan.settings.user_errors import is_ours, restated, with_flags

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from tf_cyclegan.images import to_uint8
-from tf_cyclegan.value_ranges import as_text, from_unit, holds, range_in, range_of
+from tf_cyclegan.data.images import to_uint8
+from tf_cyclegan.data.value_ranges import as_text, from_unit, holds, range_in, range_of
 
 ARRAY = ".npy"
 _TIFF = (".tif", ".tiff")

@@ -6,10 +6,10 @@ import math
 import numpy as np
 from PIL import Image, ImageOps
 
-from tf_cyclegan import npy
+from tf_cyclegan.data import image_files as npy
 from tf_cyclegan.data.domains import half
-from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream
-from tf_cyclegan.images import STRIP
+from tf_cyclegan.data.image_files import UNREADABLE, open_image, open_stream
+from tf_cyclegan.data.images import STRIP
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 # The least and the most dots per inch: a meter's in 31 bits, quotients of 32 bits, an inch's in 16 bits.

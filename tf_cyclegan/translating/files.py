@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from tf_cyclegan.data.folders import ARCHIVES, list_files
+from tf_cyclegan.data.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
+from tf_cyclegan.data.images import EXTENSIONS
 from tf_cyclegan.files import replacing, write_whole
-from tf_cyclegan.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
-from tf_cyclegan.images import EXTENSIONS
 from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.translating.depth import ARRAY, FORMATS, numbers_of
 from tf_cyclegan.translating.extras import Extras

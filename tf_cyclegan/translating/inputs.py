@@ -5,11 +5,11 @@ import collections
 import numpy as np
 
 from tf_cyclegan.data.domains import half
-from tf_cyclegan.image_files import count_pages
-from tf_cyclegan.images import stored_type
+from tf_cyclegan.data.image_files import count_pages
+from tf_cyclegan.data.images import stored_type
+from tf_cyclegan.data.value_ranges import joined_use, notes_on, use_of
 from tf_cyclegan.translating.depth import FORMATS, numbers_of
 from tf_cyclegan.translating.extras import Extras, read_extras
-from tf_cyclegan.value_ranges import joined_use, notes_on, use_of
 
 # Files are cut to whole pixels: ratios differ a little from those of the run.
 _TOLERANCE = 0.02

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from tf_cyclegan import npy
+from tf_cyclegan.data import image_files as npy
 from tf_cyclegan.data.folders import list_images, why_no_folder
+from tf_cyclegan.data.image_files import UNREADABLE, open_stream
+from tf_cyclegan.data.images import read_ids
 from tf_cyclegan.data.labels import LabelMaps, check_ids
 from tf_cyclegan.data.pairing import Files
-from tf_cyclegan.image_files import UNREADABLE, open_stream
-from tf_cyclegan.images import read_ids
 
 # pix2pixHD's folders, as `data.folders` finds them: test_label with test_inst.
 _LABELS, _INSTANCES = "_label", "_inst"

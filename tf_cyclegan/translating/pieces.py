@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tf_cyclegan.images import to_float
+from tf_cyclegan.data.images import to_float
 from tf_cyclegan.settings.checks import check_integer
 from tf_cyclegan.translating.files import writing
 from tf_cyclegan.translating.strips import Walk, flattened

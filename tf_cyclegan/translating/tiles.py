@@ -6,7 +6,7 @@ and contrast drift from tile to tile: the seams are soft, not gone.
 
 import numpy as np
 
-from tf_cyclegan.images import to_float
+from tf_cyclegan.data.images import to_float
 
 
 def translate_in_tiles(translate, image, size, overlap, multiple, progress=lambda pixels: None):

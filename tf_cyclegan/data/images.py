@@ -5,10 +5,10 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from tf_cyclegan import npy
+from tf_cyclegan.data import image_files as npy
+from tf_cyclegan.data.image_files import UNREADABLE, open_image, open_stream, unreadable
+from tf_cyclegan.data.value_ranges import range_of, to_levels
 from tf_cyclegan.files import write_whole
-from tf_cyclegan.image_files import UNREADABLE, open_image, open_stream, unreadable
-from tf_cyclegan.value_ranges import range_of, to_levels
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
