@@ -31,9 +31,9 @@ from peers.torch_trainer import TorchCycleGAN
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import open_dataset
-from tf_cyclegan.importing import import_model
 from tf_cyclegan.initial import begin_with
 from tf_cyclegan.settings.data import DataSettings
+from tf_cyclegan.weights.assembly import import_model
 
 LOSSES = ("cycle", "identity", "adversarial", "discriminator")
 NETWORKS = ("filters", "residual_blocks", "discriminator_filters", "pool_size")

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_cyclegan.callbacks import load_newest
 from tf_cyclegan.data import bundled, images, open_dataset
 from tf_cyclegan.metrics import feature_extractor, kernel_distance
 from tf_cyclegan.settings.data import DataSettings, View
+from tf_cyclegan.weights.run_files import load_newest
 
 HELD_OUT = 100
 # A group of near-copies that is larger tells more of its like than of all.

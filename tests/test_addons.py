@@ -13,9 +13,9 @@ import tensorflow as tf
 from conftest import SMALL, random_batches, random_images
 
 from tf_cyclegan import CycleGAN, networks
-from tf_cyclegan.addons import addons_networks, load_addons_weights, read_addons_weights
 from tf_cyclegan.layers import InstanceNormalization
 from tf_cyclegan.networks.blocks import Blocks
+from tf_cyclegan.weights.addons import addons_networks, load_addons_weights, read_addons_weights
 
 FOLDER = Path(__file__).parent / "data" / "addons"
 EXPECTED = dict(np.load(FOLDER / "expected.npz"))

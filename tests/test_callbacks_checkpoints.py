@@ -19,16 +19,8 @@ import numpy as np
 import pytest
 from callbacks_fake import FakeModel, batches
 
-from tf_cyclegan.callbacks import (
-    Checkpoints,
-    Interrupt,
-    Snapshot,
-    TrainingDiverged,
-    check_file,
-    load_newest,
-    newest_checkpoint,
-    read_settings,
-)
+from tf_cyclegan.callbacks import Checkpoints, Interrupt, Snapshot, TrainingDiverged
+from tf_cyclegan.weights.run_files import check_file, load_newest, newest_checkpoint, read_settings
 
 
 def names(folder):

@@ -9,10 +9,11 @@ import pytest
 from callbacks_fake import FakeModel, batches
 from conftest import random_images
 
-from tf_cyclegan.callbacks import Checkpoints, Evaluation, load_newest
+from tf_cyclegan.callbacks import Checkpoints, Evaluation
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.metrics import inception
+from tf_cyclegan.weights.run_files import load_newest
 
 # By step: the best is the second of four.
 ERRORS = {4: 0.5, 8: 0.2, 12: 0.4, 16: 0.3}

@@ -10,16 +10,8 @@ import tensorflow as tf
 from callbacks_fake import images
 
 from tf_cyclegan import CycleGAN
-from tf_cyclegan.callbacks import (
-    Checkpoints,
-    Health,
-    InputWait,
-    Interrupt,
-    Progress,
-    SampleGrid,
-    TrainingDiverged,
-    load_newest,
-)
+from tf_cyclegan.callbacks import Checkpoints, Health, InputWait, Interrupt, Progress, SampleGrid, TrainingDiverged
+from tf_cyclegan.weights.run_files import load_newest
 
 STEPS = 4
 

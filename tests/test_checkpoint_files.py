@@ -12,7 +12,7 @@ import pytest
 from conftest import part
 
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
-from tf_cyclegan.pytorch.archives import read_regions
+from tf_cyclegan.weights.pytorch.reading import read_regions
 
 FOLDER = Path(__file__).parent / "data" / "checkpoints"
 EXPECTED = dict(np.load(FOLDER / "expected.npz"))

@@ -32,12 +32,12 @@ EVENTS = ("exec", "compile", "import", "os.", "subprocess.", "socket.", "ctypes.
 
 def import_without_tensorflow():
     """The modules alone: the package's own `__init__` would import TensorFlow, whose memory hides theirs."""
-    for name in ("tf_cyclegan", "tf_cyclegan.pytorch"):
+    for name in ("tf_cyclegan", "tf_cyclegan.weights", "tf_cyclegan.weights.pytorch"):
         module = types.ModuleType(name)
         module.__path__ = [str(ROOT / name.replace(".", "/"))]
         sys.modules[name] = module
-    from tf_cyclegan.pytorch.reading import read_checkpoint
-    from tf_cyclegan.pytorch.writing import write_checkpoint
+    from tf_cyclegan.weights.pytorch.reading import read_checkpoint
+    from tf_cyclegan.weights.pytorch.writing import write_checkpoint
 
     assert "tensorflow" not in sys.modules and "torch" not in sys.modules
     return read_checkpoint, write_checkpoint

@@ -8,14 +8,14 @@ import pytest
 from conftest import command_settings, golden, random_images
 
 from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, networks
-from tf_cyclegan.addons import addons_networks
 from tf_cyclegan.cli import main
-from tf_cyclegan.converting import run_convert
-from tf_cyclegan.importing import import_model
-from tf_cyclegan.importing.roles import role_of
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.settings.commands import ConvertSettings
+from tf_cyclegan.weights.addons import addons_networks
+from tf_cyclegan.weights.assembly import import_model
+from tf_cyclegan.weights.convert import run_convert
+from tf_cyclegan.weights.file_roles import role_of
 
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "residual_blocks": 1, "pool_size": 0, "discriminator_filters": 4}
 OFFICIAL = {"generator_ab": "G_A", "generator_ba": "G_B", "discriminator_b": "D_A", "discriminator_a": "D_B"}
@@ -336,7 +336,7 @@ def test_what_was_written_is_read_again_and_compared(tmp_path, monkeypatch):
         state = read_checkpoint(path)
         return state | {"model.1.bias": np.nextafter(state["model.1.bias"], 1)}
 
-    monkeypatch.setattr("tf_cyclegan.converting.read_checkpoint", damaged)
+    monkeypatch.setattr("tf_cyclegan.weights.convert.read_checkpoint", damaged)
     lines = []
     config = command_settings(ConvertSettings, files=(tmp_path / "one.keras",), output=tmp_path / "damaged.pth")
     assert run_convert(config, lines.append) == 1

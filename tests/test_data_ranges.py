@@ -10,7 +10,7 @@ from PIL import Image
 
 from tf_cyclegan import load_dataset
 from tf_cyclegan.cli import main
-from tf_cyclegan.known_ranges import ranges_in
+from tf_cyclegan.weights.known_ranges import ranges_in
 
 
 def noise(low, high, dtype, seed=0):

@@ -10,10 +10,10 @@ from conftest import random_images
 from evaluating_fakes import save_features
 
 from tf_cyclegan import load_dataset
-from tf_cyclegan.callbacks import load_newest
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.metrics import inception
+from tf_cyclegan.weights.run_files import load_newest
 
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
 QUICK = ["--metrics=l1,cycle", "--count=4"]

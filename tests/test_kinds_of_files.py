@@ -13,11 +13,11 @@ from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.data.image_files import count_pages
-from tf_cyclegan.known_ranges import Ranges
 from tf_cyclegan.settings.commands import RangeSettings
 from tf_cyclegan.translating import command, extras, files
 from tf_cyclegan.translating.inputs import Inputs
 from tf_cyclegan.translating.translators import Translator
+from tf_cyclegan.weights.known_ranges import Ranges
 
 NOISE = np.random.RandomState(0).randint(0, 256, (24, 20, 3)).astype(np.uint8)
 

@@ -8,11 +8,11 @@ import pytest
 from conftest import random_images
 
 from tf_cyclegan import precision, training
-from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.networks.layers import runtime as cpu
 from tf_cyclegan.settings.train import train_settings
+from tf_cyclegan.weights.run_files import newest_checkpoint
 
 pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=0"]

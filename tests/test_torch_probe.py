@@ -10,7 +10,7 @@ from reference.torch_cases import ANY, FAMILIES, TINY, TOLERANCE, random_network
 
 from tf_cyclegan import networks
 from tf_cyclegan.pytorch import load_state_dict, to_state_dict
-from tf_cyclegan.pytorch.architecture import Architecture
+from tf_cyclegan.weights.pytorch.architecture import Architecture
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `parity`)")
 

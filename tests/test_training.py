@@ -16,16 +16,15 @@ import numpy as np
 import pytest
 from conftest import random_images
 
-from tf_cyclegan.callbacks import load_newest, newest_checkpoint
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
-from tf_cyclegan.run_data import read_config
 from tf_cyclegan.run_folder import held
 from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.settings.fields import FIXED, FREE, OF_MODEL, PLACE, TAKEN, names_of
 from tf_cyclegan.settings.foreign_flags import PYTORCH_FLAGS
 from tf_cyclegan.settings.models import MODEL_SETTINGS
 from tf_cyclegan.settings.train import TRAIN_FACTS, TRAIN_NAMES, names_that, train_settings
+from tf_cyclegan.weights.run_files import load_newest, newest_checkpoint, read_config
 
 pytestmark = pytest.mark.eager
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]

@@ -10,9 +10,9 @@ from conftest import random_images
 from PIL import Image
 
 from tf_cyclegan import Pix2PixHD
-from tf_cyclegan.callbacks import newest_checkpoint
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
+from tf_cyclegan.weights.run_files import newest_checkpoint
 
 pytestmark = pytest.mark.eager
 SMALL = ["--precision=float32", "--image-size=32", "--filters=4", "--discriminator-filters=4", "--samples=1"]

@@ -20,9 +20,9 @@ from tf_cyclegan.cli import main
 from tf_cyclegan.models import PretrainedGenerator
 from tf_cyclegan.settings.parsing import parsed_train
 from tf_cyclegan.settings.train import train_settings
-from tf_cyclegan.trained import load_trained
 from tf_cyclegan.weights import bundled_folder, bundled_names, provenance, read_document
-from tf_cyclegan.weights.documents import DOCUMENT, WEIGHTS
+from tf_cyclegan.weights.pretrained import DOCUMENT, WEIGHTS
+from tf_cyclegan.weights.trained_models import load_trained
 
 KINDS = [
     (CycleGAN, {**SMALL, "residual_blocks": 1, "upsampling": "resize", "lambda_cycle": (10.0, 5.0)}),

@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     **dict.fromkeys(("CycleGAN", "Pix2Pix", "Pix2PixHD", "UNIT"), "tf_cyclegan.models"),
-    "from_pretrained": "tf_cyclegan.trained",
+    "from_pretrained": "tf_cyclegan.weights.trained_models",
     "load_dataset": "tf_cyclegan.data",
     **dict.fromkeys(("plot_history", "show"), "tf_cyclegan.plotting"),
     "save_pretrained": "tf_cyclegan.weights",

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from tf_cyclegan.callbacks import newest_checkpoint
-from tf_cyclegan.importing.assembly import generator_type
-from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.pytorch.inspection import architecture_of
-from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.settings.fields import USE, facts_of
-from tf_cyclegan.trained import load_trained
+from tf_cyclegan.weights.assembly import generator_type
+from tf_cyclegan.weights.known_ranges import known_ranges
+from tf_cyclegan.weights.pytorch.inspection import architecture_of
+from tf_cyclegan.weights.run_files import newest_checkpoint, run_settings
+from tf_cyclegan.weights.trained_models import load_trained
 
 _FROZEN = ("perceptual_network",)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from tf_cyclegan import callbacks
 from tf_cyclegan.devices import POLICIES
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.settings.fields import FIXED, PLACE, TAKEN
 from tf_cyclegan.settings.train import TRAIN_NAMES, names_that
 from tf_cyclegan.settings.user_errors import with_flags
+from tf_cyclegan.weights.run_files import run_settings
 
 
 def resumed(folder, expected, settings, report):

@@ -1,12 +1,5 @@
 """Callbacks of `fit`: sample pictures, scores, health, progress, checkpoints and stopping. Each can be used alone."""
 
-from tf_cyclegan.callbacks.checkpoint_files import (
-    check_file,
-    list_checkpoints,
-    load_newest,
-    newest_checkpoint,
-    read_settings,
-)
 from tf_cyclegan.callbacks.checkpoints import Checkpoints
 from tf_cyclegan.callbacks.evaluation import Evaluation
 from tf_cyclegan.callbacks.health import Health, TrainingDiverged
@@ -18,6 +11,7 @@ from tf_cyclegan.callbacks.samples import SampleGrid
 from tf_cyclegan.callbacks.snapshot import Snapshot
 from tf_cyclegan.callbacks.time_budget import TimeBudget
 from tf_cyclegan.callbacks.together import AgreedInterrupt, ReplicaStates
+from tf_cyclegan.weights.run_files import check_file, list_checkpoints, load_newest, newest_checkpoint, read_settings
 
 __all__ = [
     "AgreedInterrupt",

@@ -27,17 +27,17 @@ from tf_cyclegan.evaluating.tables import (
     text_table,
 )
 from tf_cyclegan.files import check_writable, write_whole
-from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.run_data import read_config
 from tf_cyclegan.settings.checks import check_integer
 from tf_cyclegan.settings.commands import EvaluateSettings
 from tf_cyclegan.settings.data import View
 from tf_cyclegan.settings.fields import flat, names_of
 from tf_cyclegan.settings.train import train_settings
 from tf_cyclegan.settings.user_errors import with_flags
-from tf_cyclegan.trained import load_trained
 from tf_cyclegan.weights import is_weights_folder
+from tf_cyclegan.weights.known_ranges import Ranges, given_ranges, known_ranges
+from tf_cyclegan.weights.run_files import read_config
+from tf_cyclegan.weights.trained_models import load_trained
 
 BEST = "best"
 _NAMES = names_of(EvaluateSettings)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_cyclegan.data.images import to_uint8
 from tf_cyclegan.settings.checks import one_line
-from tf_cyclegan.trained import read_model
+from tf_cyclegan.weights.trained_models import read_model
 
 _SHOWN = 200  # characters of TensorFlow's words on a failure
 

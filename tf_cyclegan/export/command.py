@@ -7,10 +7,10 @@ from tf_cyclegan.export.deployment import write_deployment
 from tf_cyclegan.export.formats import FORMATS, FormatRefused, check_packages, export_format
 from tf_cyclegan.export.saved_model import export_saved_model
 from tf_cyclegan.files import check_writable
-from tf_cyclegan.known_ranges import known_ranges
 from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.settings.data import parse_size
-from tf_cyclegan.trained import load_trained
+from tf_cyclegan.weights.known_ranges import known_ranges
+from tf_cyclegan.weights.trained_models import load_trained
 
 _SAVED_MODEL = "saved_model"
 # TensorFlow Serving takes no other characters in the label of a model.

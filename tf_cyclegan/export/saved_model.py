@@ -11,10 +11,10 @@ from tf_cyclegan.export.publish import publish_version
 from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.export.warmup import write_warmup
 from tf_cyclegan.files import write_whole
-from tf_cyclegan.known_ranges import RANGES_FILE, Ranges, exported_text, notes_of
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.settings.checks import check_choice, check_integer
-from tf_cyclegan.trained import TAKES_IDS_FILE
+from tf_cyclegan.weights.known_ranges import RANGES_FILE, Ranges, exported_text, notes_of
+from tf_cyclegan.weights.trained_models import TAKES_IDS_FILE
 
 # The name by which tools that move a model to TPUs find the function to move.
 _ACCELERATED = "tpu_func"

@@ -12,9 +12,9 @@ import tensorflow as tf
 from tf_cyclegan.data import images as image_files
 from tf_cyclegan.metrics import inception
 from tf_cyclegan.metrics.resizing import RESIZE_RULES, inception_scale, resize_image
-from tf_cyclegan.pytorch import read_checkpoint
 from tf_cyclegan.settings.checks import check_choice, check_integer, one_line
 from tf_cyclegan.settings.user_errors import renamed
+from tf_cyclegan.weights.pytorch import read_checkpoint
 
 # The one extractor whose distances bear the names FID and KID.
 INCEPTION = "inception"

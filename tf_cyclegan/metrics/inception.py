@@ -11,8 +11,8 @@ import keras
 from keras import layers
 
 from tf_cyclegan.metrics.torch_weights import load_classifier
-from tf_cyclegan.pytorch import read_checkpoint
 from tf_cyclegan.settings.checks import one_line
+from tf_cyclegan.weights.pytorch import read_checkpoint
 
 IMAGE_SIZE = 299
 DIMENSIONS = 2048

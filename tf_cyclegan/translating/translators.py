@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.known_ranges import Ranges, given_ranges, known_ranges, read_exported
 from tf_cyclegan.networks.instance_maps import label_encoding
-from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.settings.checks import check_choice, one_line
-from tf_cyclegan.trained import TAKEN, TAKES_IDS_FILE, is_model, load_trained, read_model
+from tf_cyclegan.weights.known_ranges import Ranges, given_ranges, known_ranges, read_exported
+from tf_cyclegan.weights.run_files import run_settings
+from tf_cyclegan.weights.trained_models import TAKEN, TAKES_IDS_FILE, is_model, load_trained, read_model
 
 SMALLEST_SIDE = 16
 

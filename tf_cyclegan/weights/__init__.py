@@ -3,13 +3,13 @@
 from tf_cyclegan.imports import exports
 
 _MODULES = {
-    "DEFAULT": "documents",
-    "address_of": "downloads",
-    "bundled_folder": "documents",
-    "bundled_names": "documents",
-    "downloaded": "downloads",
-    "is_weights_folder": "documents",
-    "read_document": "documents",
+    "DEFAULT": "pretrained",
+    "address_of": "pretrained",
+    "bundled_folder": "pretrained",
+    "bundled_names": "pretrained",
+    "downloaded": "pretrained",
+    "is_weights_folder": "pretrained",
+    "read_document": "pretrained",
     "read_pretrained": "storing",
     "save_pretrained": "storing",
 }

@@ -12,12 +12,11 @@ import tensorflow as tf
 from tf_cyclegan import __version__
 from tf_cyclegan.files import digest_of, write_whole
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.pytorch import write_checkpoint
-from tf_cyclegan.pytorch.refusal import Unreadable
-from tf_cyclegan.pytorch.safetensors import read_header
-from tf_cyclegan.pytorch.tensors import read_arrays
 from tf_cyclegan.settings.checks import check_choice, one_line
-from tf_cyclegan.weights.documents import DOCUMENT, FORMAT, WEIGHTS, read_document
+from tf_cyclegan.weights.pretrained import DOCUMENT, FORMAT, WEIGHTS, read_document
+from tf_cyclegan.weights.pytorch import write_checkpoint
+from tf_cyclegan.weights.pytorch.safetensors import read_header
+from tf_cyclegan.weights.pytorch.tensors import Unreadable, read_arrays
 
 # Settings in a model's configuration that do not say what it computes.
 _OF_OBJECTS = ("name", "dtype", "frozen")

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from tf_cyclegan.networks.layers import InstanceNormalization
-from tf_cyclegan.pytorch.architecture import canonical, explain_misfit, infer
-from tf_cyclegan.pytorch.hd_names import resizes
-from tf_cyclegan.pytorch.inspection import architecture_of
-from tf_cyclegan.pytorch.names import check_has_counterpart, entries, named_layers, torch_prefixes
-from tf_cyclegan.pytorch.unit_names import is_of_other_half
+from tf_cyclegan.weights.pytorch.architecture import canonical, explain_misfit, infer
+from tf_cyclegan.weights.pytorch.hd_names import resizes
+from tf_cyclegan.weights.pytorch.inspection import architecture_of
+from tf_cyclegan.weights.pytorch.names import check_has_counterpart, entries, named_layers, torch_prefixes
+from tf_cyclegan.weights.pytorch.unit_names import is_of_other_half
 
 # Convolutions that have a bias with every normalization; a pixel discriminator's head has one with instance alone.
 _ALWAYS_BIASED = re.compile(

@@ -5,10 +5,8 @@ import os
 import keras
 import numpy as np
 
-from tf_cyclegan.addons.parts import ALONE, part_name
-from tf_cyclegan.addons.reading import read_addons_weights
-from tf_cyclegan.addons.refusal import UNSURE, refuse, shown
 from tf_cyclegan.networks import patchgan_discriminator, resnet_generator
+from tf_cyclegan.weights.addons.addons_files import ALONE, UNSURE, part_name, read_addons_weights, refuse, shown
 
 
 def load_addons_weights(network, path, part=None):

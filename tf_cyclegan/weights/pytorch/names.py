@@ -5,8 +5,8 @@ import re
 import keras
 
 from tf_cyclegan.networks.layers import InstanceNormalization
-from tf_cyclegan.pytorch.hd_names import enhancer_positions, multiscale_positions, resizes, resnet_positions
-from tf_cyclegan.pytorch.unit_names import parameter_names, pyramid_positions, unit_positions
+from tf_cyclegan.weights.pytorch.hd_names import enhancer_positions, multiscale_positions, resizes, resnet_positions
+from tf_cyclegan.weights.pytorch.unit_names import parameter_names, pyramid_positions, unit_positions
 
 # Keras weight -> PyTorch's name of it.
 _PARAMETERS = {

@@ -9,9 +9,9 @@ from tf_cyclegan.networks.layers import (
     ReflectionPadding2D,
     ReplicationPadding2D,
 )
-from tf_cyclegan.pytorch.architecture import Architecture, infer
-from tf_cyclegan.pytorch.hd_names import resizes
-from tf_cyclegan.pytorch.names import entries, named_layers, pads_as_tensorflow, torch_prefixes
+from tf_cyclegan.weights.pytorch.architecture import Architecture, infer
+from tf_cyclegan.weights.pytorch.hd_names import resizes
+from tf_cyclegan.weights.pytorch.names import entries, named_layers, pads_as_tensorflow, torch_prefixes
 
 _PADDINGS = {ReflectionPadding2D: "reflect", ReplicationPadding2D: "replicate", keras.layers.ZeroPadding2D: "zero"}
 

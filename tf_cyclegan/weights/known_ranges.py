@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tf_cyclegan.data.value_ranges import as_text, range_in
-from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.settings.checks import check_range
-from tf_cyclegan.trained import weights_folder
 from tf_cyclegan.weights import read_document
+from tf_cyclegan.weights.run_files import run_settings
+from tf_cyclegan.weights.trained_models import weights_folder
 
 # Lies beside an exported model.
 RANGES_FILE = "assets.extra/value_ranges.json"

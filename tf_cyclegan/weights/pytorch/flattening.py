@@ -3,8 +3,7 @@
 import itertools
 import re
 
-from tf_cyclegan.pytorch.refusal import SAVE_AGAIN, refuse, shown
-from tf_cyclegan.pytorch.tensors import Tensor
+from tf_cyclegan.weights.pytorch.tensors import SAVE_AGAIN, Tensor, refuse, shown
 
 NESTING = 16
 ITEMS = 20_000

@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from tf_cyclegan import networks
-from tf_cyclegan.pytorch.families import FAMILIES, Names
-from tf_cyclegan.pytorch.flattening import PREFIXES
-from tf_cyclegan.pytorch.hd_names import canonical_name
+from tf_cyclegan.weights.pytorch.families import FAMILIES, Names
+from tf_cyclegan.weights.pytorch.flattening import PREFIXES
+from tf_cyclegan.weights.pytorch.hd_names import canonical_name
 
 # Implementations whose networks this package does not have, by a part of a name that only they use.
 _STRANGERS = {

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_cyclegan.addons.loading import addons_architectures, assign_layers
-from tf_cyclegan.importing.roles import role_of, roles_of
-from tf_cyclegan.pytorch import infer, load_state_dict, read_checkpoint
-from tf_cyclegan.pytorch.architecture import Architecture
-from tf_cyclegan.pytorch.state import check_fits
 from tf_cyclegan.settings.user_errors import restated
+from tf_cyclegan.weights.addons.addons_networks import addons_architectures, assign_layers
+from tf_cyclegan.weights.file_roles import role_of, roles_of
+from tf_cyclegan.weights.pytorch import infer, load_state_dict, read_checkpoint
+from tf_cyclegan.weights.pytorch.architecture import Architecture
+from tf_cyclegan.weights.pytorch.state import check_fits
 
 _PYTORCH = (".pth", ".pt", ".ckpt", ".safetensors")
 _TENSORFLOW = (".h5", ".hdf5", ".index")

@@ -8,10 +8,10 @@ import zipfile
 import numpy as np
 
 from tf_cyclegan.files import write_whole
-from tf_cyclegan.pytorch.flattening import NAME_LENGTH
-from tf_cyclegan.pytorch.pickles import PICKLE_BYTES
-from tf_cyclegan.pytorch.safetensors import HEADER_BYTES, data_of
-from tf_cyclegan.pytorch.tensors import DTYPES, contiguous_strides
+from tf_cyclegan.weights.pytorch.flattening import NAME_LENGTH
+from tf_cyclegan.weights.pytorch.pickles import PICKLE_BYTES
+from tf_cyclegan.weights.pytorch.safetensors import HEADER_BYTES, data_of
+from tf_cyclegan.weights.pytorch.tensors import DTYPES, contiguous_strides
 
 _ALIGNMENT = 64
 _NAMES = 5000  # more would need more steps than reading allows a pickle

@@ -2,8 +2,16 @@
 
 import dataclasses
 
-from tf_cyclegan.pytorch.refusal import SAVE_AGAIN, refuse, shown
-from tf_cyclegan.pytorch.tensors import DTYPES, ELEMENTS, Storage, Tensor, checked_tensor
+from tf_cyclegan.weights.pytorch.tensors import (
+    DTYPES,
+    ELEMENTS,
+    SAVE_AGAIN,
+    Storage,
+    Tensor,
+    checked_tensor,
+    refuse,
+    shown,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

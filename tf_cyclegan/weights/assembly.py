@@ -4,11 +4,11 @@ import dataclasses
 import inspect
 import os
 
-from tf_cyclegan.importing.parts import read_parts
-from tf_cyclegan.importing.roles import ROLES
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.models.building import DISCRIMINATORS
 from tf_cyclegan.settings.checks import check_choice
+from tf_cyclegan.weights.file_roles import ROLES
+from tf_cyclegan.weights.weight_files import read_parts
 
 _TYPES = {builder.__name__: name for name, builder in DISCRIMINATORS.items()}
 _OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers", "scales": "scales"}

@@ -7,11 +7,12 @@ from pathlib import Path
 import keras
 
 from tf_cyclegan import weights
-from tf_cyclegan.callbacks.checkpoint_files import check_file, load_newest
-from tf_cyclegan.importing import import_model, is_weight_file
 from tf_cyclegan.models import TranslationModel
 from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.settings.user_errors import renamed
+from tf_cyclegan.weights.assembly import import_model
+from tf_cyclegan.weights.run_files import check_file, load_newest
+from tf_cyclegan.weights.weight_files import is_weight_file
 
 # Lies next to an exported model whose images are label maps.
 TAKES_IDS_FILE = "assets.extra/takes_ids"

@@ -6,18 +6,18 @@ import keras
 import numpy as np
 
 from tf_cyclegan.files import check_writable, replacing
-from tf_cyclegan.importing import import_model, is_weight_file
-from tf_cyclegan.importing.parts import is_pytorch_file
-from tf_cyclegan.importing.roles import FILE_NAMES
-from tf_cyclegan.known_ranges import known_ranges, ranges_in
-from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
-from tf_cyclegan.run_data import run_settings
 from tf_cyclegan.settings.data import parse_size
-from tf_cyclegan.trained import load_trained
 from tf_cyclegan.weights import save_pretrained
-from tf_cyclegan.weights.documents import DOCUMENT, WEIGHTS
+from tf_cyclegan.weights.assembly import import_model
+from tf_cyclegan.weights.file_roles import FILE_NAMES
+from tf_cyclegan.weights.known_ranges import known_ranges, ranges_in
+from tf_cyclegan.weights.pretrained import DOCUMENT, WEIGHTS
 from tf_cyclegan.weights.provenance import command_of, scores_of, terms_of
+from tf_cyclegan.weights.pytorch import read_checkpoint, to_state_dict, write_checkpoint
+from tf_cyclegan.weights.run_files import run_settings
 from tf_cyclegan.weights.storing import stored_arrays
+from tf_cyclegan.weights.trained_models import load_trained
+from tf_cyclegan.weights.weight_files import is_pytorch_file, is_weight_file
 
 _KERAS = ".keras"
 

@@ -7,8 +7,8 @@ or calls anything that a file names, and its memory is bounded by the number of 
 
 import struct
 
-from tf_cyclegan.pytorch import rebuilding
-from tf_cyclegan.pytorch.refusal import SAVE_AGAIN, refuse, shown
+from tf_cyclegan.weights.pytorch import rebuilding
+from tf_cyclegan.weights.pytorch.tensors import SAVE_AGAIN, refuse, shown
 
 PICKLE_BYTES = 4 * 2**20
 STEPS = 250_000  # about 7000 tensors; at most some 100 bytes each

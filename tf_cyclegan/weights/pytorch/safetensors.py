@@ -10,8 +10,17 @@ import math
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tf_cyclegan.pytorch.refusal import SAVE_AGAIN, refuse, shown
-from tf_cyclegan.pytorch.tensors import DTYPES, Region, Storage, checked_tensor, contiguous_strides, itemsize
+from tf_cyclegan.weights.pytorch.tensors import (
+    DTYPES,
+    SAVE_AGAIN,
+    Region,
+    Storage,
+    checked_tensor,
+    contiguous_strides,
+    itemsize,
+    refuse,
+    shown,
+)
 
 HEADER_BYTES = 2**20  # about 10,000 tensors
 # By the format's names, as F16 and BF16.
