@@ -10,9 +10,9 @@ from callbacks_fake import FakeModel, batches, images
 
 from tf_cyclegan import UNIT
 from tf_cyclegan.callbacks import Health, TrainingDiverged
-from tf_cyclegan.metrics.unpaired import luminance_correlation, pairwise_distance
+from tf_cyclegan.evaluation.metrics.unpaired import luminance_correlation, pairwise_distance
+from tf_cyclegan.evaluation.verdicts import image_verdicts
 from tf_cyclegan.models.losses import WON, Adversaries
-from tf_cyclegan.verdicts import image_verdicts
 
 
 def test_pairwise_distance_by_hand():

@@ -12,7 +12,7 @@ from evaluating_fakes import save_features
 from tf_cyclegan import load_dataset
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
-from tf_cyclegan.metrics import inception
+from tf_cyclegan.evaluation.metrics import inception
 from tf_cyclegan.weights.run_files import load_newest
 
 SMALL = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=1", "--pool-size=3"]
@@ -165,7 +165,7 @@ def test_wrong_settings_are_one_line(run, flags, message, capfd):
 def nothing_begun(monkeypatch):
     """Fails where something is downloaded, read or computed."""
     for name in ("open_instruments", "open_data"):
-        monkeypatch.setattr(f"tf_cyclegan.evaluating.command.{name}", lambda *_, **__: pytest.fail("begun"))
+        monkeypatch.setattr(f"tf_cyclegan.evaluation.evaluate.{name}", lambda *_, **__: pytest.fail("begun"))
 
 
 def test_a_missing_run_is_named_first(nothing_begun, tmp_path, capfd):

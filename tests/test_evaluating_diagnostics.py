@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from tf_cyclegan.evaluating import diagnose
-from tf_cyclegan.evaluating.diagnostics import score_of
+from tf_cyclegan.evaluation import diagnose
+from tf_cyclegan.evaluation.diagnostics import score_of
+from tf_cyclegan.evaluation.verdicts import COLLAPSED, CURES, INVERTED, UNCHANGED_MEAN
 from tf_cyclegan.models.losses import WON, Adversaries
-from tf_cyclegan.verdicts import COLLAPSED, CURES, INVERTED, UNCHANGED_MEAN
 
 PAIRED, UNPAIRED = (SimpleNamespace(paired=paired, adversaries=Adversaries()) for paired in (True, False))
 

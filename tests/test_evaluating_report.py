@@ -9,10 +9,10 @@ import pytest
 from conftest import random_images
 from evaluating_fakes import ArrayData, Shifting
 
-from tf_cyclegan.evaluating import Gallery, diagnose, evaluate_model, open_instruments, report_page
-from tf_cyclegan.evaluating.charts import line_chart
-from tf_cyclegan.evaluating.published import published_fids
-from tf_cyclegan.evaluating.tables import score_rows
+from tf_cyclegan.evaluation import Gallery, diagnose, evaluate_model, open_instruments, report_page
+from tf_cyclegan.evaluation.catalog import published_fids
+from tf_cyclegan.evaluation.plotting import line_chart
+from tf_cyclegan.evaluation.tables import score_rows
 
 VOID = {"meta", "img", "br", "path", "link", "input", "source"}
 EVIL = "<script>alert('&')</script>.png"

@@ -8,10 +8,11 @@ from conftest import SMALL, random_images
 from evaluating_fakes import ArrayData, Shifting, flat, save_features
 
 from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD
-from tf_cyclegan.evaluating import Evaluator, Gallery, evaluate_model, flat_scores, open_instruments
-from tf_cyclegan.evaluating import scores as scores_module
-from tf_cyclegan.evaluating.examples import Example, examples, mean_images
-from tf_cyclegan.metrics import FrechetDistance, KernelDistance, feature_extractor, inception
+from tf_cyclegan.evaluation import Evaluator, Gallery, evaluate_model, flat_scores, open_instruments
+from tf_cyclegan.evaluation import scores as scores_module
+from tf_cyclegan.evaluation.examples import Example, examples, mean_images
+from tf_cyclegan.evaluation.metrics import inception
+from tf_cyclegan.metrics import FrechetDistance, KernelDistance, feature_extractor
 
 SMALL_UNIT = {"residual_blocks": 1, "scales": 1, "discriminator_layers": 2}
 NO_NETWORKS = ("l1", "psnr", "ssim", "cycle", "identity", "change", "diversity", "luminance")

@@ -12,7 +12,7 @@ from evaluating_fakes import ArrayData, Shifting, save_features
 from tf_cyclegan import Pix2PixHD
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
-from tf_cyclegan.evaluating import evaluate_model, open_instruments, open_segmenter, read_palette, report_page
+from tf_cyclegan.evaluation import evaluate_model, open_instruments, open_segmenter, read_palette, report_page
 from tf_cyclegan.networks.instance_maps import to_ids
 
 METRICS = ["pixel_accuracy", "class_accuracy", "class_iou"]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tf_cyclegan.evaluation.metrics.features import inception_scale, resize_image
 from tf_cyclegan.metrics import FeatureExtractor, distance_name, feature_extractor
-from tf_cyclegan.metrics.resizing import inception_scale, resize_image
 from tf_cyclegan.pytorch import write_checkpoint
 
 

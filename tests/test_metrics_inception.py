@@ -6,9 +6,8 @@ import pytest
 from conftest import golden
 from metrics_weights import state_of_names
 
-from tf_cyclegan.metrics import inception
-from tf_cyclegan.metrics.features import FeatureExtractor, distance_name, feature_extractor
-from tf_cyclegan.metrics.resizing import inception_scale
+from tf_cyclegan.evaluation.metrics import inception
+from tf_cyclegan.evaluation.metrics.features import FeatureExtractor, distance_name, feature_extractor, inception_scale
 from tf_cyclegan.pytorch import write_checkpoint
 
 

@@ -10,7 +10,7 @@ _PUBLIC = {
     **dict.fromkeys(("CycleGAN", "Pix2Pix", "Pix2PixHD", "UNIT"), "tf_cyclegan.models"),
     "from_pretrained": "tf_cyclegan.weights.trained_models",
     "load_dataset": "tf_cyclegan.data",
-    **dict.fromkeys(("plot_history", "show"), "tf_cyclegan.plotting"),
+    **dict.fromkeys(("plot_history", "show"), "tf_cyclegan.evaluation.plotting"),
     "save_pretrained": "tf_cyclegan.weights",
 }
 __all__ = ["__version__", *_PUBLIC]

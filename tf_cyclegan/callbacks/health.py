@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tf_cyclegan.callbacks.samples import checked_samples, translate_each
-from tf_cyclegan.verdicts import CURES, image_verdicts, is_told
+from tf_cyclegan.evaluation.verdicts import CURES, image_verdicts, is_told
 
 FEW_IMAGES = 500  # of a domain: below, a discriminator soon knows them by heart
 

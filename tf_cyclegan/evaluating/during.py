@@ -2,14 +2,13 @@
 
 from tf_cyclegan import callbacks
 from tf_cyclegan.data.loading import open_data
-from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS
-from tf_cyclegan.evaluating.diagnostics import diagnose, score_of
-from tf_cyclegan.evaluating.examples import has_answers
-from tf_cyclegan.evaluating.instruments import open_instruments
-from tf_cyclegan.evaluating.logs import read_best, read_rows
-from tf_cyclegan.evaluating.scores import Evaluator, flat_scores
-from tf_cyclegan.evaluating.tables import finding_lines, in_flags
-from tf_cyclegan.metrics.features import INCEPTION
+from tf_cyclegan.evaluation.catalog import DISTANCES, METRICS
+from tf_cyclegan.evaluation.diagnostics import diagnose, score_of
+from tf_cyclegan.evaluation.examples import has_answers
+from tf_cyclegan.evaluation.instruments import open_instruments
+from tf_cyclegan.evaluation.metrics.features import INCEPTION
+from tf_cyclegan.evaluation.scores import Evaluator, flat_scores
+from tf_cyclegan.evaluation.tables import finding_lines, in_flags, read_best, read_rows
 from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import is_ours, renamed, with_flags

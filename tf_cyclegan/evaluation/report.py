@@ -7,11 +7,10 @@ import json
 import jinja2
 from PIL import Image
 
-from tf_cyclegan.evaluating.catalog import METRICS, number_text
-from tf_cyclegan.evaluating.charts import line_chart
-from tf_cyclegan.evaluating.label_scores import NOTE
-from tf_cyclegan.evaluating.published import SOURCE
-from tf_cyclegan.evaluating.tables import (
+from tf_cyclegan.evaluation.catalog import METRICS, SOURCE, number_text
+from tf_cyclegan.evaluation.label_maps import NOTE
+from tf_cyclegan.evaluation.plotting import kind_of, line_chart
+from tf_cyclegan.evaluation.tables import (
     BASELINES,
     TITLES,
     class_cells,
@@ -21,7 +20,6 @@ from tf_cyclegan.evaluating.tables import (
     score_rows,
     segmenter_used,
 )
-from tf_cyclegan.plotting import kind_of
 
 _QUALITY = 82
 # Of each group the first that there is.
@@ -54,7 +52,7 @@ def report_page(result, findings=(), gallery=None, losses=(), metrics=(), settin
         >>> page = report_page(evaluate_model(model, data))  # doctest: +SKIP
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tf_cyclegan.evaluating", "page"),
+        loader=jinja2.PackageLoader("tf_cyclegan.evaluation", "page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

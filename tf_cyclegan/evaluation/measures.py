@@ -3,8 +3,8 @@
 import numpy as np
 
 from tf_cyclegan.data.images import to_uint8
-from tf_cyclegan.evaluating.examples import small
-from tf_cyclegan.metrics import (
+from tf_cyclegan.evaluation.examples import small
+from tf_cyclegan.evaluation.metrics import (
     Moments,
     distance_name,
     frechet_distance,
@@ -12,8 +12,8 @@ from tf_cyclegan.metrics import (
     luminance_correlation,
     pairwise_distance,
 )
-from tf_cyclegan.metrics.features import INCEPTION
-from tf_cyclegan.verdicts import UNCHANGED_PEAK
+from tf_cyclegan.evaluation.metrics.features import INCEPTION
+from tf_cyclegan.evaluation.verdicts import UNCHANGED_PEAK
 
 KERNEL_SUBSETS, KERNEL_SUBSET_SIZE = 100, 1000
 DIVERSITY_SAMPLE = 64  # images: 2016 pairs

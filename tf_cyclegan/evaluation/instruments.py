@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS, OF_LABELS
-from tf_cyclegan.evaluating.palettes import read_palette
-from tf_cyclegan.evaluating.segmenters import open_segmenter
-from tf_cyclegan.metrics import feature_extractor
-from tf_cyclegan.metrics.features import INCEPTION
-from tf_cyclegan.metrics.inception import WeightsUnavailable
+from tf_cyclegan.evaluation.catalog import DISTANCES, METRICS, OF_LABELS
+from tf_cyclegan.evaluation.metrics import feature_extractor
+from tf_cyclegan.evaluation.metrics.features import INCEPTION
+from tf_cyclegan.evaluation.metrics.inception import WeightsUnavailable
+from tf_cyclegan.evaluation.palettes import read_palette
+from tf_cyclegan.evaluation.segmenters import open_segmenter
 from tf_cyclegan.networks import vgg
 from tf_cyclegan.settings.checks import check_choice, one_line
 

@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from tf_cyclegan.evaluating import measures
-from tf_cyclegan.evaluating.catalog import DISTANCES, METRICS, OF_ANSWERS, OF_LABELS
-from tf_cyclegan.evaluating.examples import Translations, counts_of, examples, has_answers
-from tf_cyclegan.evaluating.instruments import open_instruments
-from tf_cyclegan.evaluating.label_maps import find_labels, label_hindrances
-from tf_cyclegan.evaluating.label_scores import LabelScores
-from tf_cyclegan.evaluating.published import published_fids
-from tf_cyclegan.metrics import mean_absolute_difference, perceptual_distance, psnr, ssim
+from tf_cyclegan.evaluation import measures
+from tf_cyclegan.evaluation.catalog import DISTANCES, METRICS, OF_ANSWERS, OF_LABELS, published_fids
+from tf_cyclegan.evaluation.examples import Translations, counts_of, examples, has_answers
+from tf_cyclegan.evaluation.instruments import open_instruments
+from tf_cyclegan.evaluation.label_maps import LabelScores, find_labels, label_hindrances
+from tf_cyclegan.evaluation.metrics import mean_absolute_difference, perceptual_distance, psnr, ssim
 from tf_cyclegan.settings.checks import check_integer
 
 # The scores by which images are ranked, the first that there is.

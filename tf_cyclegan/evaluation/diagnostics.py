@@ -3,9 +3,9 @@
 import dataclasses
 import math
 
-from tf_cyclegan.evaluating.catalog import METRICS
+from tf_cyclegan.evaluation.catalog import METRICS
+from tf_cyclegan.evaluation.verdicts import CURES, is_collapsed, is_inverted, is_told, is_unchanged
 from tf_cyclegan.models.losses import Adversaries
-from tf_cyclegan.verdicts import CURES, is_collapsed, is_inverted, is_told, is_unchanged
 
 MANY_IMAGES = 2048  # below, the covariance of Inception's features is not of full rank and an FID biased upward
 CLOSE = 0.9  # error relative to a trivial answer's: above, little has been learned

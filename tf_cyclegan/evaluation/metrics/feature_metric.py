@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.metrics.features import INCEPTION, distance_name, feature_extractor
-from tf_cyclegan.metrics.inputs import uint8_batch
+from tf_cyclegan.evaluation.metrics.features import INCEPTION, distance_name, feature_extractor
+from tf_cyclegan.evaluation.metrics.image_batches import uint8_batch
 
 SIDES = ("real", "translated")
 

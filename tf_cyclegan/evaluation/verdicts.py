@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_cyclegan.metrics.unpaired import luminance_correlation, pairwise_distance
+from tf_cyclegan.evaluation.metrics.unpaired import luminance_correlation, pairwise_distance
 
 UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
 UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too

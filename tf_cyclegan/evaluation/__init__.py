@@ -5,7 +5,7 @@ from tf_cyclegan.imports import exports
 
 _MODULES = {
     "Evaluator": "scores",
-    "Gallery": "gallery",
+    "Gallery": "examples",
     "Instruments": "instruments",
     "METRICS": "catalog",
     "diagnose": "diagnostics",
@@ -15,6 +15,6 @@ _MODULES = {
     "open_segmenter": "segmenters",
     "read_palette": "palettes",
     "report_page": "report",
-    "run_evaluate": "command",
+    "run_evaluate": "evaluate",
 }
 __all__, __getattr__, __dir__ = exports(__name__, _MODULES)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from tf_cyclegan.metrics.inputs import float_batch, float_pair
+from tf_cyclegan.evaluation.metrics.image_batches import float_batch, float_pair
 from tf_cyclegan.settings.checks import one_line
 
 _WINDOW = 11  # pixels

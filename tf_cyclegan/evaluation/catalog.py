@@ -1,8 +1,21 @@
-"""The scores that there are: what each is called, which way is better, and by what rule it is made."""
+"""What can be measured, and the figures that the papers publish."""
 
 import dataclasses
 
 from tf_cyclegan.settings.checks import check_choice
+
+SOURCE = "Published figures are of the official weights on the whole test split (tables of MMGeneration and clean-fid)."
+_WITH, _WITHOUT = "published, identity loss 0.5", "published, no identity loss"
+# Data set and direction to resize rule to the figures.
+_FIDS = {
+    ("cycle_gan/horse2zebra", "ab"): {
+        "legacy_pytorch": {_WITH: 62.11, _WITHOUT: 77.20},
+        "clean": {_WITHOUT: 75.17},
+    },
+    ("cycle_gan/horse2zebra", "ba"): {"legacy_pytorch": {_WITH: 138.65, _WITHOUT: 137.05}},
+    ("cycle_gan/summer2winter_yosemite", "ab"): {"legacy_pytorch": {_WITHOUT: 77.34}},
+    ("cycle_gan/summer2winter_yosemite", "ba"): {"legacy_pytorch": {_WITHOUT: 72.63}},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +36,20 @@ class Metric:
 
 
 _UNITS = "in the units of [-1, 1]; times 127.5 it is in levels of 255"
+
+
 _FRECHET = "Distance between the normal distributions of features of real and translated images."
+
+
 _LABELS = (
     "Classes are those that a segmenter sees in what is translated from labels, or the palette's nearest colors in "
     "what is translated to labels; the pixels of all images are counted together"
 )
+
+
 _KERNEL = "Unbiased squared distance of features under a cubic kernel; the mean and deviation over random subsets."
+
+
 METRICS = {
     "fid": Metric("FID", "lower", f"{_FRECHET} It falls with the number of images: compare at the same number.", 2),
     "kid": Metric("KID", "lower", f"{_KERNEL} Its mean does not depend on the number of images.", 5),
@@ -63,9 +84,15 @@ METRICS = {
         "Of the brightness of input and translation; below 0 light and dark are exchanged.",
     ),
 }
+
+
 # Whose name depends on the network: a FID is Inception's alone.
 DISTANCES = {"fid": "frechet", "kid": "kernel", "frechet": "frechet", "kernel": "kernel"}
+
+
 OF_ANSWERS = ("l1", "psnr", "ssim", "perceptual")
+
+
 OF_LABELS = ("pixel_accuracy", "class_accuracy", "class_iou")
 
 
@@ -91,3 +118,18 @@ def parse_metrics(text):
     for name in names:
         check_choice("metrics", name, METRICS)
     return names
+
+
+def published_fids(data, direction, resize):
+    """What others have measured where the images are the same.
+
+    Args:
+        data: dict of `Evaluator.describe()`.
+        direction: str.
+        resize: str, the resize rule.
+
+    Returns:
+        Dict of a label to a FID, empty where there is none to compare with.
+    """
+    whole = data["split"] == "test" and data["images"] == data["of"] and data["image_size"] == [256, 256]
+    return dict(_FIDS.get((data["name"], direction), {}).get(resize, {})) if whole else {}

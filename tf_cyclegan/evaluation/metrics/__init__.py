@@ -3,12 +3,12 @@
 from tf_cyclegan.imports import exports
 
 _MODULES = {
-    "FID": "fid",
+    "FID": "frechet",
     "FeatureExtractor": "features",
-    "FrechetDistance": "fid",
-    "KID": "kid",
-    "KernelDistance": "kid",
-    "Moments": "streaming",
+    "FrechetDistance": "frechet",
+    "KID": "kernel",
+    "KernelDistance": "kernel",
+    "Moments": "frechet",
     "class_accuracy": "segmentation",
     "class_iou": "segmentation",
     "confusion_matrix": "segmentation",

@@ -1,16 +1,12 @@
-"""The Inception network of the FID, with the weights and the deviations of pytorch-fid.
-
-Three things differ from the Inception that classifies images elsewhere: averages at the border leave out what is beyond
-it, the last block takes a maximum where the others average, and the weights are those of TensorFlow's file of December
-2015.
-"""
+"""InceptionV3 of the published FID, and its weights."""
 
 import hashlib
+import re
 
 import keras
+import numpy as np
 from keras import layers
 
-from tf_cyclegan.metrics.torch_weights import load_classifier
 from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.weights.pytorch import read_checkpoint
 
@@ -21,6 +17,15 @@ WEIGHTS_URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_we
 _SHA256_START = "6726825d"
 _CLASSES = 1008  # of TensorFlow's file; torchvision's has 1000
 _DESCRIPTION = f"the FID's Inception, {WEIGHTS_FILE}"
+# What features do not need: the classifier, and how many batches a normalization has seen.
+_UNUSED = re.compile(r"^(fc|classifier)\.|\.num_batches_tracked$")
+_SUFFIXES = {
+    "kernel": "weight",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 
 class WeightsUnavailable(ValueError):
@@ -196,3 +201,41 @@ def _maximum(x, name):
 
 def _joined(branches, name):
     return layers.Concatenate(dtype="float32", name=name)(branches)
+
+
+def load_classifier(network, state, description):
+    """Loads a classifier's convolutions and normalizations, all or none.
+
+    Args:
+        network: `keras.Model` whose layers are named as PyTorch's modules.
+        state: dict of PyTorch's names to arrays.
+        description: str, what the file should be, for errors.
+
+    Raises:
+        ValueError: if a weight is missing, left over or of another shape.
+    """
+    values = {}
+    for layer in network.layers:
+        for weight in layer.weights:
+            key = f"{layer.name}.{_SUFFIXES[weight.name]}"
+            values[key] = (weight, _value(state, key, weight, layer, description))
+    left = sorted(key for key in state if key not in values and not _UNUSED.search(key))
+    if left:
+        raise ValueError(f"`weights` must be of {description}. Received: a file that also has {left[0]!r}")
+    for weight, value in values.values():
+        weight.assign(value)
+
+
+def _value(state, key, weight, layer, description):
+    if key not in state:
+        raise ValueError(f"`weights` must be of {description}. Received: a file without {key!r}")
+    value = np.asarray(state[key], np.float32)
+    if value.ndim == 4:
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        value = value.transpose(2, 3, 0, 1) if depthwise else value.transpose(2, 3, 1, 0)
+    if value.shape != tuple(weight.shape):
+        raise ValueError(
+            f"`weights` must be of {description}, with {tuple(weight.shape)} at {key!r} (in Keras's order). "
+            f"Received: {value.shape}"
+        )
+    return value

@@ -9,20 +9,21 @@ import tensorflow as tf
 
 from tf_cyclegan import __version__
 from tf_cyclegan.data.loading import open_data
-from tf_cyclegan.evaluating.catalog import parse_metrics
-from tf_cyclegan.evaluating.diagnostics import diagnose
-from tf_cyclegan.evaluating.examples import mean_images
-from tf_cyclegan.evaluating.gallery import Gallery
-from tf_cyclegan.evaluating.instruments import open_instruments
-from tf_cyclegan.evaluating.label_scores import NOTE
-from tf_cyclegan.evaluating.logs import finite, read_best, read_rows
-from tf_cyclegan.evaluating.report import report_page
-from tf_cyclegan.evaluating.scores import Evaluator
-from tf_cyclegan.evaluating.tables import (
+from tf_cyclegan.evaluation.catalog import parse_metrics
+from tf_cyclegan.evaluation.diagnostics import diagnose
+from tf_cyclegan.evaluation.examples import Gallery, mean_images
+from tf_cyclegan.evaluation.instruments import open_instruments
+from tf_cyclegan.evaluation.label_maps import NOTE
+from tf_cyclegan.evaluation.report import report_page
+from tf_cyclegan.evaluation.scores import Evaluator
+from tf_cyclegan.evaluation.tables import (
     described,
     finding_lines,
+    finite,
     in_flags,
     left_out_by_reason,
+    read_best,
+    read_rows,
     segmenter_used,
     text_table,
 )

@@ -1,4 +1,4 @@
-"""Feature extractors: images in, numbers that distances between sets of images are made of."""
+"""Feature extractors, and images resized as they were trained with."""
 
 import itertools
 import os
@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_cyclegan.data import images
 from tf_cyclegan.data import images as image_files
-from tf_cyclegan.metrics import inception
-from tf_cyclegan.metrics.resizing import RESIZE_RULES, inception_scale, resize_image
+from tf_cyclegan.evaluation.metrics import inception
 from tf_cyclegan.settings.checks import check_choice, check_integer, one_line
 from tf_cyclegan.settings.user_errors import renamed
 from tf_cyclegan.weights.pytorch import read_checkpoint
@@ -19,6 +19,7 @@ from tf_cyclegan.weights.pytorch import read_checkpoint
 # The one extractor whose distances bear the names FID and KID.
 INCEPTION = "inception"
 _OWN = "features of "
+RESIZE_RULES = ("legacy_pytorch", "clean")
 
 
 class FeatureExtractor:
@@ -213,3 +214,42 @@ def _scale_to(value_range):
     if not low < high:
         raise ValueError(f"`value_range` must be (low, high) with low < high. Received: value_range={value_range}")
     return lambda pixels: pixels * np.float32((high - low) / 255) + np.float32(low)
+
+
+def resize_image(image, size, rule="legacy_pytorch"):
+    """Brings an image to the size of a network.
+
+    Args:
+        image: uint8 array `(height, width, channels)`.
+        size: `(height, width)` wanted, in pixels.
+        rule: `"legacy_pytorch"`, bilinear without antialiasing, as pytorch-fid; or `"clean"`, PIL's antialiased bicubic
+            in float32, channel by channel, as clean-fid. Defaults to `"legacy_pytorch"`.
+
+    Returns:
+        float32 array `(height, width, channels)` in [0, 255], not rounded.
+
+    Raises:
+        ValueError: if `rule` is unknown.
+
+    Reference:
+        [Parmar et al., 2022](https://arxiv.org/abs/2104.11222)
+    """
+    check_choice("rule", rule, RESIZE_RULES)
+    image = np.asarray(image, np.float32)
+    if rule == "clean":
+        return images.resize(image, size)
+    return np.asarray(tf.image.resize(image, size, method="bilinear", antialias=False))
+
+
+def inception_scale(rule):
+    """What brings [0, 255] to the numbers that Inception takes: the projects behind the rules differ by half a level.
+
+    Args:
+        rule: one of `RESIZE_RULES`.
+
+    Returns:
+        Function of an array.
+    """
+    if rule == "clean":
+        return lambda pixels: (pixels - 128) / 128
+    return lambda pixels: pixels / 127.5 - 1

@@ -1,8 +1,12 @@
-"""Scores as lines for a terminal and as cells for the report."""
+"""Tables of scores and losses, read and written."""
 
+import csv
 import dataclasses
+import json
+import math
+from pathlib import Path
 
-from tf_cyclegan.evaluating.catalog import METRICS, number_text
+from tf_cyclegan.evaluation.catalog import METRICS, number_text
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import with_flags
 
@@ -136,3 +140,47 @@ def _value(record, metric):
         return "", ""
     deviation = number_text(record.get("deviation"), metric)
     return number_text(record["value"], metric), f"± {deviation}" if deviation else ""
+
+
+def read_rows(path):
+    """The rows of a CSV file of numbers; a file that is not there has none, and what is no number is left out.
+
+    Args:
+        path: `losses.csv` or `metrics.csv` of a run folder.
+
+    Returns:
+        List of dicts of names to floats.
+    """
+    try:
+        with open(path, newline="") as file:
+            return [_numbers(row) for row in csv.DictReader(file)]
+    except (OSError, csv.Error, UnicodeDecodeError):
+        return []
+
+
+def read_best(folder):
+    """What `checkpoints/best.json` of a run folder says, or None."""
+    try:
+        found = json.loads((Path(folder) / "checkpoints" / "best.json").read_text())
+        return found if {"step", "score", "value", "better"} <= found.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def finite(value):
+    """A structure without NaN and infinities, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(row):
+    numbers = {}
+    for name, text in row.items():
+        try:
+            numbers[name] = float(text)
+        except (TypeError, ValueError):
+            continue
+    return numbers

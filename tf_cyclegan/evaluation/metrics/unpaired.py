@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tf_cyclegan.metrics.inputs import float_batch
+from tf_cyclegan.evaluation.metrics.image_batches import float_batch
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
