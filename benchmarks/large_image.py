@@ -73,7 +73,7 @@ def seam(tiled, whole, size, overlap, multiple=4):
 
     Means of blocks of 32 columns and 16 rows: a seam shows as a change of color, whatever the detail.
     """
-    from tf_cyclegan.translating.tiles import spans
+    from tf_cyclegan.inference.pieces import spans
 
     error = np.load(tiled, mmap_mode="r") - np.load(whole, mmap_mode="r")
     columns = error.shape[1] // _BLOCK * _BLOCK

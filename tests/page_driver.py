@@ -8,7 +8,7 @@ import serving_models
 import tensorflow as tf
 from PIL import Image
 
-from tf_cyclegan.export.ids import decode_ids
+from tf_cyclegan.inference.export.image_decoding import decode_ids
 
 PREDICT = "**/v1/models/*:predict"
 

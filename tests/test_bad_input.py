@@ -499,10 +499,10 @@ def test_settings_of_a_run_that_are_damaged(model, photos, tmp_path):
 
 def test_what_tensorflow_says_of_an_image_is_one_line_in_every_command(monkeypatch, capfd):
     said = "{{function_node x}} ValueError: Cannot read the image a/1.png: it is gone\nTraceback"
-    monkeypatch.setattr("tf_cyclegan.translating.run_translate", raising(RuntimeError(said)))
+    monkeypatch.setattr("tf_cyclegan.inference.run_translate", raising(RuntimeError(said)))
     assert translate("model", "in", "out") == 2
     assert only_line(capfd) == "error: Cannot read the image a/1.png: it is gone"
-    monkeypatch.setattr("tf_cyclegan.translating.run_translate", raising(RuntimeError("a mistake of ours")))
+    monkeypatch.setattr("tf_cyclegan.inference.run_translate", raising(RuntimeError("a mistake of ours")))
     with pytest.raises(RuntimeError, match="ours"):
         translate("model", "in", "out")
 

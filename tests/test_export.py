@@ -15,9 +15,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import images
-from tf_cyclegan.export import check, export_saved_model
-from tf_cyclegan.export.publish import publish_version, versions
-from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
+from tf_cyclegan.export import export_saved_model
+from tf_cyclegan.inference.export import checking as check
+from tf_cyclegan.inference.export.publishing import publish_version, versions
+from tf_cyclegan.inference.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.networks import resnet_generator
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
@@ -374,7 +375,9 @@ def test_a_number_taken_by_another_export_is_passed_over(tmp_path, monkeypatch):
 def test_a_model_that_answers_otherwise_is_not_published(tmp_path, monkeypatch):
     exported, expected = small_generator(), small_generator(residual_blocks=2)
     clones = iter([expected])
-    monkeypatch.setattr("tf_cyclegan.export.saved_model.with_precision", lambda network, _: next(clones, exported))
+    monkeypatch.setattr(
+        "tf_cyclegan.inference.export.saved_model.with_precision", lambda network, _: next(clones, exported)
+    )
     with pytest.raises(ValueError, match="differs by .*, expected at most 0.25"):
         export_saved_model(exported, tmp_path / "m", precision="bfloat16")
     assert not (tmp_path / "m").exists()

@@ -14,8 +14,9 @@ from google.protobuf import text_format
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import images
-from tf_cyclegan.export import formats, run_export
-from tf_cyclegan.export.deployment import write_deployment
+from tf_cyclegan.export import run_export
+from tf_cyclegan.inference.export import formats
+from tf_cyclegan.inference.export.publishing import write_deployment
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.settings.commands import ExportSettings
 

@@ -12,7 +12,7 @@ from conftest import random_images
 from PIL import Image
 
 from tf_cyclegan.data import images
-from tf_cyclegan.export.decoding import decode_image
+from tf_cyclegan.inference.export.image_decoding import decode_image
 
 NOISE = images.to_uint8(random_images(1, 37, 53, channels=4)[0])
 SMOOTH = np.asarray(Image.fromarray(NOISE[:6, :9]).resize((53, 37), Image.Resampling.BICUBIC))

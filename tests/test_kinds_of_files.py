@@ -13,10 +13,12 @@ from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.data.image_files import count_pages
+from tf_cyclegan.inference import image_runs as files
+from tf_cyclegan.inference import inputs as extras
+from tf_cyclegan.inference import translate as command
+from tf_cyclegan.inference.inputs import Inputs
+from tf_cyclegan.inference.translators import Translator
 from tf_cyclegan.settings.commands import RangeSettings
-from tf_cyclegan.translating import command, extras, files
-from tf_cyclegan.translating.inputs import Inputs
-from tf_cyclegan.translating.translators import Translator
 from tf_cyclegan.weights.known_ranges import Ranges
 
 NOISE = np.random.RandomState(0).randint(0, 256, (24, 20, 3)).astype(np.uint8)

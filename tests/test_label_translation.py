@@ -15,13 +15,13 @@ from tf_cyclegan import Pix2PixHD
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.export.deployment import write_deployment
-from tf_cyclegan.export.saved_model import write_saved_model
-from tf_cyclegan.export.signatures import build_signatures
+from tf_cyclegan.inference.export.publishing import write_deployment
+from tf_cyclegan.inference.export.saved_model import write_saved_model
+from tf_cyclegan.inference.export.signatures import build_signatures
+from tf_cyclegan.inference.label_inputs import MapReader
 from tf_cyclegan.serving.codec import read_inputs, signature_name
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.translating.maps import MapReader
 
 SMALL = {
     "filters": 2,

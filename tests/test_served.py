@@ -6,9 +6,10 @@ from conftest import command_settings, random_images
 from PIL import Image
 from serving_process import Server, call
 
-from tf_cyclegan import from_pretrained, served
-from tf_cyclegan.export.check import check_saved_model
-from tf_cyclegan.export.signatures import build_signatures
+from tf_cyclegan import from_pretrained
+from tf_cyclegan.inference import serve as served
+from tf_cyclegan.inference.export.checking import check_saved_model
+from tf_cyclegan.inference.export.signatures import build_signatures
 from tf_cyclegan.serving import Client, Engine
 from tf_cyclegan.settings.commands import ServeSettings
 

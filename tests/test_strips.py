@@ -12,6 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from tf_cyclegan.inference.strips import Walk, scratch
+from tf_cyclegan.inference.strips import strip_stages as stages
+from tf_cyclegan.inference.strips.layer_rules import rule_of
+from tf_cyclegan.inference.strips.statistics import Moments, mean_and_factor, strip_sums
+from tf_cyclegan.inference.strips.strip_stages import Plan
+from tf_cyclegan.inference.strips.walking import flattened
 from tf_cyclegan.networks import (
     global_generator,
     local_enhancer,
@@ -28,11 +34,6 @@ from tf_cyclegan.networks.instance_maps import LabelEncoding
 from tf_cyclegan.networks.layers.convolution import Conv2D
 from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
 from tf_cyclegan.networks.layers.resizing import BilinearEnlargement2D, HalvingPooling2D
-from tf_cyclegan.translating.strips import Walk, scratch, stages
-from tf_cyclegan.translating.strips.graph import flattened
-from tf_cyclegan.translating.strips.registry import rule_of
-from tf_cyclegan.translating.strips.stages import Plan
-from tf_cyclegan.translating.strips.statistics import Moments, mean_and_factor, strip_sums
 
 GIGABYTE = 10**9
 

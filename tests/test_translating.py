@@ -17,9 +17,11 @@ from tf_cyclegan import CycleGAN, from_pretrained, save_pretrained
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
+from tf_cyclegan.inference import image_runs as files
+from tf_cyclegan.inference import run_translate
+from tf_cyclegan.inference import translate as command
+from tf_cyclegan.inference.translators import open_translator
 from tf_cyclegan.settings.commands import TranslateSettings
-from tf_cyclegan.translating import command, files, run_translate
-from tf_cyclegan.translating.translators import open_translator
 
 ORIENTATION = 0x0112
 

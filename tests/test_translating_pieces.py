@@ -15,13 +15,14 @@ from PIL import Image
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
+from tf_cyclegan.inference import image_runs as files
+from tf_cyclegan.inference import pieces, run_translate
+from tf_cyclegan.inference.pieces import MirroredRows, check_pieces, check_use, fading, spans, translate_in_tiles
+from tf_cyclegan.inference.strips import Walk
+from tf_cyclegan.inference.strips import strip_stages as stages
+from tf_cyclegan.inference.translators import Translator
 from tf_cyclegan.models.generator_only import PretrainedGenerator
 from tf_cyclegan.settings.commands import TileSettings, TranslateSettings
-from tf_cyclegan.translating import files, pieces, run_translate
-from tf_cyclegan.translating.pieces import MirroredRows, check_pieces, check_use
-from tf_cyclegan.translating.strips import Walk, stages
-from tf_cyclegan.translating.tiles import fading, spans, translate_in_tiles
-from tf_cyclegan.translating.translators import Translator
 
 
 @pytest.fixture(scope="module")

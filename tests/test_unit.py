@@ -11,7 +11,7 @@ from conftest import SMALL, random_batches, random_images
 
 from tf_cyclegan import networks
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.export.cloning import with_precision
+from tf_cyclegan.inference.export.saved_model import with_precision
 from tf_cyclegan.models.unit import UNIT
 from tf_cyclegan.pytorch import load_state_dict
 

@@ -219,9 +219,9 @@ def _fail(message, code=2, debug=False):
 
 _COMMANDS = {
     "train": _train,
-    "translate": _runner("translate", TranslateSettings, "tf_cyclegan.translating", "run_translate"),
+    "translate": _runner("translate", TranslateSettings, "tf_cyclegan.inference", "run_translate"),
     "evaluate": _runner("evaluate", EvaluateSettings, "tf_cyclegan.evaluation", "run_evaluate"),
-    "export": _runner("export", ExportSettings, "tf_cyclegan.export", "run_export"),
+    "export": _runner("export", ExportSettings, "tf_cyclegan.inference.export", "run_export"),
     "convert": _runner("convert", ConvertSettings, "tf_cyclegan.weights.convert", "run_convert"),
-    "serve": _runner("serve", ServeSettings, "tf_cyclegan.served", "serve"),
+    "serve": _runner("serve", ServeSettings, "tf_cyclegan.inference.serve", "serve"),
 }

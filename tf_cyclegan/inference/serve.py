@@ -65,7 +65,7 @@ def exported_weights(name, report):
 
 def _export(name, folder):
     # Imported where they are needed: a start that finds its export has no use for them.
-    from tf_cyclegan.export.saved_model import write_saved_model
+    from tf_cyclegan.inference.export.saved_model import write_saved_model
     from tf_cyclegan.weights.trained_models import from_pretrained
 
     model = from_pretrained(name, dtype="float32")

@@ -16,9 +16,9 @@ from tf_cyclegan.data.folders import ARCHIVES, list_files
 from tf_cyclegan.data.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
 from tf_cyclegan.data.images import EXTENSIONS
 from tf_cyclegan.files import replacing, write_whole
+from tf_cyclegan.inference.image_depth import ARRAY, FORMATS, numbers_of
+from tf_cyclegan.inference.inputs import Extras
 from tf_cyclegan.settings.checks import one_line
-from tf_cyclegan.translating.depth import ARRAY, FORMATS, numbers_of
-from tf_cyclegan.translating.extras import Extras
 
 NONE = Extras()
 _SHOWN = 5

@@ -1,17 +1,20 @@
-"""What TensorFlow Serving needs beside the models: configuration files, and the command that uses them."""
+"""Versions published whole, and the files that a server of them needs."""
 
+import contextlib
+import errno
 import os
 import re
+import shutil
+import uuid
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tf_cyclegan.export.publish import versions
-from tf_cyclegan.files import write_whole
+from tf_cyclegan.files import sync, write_whole
 
+_VERSION = re.compile(r"[0-9]+")
 _WRITTEN = "# Written by tf-cyclegan export, and again by the next one. Remove this line to keep your changes."
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-
 _MODEL = """
   config {{
     name: "{name}"
@@ -21,7 +24,6 @@ _MODEL = """
     # model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
     # version_labels {{ key: "stable" value: 1 }}
   }}"""
-
 _BATCHING = """
 # For the signatures serving_default and static_HEIGHTxWIDTH, with --enable_batching: requests are joined only where all
 # images have one size, which strings always have.
@@ -35,11 +37,9 @@ allowed_batch_sizes: 2
 allowed_batch_sizes: 4
 allowed_batch_sizes: 8
 """
-
 _MONITORING = """
 prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 """
-
 _README = """
 # The models in TensorFlow Serving
 
@@ -54,7 +54,6 @@ and need `--allow_version_labels_for_unavailable_models`. A new version is found
 TensorFlow Serving limits neither the size nor the number of requests: for the open internet put a proxy in front that
 does.
 """
-
 _LIMITS = "with sides up to 8192 and at most 16,777,216 pixels"
 _OF_FILES = """{names}:
 
@@ -76,6 +75,77 @@ _IMAGES = f"Images are PNG or JPEG {_LIMITS}; a turn that only the EXIF data ask
 _LABEL_MAPS = f"Label maps are gray PNGs {_LIMITS}, whose levels are the numbers of classes."
 _IDS = ("'signature_name': 'ids', ", "integers, the number of the class and that of the instance")
 _NUMBERS = ("", "numbers in [-1, 1]")
+
+
+def publish_version(directory, write, keep=None):
+    """Publishes the next version of a model, whole or not at all.
+
+    A server looks for folders whose names are numbers and loads them at once. So the version is written beside them,
+    in a folder of the same file system, brought to the disk, and appears by one rename. An existing version is never
+    touched, and one that fails leaves nothing.
+
+    Args:
+        directory: folder of the model; it is made if it does not exist.
+        write: callable, gets a path where nothing is yet, and writes and checks the version there.
+        keep: optional int of at least 1, newest versions that stay. Defaults to None, all.
+
+    Returns:
+        str, the path of the new version.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    directory = os.path.expanduser(directory)
+    created = not os.path.isdir(directory)
+    os.makedirs(directory, exist_ok=True)
+    aside = os.path.join(directory, f".tmp-{uuid.uuid4().hex}")
+    try:
+        write(aside)
+        _sync_tree(aside)
+        path = _rename_to_next(aside, directory)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        if created:
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        raise
+    for version in versions(directory)[:-keep] if keep else ():
+        _remove(directory, version)
+    return path
+
+
+def versions(directory):
+    """The names of the versions in a model's folder, the newest last."""
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    return sorted(filter(_VERSION.fullmatch, names), key=int)
+
+
+def _rename_to_next(aside, directory):
+    """Another export may take a number first; a rename onto its folder, which is not empty, fails."""
+    while True:
+        path = os.path.join(directory, str(max(map(int, versions(directory)), default=0) + 1))
+        try:
+            os.rename(aside, path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        else:
+            sync(directory)
+            return path
+
+
+def _remove(directory, version):
+    """Renamed first: a server must not find half a version."""
+    aside = os.path.join(directory, f".old-{uuid.uuid4().hex}")
+    os.rename(os.path.join(directory, version), aside)
+    shutil.rmtree(aside)
+
+
+def _sync_tree(path):
+    for folder, _, names in os.walk(path):
+        for name in names:
+            sync(os.path.join(folder, name))
+        sync(folder)
 
 
 def write_deployment(directory):

@@ -1,6 +1,5 @@
 """Trained generators as models that other programs run: SavedModel, TFLite and ONNX."""
 
-from tf_cyclegan.export.command import run_export
-from tf_cyclegan.export.saved_model import export_saved_model
+from tf_cyclegan.inference.export import export_saved_model, run_export
 
 __all__ = ["export_saved_model", "run_export"]

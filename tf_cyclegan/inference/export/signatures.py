@@ -8,8 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan.data.value_ranges import range_in
-from tf_cyclegan.export.decoding import decode_image, encode_png, is_deep
-from tf_cyclegan.export.ids import checked_ids, decode_ids
+from tf_cyclegan.inference.export.image_decoding import checked_ids, decode_ids, decode_image, encode_png, is_deep
 from tf_cyclegan.networks.instance_maps import label_encoding
 
 # The networks' mirrored borders need some pixels to mirror.

@@ -8,8 +8,8 @@ scratch folder, or, where its convolutions cost less than a file, compute its ro
 import dataclasses
 import math
 
-from tf_cyclegan.translating.strips.rules import CropToSecond
-from tf_cyclegan.translating.strips.scratch import map_bytes
+from tf_cyclegan.inference.strips.rules import CropToSecond
+from tf_cyclegan.inference.strips.scratch import map_bytes
 
 IMAGE = 0
 # Multiplications for a value from which on it is written down: some 300 take as long as a float that goes to a disk

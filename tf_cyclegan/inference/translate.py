@@ -7,15 +7,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tf_cyclegan.data.images import read_image, stored_type, to_float
+from tf_cyclegan.inference.image_depth import ARRAY, check_depth
+from tf_cyclegan.inference.image_runs import missing, plan, root_of, save
+from tf_cyclegan.inference.inputs import Inputs
+from tf_cyclegan.inference.label_inputs import MapReader
+from tf_cyclegan.inference.pieces import check_pieces, check_use, translate_in_pieces
+from tf_cyclegan.inference.translators import is_exported, open_translator
 from tf_cyclegan.settings.commands import TranslateSettings
 from tf_cyclegan.settings.fields import names_of
 from tf_cyclegan.settings.user_errors import is_ours, restated, with_flags
-from tf_cyclegan.translating.depth import ARRAY, check_depth
-from tf_cyclegan.translating.files import missing, plan, root_of, save
-from tf_cyclegan.translating.inputs import Inputs
-from tf_cyclegan.translating.maps import MapReader
-from tf_cyclegan.translating.pieces import check_pieces, check_use, translate_in_pieces
-from tf_cyclegan.translating.translators import is_exported, open_translator
 from tf_cyclegan.weights import DEFAULT, bundled_folder
 from tf_cyclegan.weights.trained_models import is_model_path
 

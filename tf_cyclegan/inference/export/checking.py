@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_cyclegan.data import images
 from tf_cyclegan.data.value_ranges import range_in
-from tf_cyclegan.export.signatures import smallest_side
+from tf_cyclegan.inference.export.signatures import smallest_side
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError

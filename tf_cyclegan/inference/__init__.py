@@ -1,5 +1,5 @@
 """Translation of image files with a trained model: the command `translate`."""
 
-from tf_cyclegan.translating.command import run_translate
+from tf_cyclegan.inference.translate import run_translate
 
 __all__ = ["run_translate"]

@@ -3,10 +3,10 @@
 import os
 import re
 
-from tf_cyclegan.export.deployment import write_deployment
-from tf_cyclegan.export.formats import FORMATS, FormatRefused, check_packages, export_format
-from tf_cyclegan.export.saved_model import export_saved_model
 from tf_cyclegan.files import check_writable
+from tf_cyclegan.inference.export.formats import FORMATS, FormatRefused, check_packages, export_format
+from tf_cyclegan.inference.export.publishing import write_deployment
+from tf_cyclegan.inference.export.saved_model import export_saved_model
 from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.weights.known_ranges import known_ranges

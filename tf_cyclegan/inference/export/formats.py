@@ -8,11 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.data.images import to_float
-from tf_cyclegan.export.check import expected_translation, probe_image
-from tf_cyclegan.export.cloning import for_converters, with_precision
-from tf_cyclegan.export.saved_model import check_generator
-from tf_cyclegan.export.signatures import smallest_side, stride_product
 from tf_cyclegan.files import write_whole
+from tf_cyclegan.inference.export.checking import expected_translation, probe_image
+from tf_cyclegan.inference.export.saved_model import check_generator, for_converters, with_precision
+from tf_cyclegan.inference.export.signatures import smallest_side, stride_product
 from tf_cyclegan.settings.checks import check_choice
 
 _OPSET = 18

@@ -1,17 +1,17 @@
-"""A generator as a SavedModel that TensorFlow Serving runs, published as a version."""
+"""A generator as a SavedModel."""
 
 import os
 
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.export.check import TOLERANCES, check_saved_model
-from tf_cyclegan.export.cloning import PRECISIONS, with_precision
-from tf_cyclegan.export.publish import publish_version
-from tf_cyclegan.export.signatures import build_signatures, smallest_side, stride_product
-from tf_cyclegan.export.warmup import write_warmup
 from tf_cyclegan.files import write_whole
+from tf_cyclegan.inference.export.checking import TOLERANCES, check_saved_model
+from tf_cyclegan.inference.export.publishing import publish_version
+from tf_cyclegan.inference.export.signatures import build_signatures, smallest_side, stride_product
+from tf_cyclegan.inference.export.warmup import write_warmup
 from tf_cyclegan.networks.instance_maps import label_encoding
+from tf_cyclegan.networks.layers.convolution import Conv2D
 from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.weights.known_ranges import RANGES_FILE, Ranges, exported_text, notes_of
 from tf_cyclegan.weights.trained_models import TAKES_IDS_FILE
@@ -19,6 +19,8 @@ from tf_cyclegan.weights.trained_models import TAKES_IDS_FILE
 # The name by which tools that move a model to TPUs find the function to move.
 _ACCELERATED = "tpu_func"
 _NOTES_FILE = os.path.join("assets.extra", "notes.txt")
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+PRECISIONS = tuple(_POLICIES)
 
 
 def export_saved_model(
@@ -154,3 +156,86 @@ def _write_beside(path, name, lines):
         file = os.path.join(path, name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
         write_whole(file, "".join(f"{line}\n" for line in lines).encode())
+
+
+def with_precision(network, precision):
+    """A network with the same weights that computes in `precision` and answers in float32.
+
+    Args:
+        network: functional `keras.Model` with one output.
+        precision: `"float32"` or `"bfloat16"`, in which the weights stay float32 as in mixed-precision training.
+
+    Returns:
+        `network` itself where it computes in float32 and that is wanted, otherwise a copy.
+
+    Raises:
+        ValueError: if a network that must be copied is not functional.
+    """
+    layers = network._flatten_layers(include_self=False)
+    if precision == "float32" and all(layer.compute_dtype == "float32" for layer in layers):
+        return network
+    last = _last_layer(network)
+
+    def copy(layer):
+        policy = "float32" if layer is last else _POLICIES[precision]
+        return type(layer).from_config({**layer.get_config(), "dtype": policy})
+
+    return _clone(network, copy)
+
+
+def for_converters(network, transposes):
+    """A copy of a network that TFLite's converter understands for images of any size.
+
+    Args:
+        network: functional `keras.Model`.
+        transposes: bool, whether convolutions that double their images stay transposed ones. Otherwise they are two
+            operations, with the smaller kernels.
+
+    Returns:
+        `keras.Model` with the same weights and the same answers.
+
+    Raises:
+        ValueError: if the network is not functional.
+    """
+
+    def copy(layer):
+        kind = type(layer)
+        if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest":
+            kind = _NearestUpSampling2D
+        elif getattr(layer, "doubles", False) and not transposes:
+            kind = _TwoStepConv2D
+        return kind.from_config(layer.get_config())
+
+    return _clone(network, copy)
+
+
+class _NearestUpSampling2D(keras.layers.UpSampling2D):
+    """In one operation: the repetitions that Keras makes of it leave the converter without the number of channels."""
+
+    def call(self, inputs):
+        return _enlarged(inputs, self.size)
+
+
+class _TwoStepConv2D(Conv2D):
+    """One that doubles its images, as an enlargement and a convolution."""
+
+    def convolution_op(self, inputs, kernel):
+        return tf.nn.conv2d(_enlarged(inputs, 2), tf.cast(tf.convert_to_tensor(kernel), inputs.dtype), 1, "SAME")
+
+
+def _enlarged(images, factor):
+    return tf.raw_ops.ResizeNearestNeighbor(images=images, size=tf.shape(images)[1:3] * factor)
+
+
+def _clone(network, copy):
+    clone = keras.models.clone_model(network, clone_function=copy, recursive=True)
+    clone.set_weights(network.get_weights())
+    return clone
+
+
+def _last_layer(network):
+    """The layer that makes the output, also where networks are nested."""
+    layer = network
+    while isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
+        layer = layer.outputs[0]._keras_history.operation
+    return layer
