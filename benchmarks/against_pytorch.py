@@ -31,8 +31,8 @@ from peers.torch_trainer import TorchCycleGAN
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import open_dataset
-from tf_cyclegan.initial import begin_with
 from tf_cyclegan.settings.data import DataSettings
+from tf_cyclegan.training.initial_weights import begin_with
 from tf_cyclegan.weights.assembly import import_model
 
 LOSSES = ("cycle", "identity", "adversarial", "discriminator")

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from tf_cyclegan import CycleGAN
-from tf_cyclegan.callbacks import Checkpoints
+from tf_cyclegan.training.callbacks import Checkpoints
 
 KINDS = ("none", "blocking", "background")
 

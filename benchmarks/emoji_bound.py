@@ -19,10 +19,10 @@ import tensorflow as tf
 from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import Pix2Pix
-from tf_cyclegan.devices import dtype_policy
-from tf_cyclegan.schedules import ConstantThenLinearDecay
 from tf_cyclegan.settings.fields import flat
 from tf_cyclegan.settings.train import train_settings
+from tf_cyclegan.training.devices import dtype_policy
+from tf_cyclegan.training.schedules import ConstantThenLinearDecay
 
 KINDS = {"L1": {"lambda_adversarial": 0.0}, "L1 + GAN": {}}
 GENERATOR = ("generator_type", "filters", "downsamplings", "full_size_skip", "upsampling")

@@ -20,11 +20,11 @@ import tensorflow as tf
 from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import CycleGAN
-from tf_cyclegan.devices import dtype_policy
-from tf_cyclegan.schedules import ConstantThenLinearDecay
 from tf_cyclegan.settings.fields import flat, names_of
 from tf_cyclegan.settings.models import CycleGANSettings
 from tf_cyclegan.settings.train import train_settings
+from tf_cyclegan.training.devices import dtype_policy
+from tf_cyclegan.training.schedules import ConstantThenLinearDecay
 
 # Settings of the model, and of the run: `batch_size`, `learning_rate`, `shared` (every emoji in both domains).
 ROWS = {

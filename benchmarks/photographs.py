@@ -20,8 +20,8 @@ from emoji_error import Measure, add_shared_flags, all_drawings, grid, recorded,
 
 from tf_cyclegan import CycleGAN, load_dataset
 from tf_cyclegan.data import images
-from tf_cyclegan.devices import dtype_policy
-from tf_cyclegan.schedules import ConstantThenLinearDecay
+from tf_cyclegan.training.devices import dtype_policy
+from tf_cyclegan.training.schedules import ConstantThenLinearDecay
 
 UNET = {"generator_type": "unet", "downsamplings": 5, "upsampling": "resize", "full_size_skip": True}
 AUGMENTED = {"augment": "color,translation,cutout"}

@@ -56,7 +56,7 @@ def fresh_keras():
 @pytest.fixture(autouse=True)
 def measuring(monkeypatch):
     """No run measures which precision is faster, as what a test trains must not depend on time. Gives what it hides."""
-    from tf_cyclegan import precision
+    from tf_cyclegan.training import precision
 
     needs_measuring = precision.needs_measuring
     monkeypatch.setattr(precision, "needs_measuring", lambda: False)

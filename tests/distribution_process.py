@@ -17,9 +17,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tf_cyclegan import devices, precision
-from tf_cyclegan.callbacks import Health
 from tf_cyclegan.cli import main
+from tf_cyclegan.training import devices, precision
+from tf_cyclegan.training.callbacks import Health
 
 _check_losses = Health.on_train_batch_end
 

@@ -20,11 +20,12 @@ import pytest
 from conftest import SMALL, open_dataset, random_images
 from PIL import Image
 
-from tf_cyclegan import CycleGAN, callbacks
+from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import cache, images
 from tf_cyclegan.data.folders import list_images
 from tf_cyclegan.data.image_files import unreadable_in
+from tf_cyclegan.training import callbacks
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
 COLOR = Image.fromarray(PIXELS)
@@ -430,7 +431,7 @@ def test_a_table_that_cannot_be_written_at_the_end_of_an_epoch(photos, tmp_path,
     def fail(path, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr("tf_cyclegan.callbacks.tables.write_whole", fail)
+    monkeypatch.setattr("tf_cyclegan.training.callbacks.loss_table.write_whole", fail)
     assert train(photos, tmp_path / "run", "--epochs=3") == 2
     line = only_line(capfd)
     assert str(tmp_path / "run") in line and os.strerror(errno.ENOSPC) in line and "the same command goes on" in line

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from callbacks_fake import FakeModel, batches
 
-from tf_cyclegan.callbacks import Checkpoints, Interrupt, Snapshot, TrainingDiverged
+from tf_cyclegan.training.callbacks import Checkpoints, Interrupt, Snapshot, TrainingDiverged
 from tf_cyclegan.weights.run_files import check_file, load_newest, newest_checkpoint, read_settings
 
 
@@ -308,7 +308,7 @@ def test_a_snapshot_goes_when_it_is_written(tmp_path, monkeypatch):
             super().__init__(model)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr("tf_cyclegan.callbacks.checkpoints.Snapshot", Watched)
+    monkeypatch.setattr("tf_cyclegan.training.callbacks.checkpoints.Snapshot", Watched)
     alive = []
     count = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda b, logs: alive.append(sum(ref() is not None for ref in made))

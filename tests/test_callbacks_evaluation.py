@@ -9,10 +9,10 @@ import pytest
 from callbacks_fake import FakeModel, batches
 from conftest import random_images
 
-from tf_cyclegan.callbacks import Checkpoints, Evaluation
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.evaluation.metrics import inception
+from tf_cyclegan.training.callbacks import Checkpoints, Evaluation
 from tf_cyclegan.weights.run_files import load_newest
 
 # By step: the best is the second of four.

@@ -9,10 +9,10 @@ import tensorflow as tf
 from callbacks_fake import FakeModel, batches, images
 
 from tf_cyclegan import UNIT
-from tf_cyclegan.callbacks import Health, TrainingDiverged
 from tf_cyclegan.evaluation.metrics.unpaired import luminance_correlation, pairwise_distance
 from tf_cyclegan.evaluation.verdicts import image_verdicts
 from tf_cyclegan.models.losses import WON, Adversaries
+from tf_cyclegan.training.callbacks import Health, TrainingDiverged
 
 
 def test_pairwise_distance_by_hand():

@@ -8,7 +8,7 @@ import keras
 import pytest
 from callbacks_fake import FakeModel, batches
 
-from tf_cyclegan.callbacks import Checkpoints, Interrupt
+from tf_cyclegan.training.callbacks import Checkpoints, Interrupt
 from tf_cyclegan.weights.run_files import newest_checkpoint
 
 

@@ -3,8 +3,8 @@
 import pytest
 from callbacks_fake import FakeModel
 
-from tf_cyclegan.callbacks import Evaluation, LossTable
 from tf_cyclegan.evaluation.tables import read_rows
+from tf_cyclegan.training.callbacks import Evaluation, LossTable
 
 
 def test_an_epoch_has_one_row_however_often_a_run_goes_on(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from callbacks_fake import FakeModel, batches
 
-from tf_cyclegan.callbacks import InputWait, Progress, input_wait, progress
-from tf_cyclegan.callbacks.progress import duration_text, loss_text
+from tf_cyclegan.training.callbacks import InputWait, Progress, input_wait, progress
+from tf_cyclegan.training.callbacks.progress import duration_text, loss_text
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,8 @@ import pytest
 from callbacks_fake import FakeModel, batches, images
 from PIL import Image
 
-from tf_cyclegan.callbacks import SampleGrid
 from tf_cyclegan.data.images import to_uint8
+from tf_cyclegan.training.callbacks import SampleGrid
 
 
 def grid(model, *args, **kwargs):

@@ -11,8 +11,8 @@ from callbacks_fake import FakeModel
 from conftest import SMALL
 
 from tf_cyclegan import Pix2PixHD
-from tf_cyclegan.callbacks import Snapshot
 from tf_cyclegan.models.optimizers import Adam
+from tf_cyclegan.training.callbacks import Snapshot
 
 
 class Variables(keras.Model):

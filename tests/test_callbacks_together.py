@@ -10,7 +10,15 @@ import tensorflow as tf
 from callbacks_fake import images
 
 from tf_cyclegan import CycleGAN
-from tf_cyclegan.callbacks import Checkpoints, Health, InputWait, Interrupt, Progress, SampleGrid, TrainingDiverged
+from tf_cyclegan.training.callbacks import (
+    Checkpoints,
+    Health,
+    InputWait,
+    Interrupt,
+    Progress,
+    SampleGrid,
+    TrainingDiverged,
+)
 from tf_cyclegan.weights.run_files import load_newest
 
 STEPS = 4

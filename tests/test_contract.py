@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, random_batches, random_images
 
-from tf_cyclegan.callbacks import Snapshot
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.models import MODELS, losses
 from tf_cyclegan.models.image_pool import ImagePool
 from tf_cyclegan.models.roles import Paired, TwoWay
+from tf_cyclegan.training.callbacks import Snapshot
 
 # As small as a model's settings allow, where `SMALL` does not do.
 SMALLER = {

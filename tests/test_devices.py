@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tf_cyclegan import devices
 from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.training import devices
 
 
 @pytest.mark.parametrize("fast, policy", [(True, "mixed_bfloat16"), (False, "float32")])

@@ -21,14 +21,13 @@ from conftest import SMALL, open_dataset, random_batches, random_images
 from test_contract import SMALLER
 
 from tf_cyclegan import CycleGAN
-from tf_cyclegan.callbacks import ReplicaStates
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
-from tf_cyclegan.distribution import open_workers, plan_workers
-from tf_cyclegan.distribution.cluster import Cluster, read_cluster
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.models.image_pool import ImagePool
 from tf_cyclegan.models.keras_overrides import KERAS_INTERNALS
+from tf_cyclegan.training.callbacks import ReplicaStates
+from tf_cyclegan.training.workers import Cluster, open_workers, plan_workers, read_cluster
 from tf_cyclegan.weights.run_files import newest_checkpoint
 
 PROCESS = Path(__file__).parent / "distribution_process.py"

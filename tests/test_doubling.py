@@ -8,13 +8,14 @@ from conftest import SMALL, random_images
 from keras import layers
 from test_convolution import derivatives
 
-from tf_cyclegan import CycleGAN, recipe
+from tf_cyclegan import CycleGAN
 from tf_cyclegan.inference.export import formats
 from tf_cyclegan.inference.strips.walking import flattened
 from tf_cyclegan.networks import resnet_generator, unet_generator
 from tf_cyclegan.networks.blocks import Blocks
 from tf_cyclegan.networks.layers.convolution import Conv2D, doubling_kernel
 from tf_cyclegan.pytorch import network_from_state_dict, to_state_dict
+from tf_cyclegan.training import cost as recipe
 from tf_cyclegan.weights.pytorch.inspection import architecture_of
 
 

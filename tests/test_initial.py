@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from tf_cyclegan import CycleGAN, initial, networks
+from tf_cyclegan import CycleGAN, networks
 from tf_cyclegan.cli import main
-from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.settings.fields import facts_of
 from tf_cyclegan.settings.models import MODEL_SETTINGS, CycleGANSettings
 from tf_cyclegan.settings.train import TRAIN_FACTS, train_settings
-from tf_cyclegan.training import new_model
+from tf_cyclegan.training import initial_weights as initial
+from tf_cyclegan.training.initial_weights import begin_with, open_initial
+from tf_cyclegan.training.training import new_model
 
 pytestmark = pytest.mark.eager
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "residual_blocks": 1, "pool_size": 0, "discriminator_filters": 4}

@@ -9,8 +9,8 @@ import pytest
 from conftest import SMALL, random_batches
 
 from tf_cyclegan import CycleGAN
-from tf_cyclegan.callbacks import Checkpoints
 from tf_cyclegan.cli import main
+from tf_cyclegan.training.callbacks import Checkpoints
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as Unix does")

@@ -10,12 +10,12 @@ import pytest
 from callbacks_fake import FakeModel, batches
 from conftest import random_images
 
-from tf_cyclegan.callbacks import TimeBudget, time_budget
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
-from tf_cyclegan.recipe import learning_rate, plan_text
-from tf_cyclegan.schedules import PlannedSchedule
 from tf_cyclegan.settings.train import train_settings
+from tf_cyclegan.training.callbacks import TimeBudget, time_budget
+from tf_cyclegan.training.cost import learning_rate, plan_text
+from tf_cyclegan.training.schedules import PlannedSchedule
 from tf_cyclegan.weights.run_files import newest_checkpoint
 
 pytestmark = pytest.mark.eager

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from tf_cyclegan import CycleGAN, from_pretrained, load_dataset, save_pretrained
-from tf_cyclegan.callbacks import LossTable
 from tf_cyclegan.cli import main
 from tf_cyclegan.inference.export.publishing import publish_version
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
@@ -25,6 +24,7 @@ from tf_cyclegan.settings.commands import (
 from tf_cyclegan.settings.fields import flat
 from tf_cyclegan.settings.parsing import parsed, parsed_train
 from tf_cyclegan.settings.train import TrainSettings
+from tf_cyclegan.training.callbacks import LossTable
 
 # What a command cannot do without.
 NEEDED = {

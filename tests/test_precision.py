@@ -7,11 +7,11 @@ import keras
 import pytest
 from conftest import random_images
 
-from tf_cyclegan import precision, training
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.networks.layers import runtime as cpu
 from tf_cyclegan.settings.train import train_settings
+from tf_cyclegan.training import precision, training
 from tf_cyclegan.weights.run_files import newest_checkpoint
 
 pytestmark = pytest.mark.eager

@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tf_cyclegan.schedules import ConstantThenLinearDecay, CosineDecay, PlannedSchedule, StepDecay
+from tf_cyclegan.training.schedules import ConstantThenLinearDecay, CosineDecay, PlannedSchedule, StepDecay
 
 
 def by_epoch(schedule, epochs, steps_per_epoch=7):

@@ -18,12 +18,12 @@ from conftest import random_images
 
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
-from tf_cyclegan.run_folder import held
 from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.settings.fields import FIXED, FREE, OF_MODEL, PLACE, TAKEN, names_of
 from tf_cyclegan.settings.foreign_flags import PYTORCH_FLAGS
 from tf_cyclegan.settings.models import MODEL_SETTINGS
 from tf_cyclegan.settings.train import TRAIN_FACTS, TRAIN_NAMES, names_that, train_settings
+from tf_cyclegan.training.resuming import held
 from tf_cyclegan.weights.run_files import load_newest, newest_checkpoint, read_config
 
 pytestmark = pytest.mark.eager

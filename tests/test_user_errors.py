@@ -123,7 +123,7 @@ def failing(monkeypatch):
     """Has the command `train --dry-run` meet an error."""
 
     def have(function):
-        monkeypatch.setattr("tf_cyclegan.recipe.describe_cost", lambda *_: function())
+        monkeypatch.setattr("tf_cyclegan.training.cost.describe_cost", lambda *_: function())
 
     return have
 

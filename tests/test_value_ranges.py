@@ -11,11 +11,11 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN, load_dataset, save_pretrained
 from tf_cyclegan.cli import main
-from tf_cyclegan.initial import open_initial
 from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.settings.commands import RangeSettings
 from tf_cyclegan.settings.train import train_settings
+from tf_cyclegan.training.initial_weights import open_initial
 from tf_cyclegan.weights import read_document
 from tf_cyclegan.weights.known_ranges import Ranges, given_ranges, known_ranges
 

@@ -91,9 +91,9 @@ def _train(flags, debug):
     except ValueError as error:
         return _fail(with_flags(str(error), TRAIN_NAMES), debug=debug)
     with _quiet_import():
-        from tf_cyclegan import training
-        from tf_cyclegan.callbacks import TrainingDiverged
-        from tf_cyclegan.distribution import WorkerLost
+        from tf_cyclegan.training import training
+        from tf_cyclegan.training.callbacks import TrainingDiverged
+        from tf_cyclegan.training.workers import WorkerLost
 
         _look_at_devices(debug)
     try:
@@ -173,7 +173,7 @@ def _open_missing_streams():
 
 def _look_at_devices(debug):
     """TensorFlow's first look has notes of its own. For `--debug` it and Keras hide nothing of tracebacks."""
-    devices = importlib.import_module("tf_cyclegan.devices")
+    devices = importlib.import_module("tf_cyclegan.training.devices")
     devices.describe_device()
     devices.avoid_failing_remapper()
     if debug:

@@ -11,7 +11,7 @@ import sys
 import warnings
 
 # Of saved models: Keras finds a class by its name only if its module has been imported.
-_MODULES = ("tf_cyclegan.models", "tf_cyclegan.schedules")
+_MODULES = ("tf_cyclegan.models", "tf_cyclegan.training.schedules")
 
 
 def register_with_keras():

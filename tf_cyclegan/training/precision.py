@@ -4,10 +4,10 @@ import time
 
 import tensorflow as tf
 
-from tf_cyclegan import devices
 from tf_cyclegan.networks.layers import runtime as cpu
-from tf_cyclegan.resuming import kept_policy
 from tf_cyclegan.settings.data import parse_size
+from tf_cyclegan.training import devices
+from tf_cyclegan.training.resuming import kept_policy
 
 # A gain below this is within what two measurements of the same differ by.
 _LEAST_GAIN = 1.05

@@ -11,19 +11,19 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tf_cyclegan import callbacks, devices, precision, recipe
 from tf_cyclegan.data.image_files import unreadable_in
 from tf_cyclegan.data.loading import open_data
-from tf_cyclegan.distribution import open_workers, plan_workers
-from tf_cyclegan.evaluating.during import closing_lines, new_evaluation
 from tf_cyclegan.files import check_writable
-from tf_cyclegan.initial import begin_with, open_initial
 from tf_cyclegan.models import MODELS
-from tf_cyclegan.resuming import resumed
-from tf_cyclegan.run_folder import held, write_config
 from tf_cyclegan.settings.data import View, parse_size
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import speaking_of_flags, with_flags
+from tf_cyclegan.training import callbacks, devices, precision
+from tf_cyclegan.training import cost as recipe
+from tf_cyclegan.training.initial_weights import begin_with, open_initial
+from tf_cyclegan.training.resuming import held, resumed, write_config
+from tf_cyclegan.training.scoring import closing_lines, new_evaluation
+from tf_cyclegan.training.workers import open_workers, plan_workers
 
 
 class InputLost(RuntimeError):

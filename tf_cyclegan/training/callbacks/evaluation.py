@@ -8,9 +8,9 @@ import os
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.callbacks.tables import read_table, write_table
 from tf_cyclegan.files import sync, write_whole
 from tf_cyclegan.settings.checks import check_integer
+from tf_cyclegan.training.callbacks.loss_table import read_table, write_table
 
 BEST_MODEL, BEST_FILE, TABLE = "best.keras", "best.json", "metrics.csv"
 # Of these more is better; of all other scores less.

@@ -1,14 +1,21 @@
-"""Going on with a run: its newest checkpoint, and which of its settings may be others now."""
+"""The folder of a run, its lock, and which settings may change when it goes on."""
 
+import contextlib
+import json
 from pathlib import Path
 
-from tf_cyclegan import callbacks
-from tf_cyclegan.devices import POLICIES
+import filelock
+
+from tf_cyclegan.files import free_name, write_whole
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.settings.fields import FIXED, PLACE, TAKEN
 from tf_cyclegan.settings.train import TRAIN_NAMES, names_that
 from tf_cyclegan.settings.user_errors import with_flags
+from tf_cyclegan.training import callbacks
+from tf_cyclegan.training.devices import POLICIES
 from tf_cyclegan.weights.run_files import run_settings
+
+_LOCK = ".lock"
 
 
 def resumed(folder, expected, settings, report):
@@ -119,3 +126,53 @@ def _check_same(folder, name, found, expected):
 
 def _words(value):
     return "none" if value is None else value
+
+
+@contextlib.contextmanager
+def held(folder, resume, report):
+    """The run folder, made if it does not exist and held for this process alone, until the block has ended.
+
+    The system lets go of it when a process is killed: nothing is to be cleaned up.
+
+    Args:
+        folder: run folder.
+        resume: bool, whether an earlier run in it stays; otherwise it is moved aside.
+        report: callable, takes lines of text.
+
+    Raises:
+        ValueError: if another process holds it.
+    """
+    folder = Path(folder)
+    if not resume and folder.exists():
+        with _locked(folder):
+            aside = free_name(folder)
+            folder.rename(aside)
+        report(f"Moved the earlier run to {aside}.")
+    with _locked(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise ValueError(
+            f"`output_dir` {folder} is in use: another process is training there. Stop it, or take another --output-dir"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_config(folder, settings):
+    """Writes `config.json`.
+
+    Args:
+        folder: run folder.
+        settings: dict of what JSON knows.
+    """
+    write_whole(Path(folder) / "config.json", f"{json.dumps(settings, indent=2)}\n".encode())

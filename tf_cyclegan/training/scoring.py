@@ -1,6 +1,5 @@
 """Evaluation while a model is trained: what is scored, how often, and what is said of it at the end."""
 
-from tf_cyclegan import callbacks
 from tf_cyclegan.data.loading import open_data
 from tf_cyclegan.evaluation.catalog import DISTANCES, METRICS
 from tf_cyclegan.evaluation.diagnostics import diagnose, score_of
@@ -12,6 +11,7 @@ from tf_cyclegan.evaluation.tables import finding_lines, in_flags, read_best, re
 from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import is_ours, renamed, with_flags
+from tf_cyclegan.training import callbacks
 
 # Where the right answers are known an error means something and needs no further network.
 EVERY = 5

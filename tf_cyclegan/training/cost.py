@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from tf_cyclegan import schedules
-from tf_cyclegan.callbacks.progress import seconds_text
 from tf_cyclegan.settings.data import parse_size
+from tf_cyclegan.training import schedules
+from tf_cyclegan.training.callbacks.progress import seconds_text
 
 # What TensorFlow, Keras and the program take before the first image, measured on Linux.
 _BASE_BYTES = 0.7e9

@@ -6,8 +6,8 @@ import math
 import keras
 import numpy as np
 
-from tf_cyclegan.callbacks.samples import checked_samples, translate_each
 from tf_cyclegan.evaluation.verdicts import CURES, image_verdicts, is_told
+from tf_cyclegan.training.callbacks.samples import checked_samples, translate_each
 
 FEW_IMAGES = 500  # of a domain: below, a discriminator soon knows them by heart
 

@@ -8,11 +8,10 @@ import shutil
 
 import keras
 
-from tf_cyclegan.callbacks.background import Background
-from tf_cyclegan.callbacks.health import TrainingDiverged
-from tf_cyclegan.callbacks.snapshot import Snapshot
 from tf_cyclegan.files import sync
 from tf_cyclegan.settings.checks import one_line
+from tf_cyclegan.training.callbacks.health import TrainingDiverged
+from tf_cyclegan.training.callbacks.snapshot import Background, Snapshot
 from tf_cyclegan.weights.run_files import checkpoint_name, list_checkpoints, newest_checkpoint, write_settings
 
 # A folder of its own: with little memory Keras puts a file beside the one it writes.

@@ -1,0 +1,1 @@
+"""Runs: how they start, go on, are measured and end."""
