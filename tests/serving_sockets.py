@@ -8,9 +8,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from tf_cyclegan.serving import protocol
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.rest import protocol
 
 PREDICT = "/v1/models/emoji_ab:predict"
 GOOD = b'{"instances": [1.0]}'

@@ -9,12 +9,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tf_cyclegan.serving import document, reply, tensors
-from tf_cyclegan.serving.codec import TensorInfo, read_inputs, signature_name
-from tf_cyclegan.serving.document import read_document
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
-from tf_cyclegan.serving.reply import decimals, show, write_error, write_reply
-from tf_cyclegan.serving.tensors import base64_hint
+from tf_cyclegan.serving.rest import document, reply
+from tf_cyclegan.serving.rest import json_tensors as tensors
+from tf_cyclegan.serving.rest.codec import TensorInfo, read_inputs, signature_name
+from tf_cyclegan.serving.rest.document import read_document
+from tf_cyclegan.serving.rest.json_tensors import base64_hint
+from tf_cyclegan.serving.rest.reply import decimals, show, write_error, write_reply
 
 FLOAT = {"x": TensorInfo("float32", None)}
 TOO_BIG = "Number too big to be stored in double."

@@ -10,9 +10,9 @@ import pytest
 from serving_fakes import fake_repository
 from serving_sockets import GOOD, LAST, get, post, served, statuses, talk
 
-from tf_cyclegan.serving import protocol
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.rest import protocol
 
 HEALTH = get()
 

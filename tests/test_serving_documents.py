@@ -25,15 +25,15 @@ from serving_asgi import ask, ask_all, ask_now
 from serving_fakes import fake_repository
 from serving_sockets import GOOD, post, served, talk
 
-from tf_cyclegan.serving import documents as documents_module
 from tf_cyclegan.serving import limits as limits_module
 from tf_cyclegan.serving import service
 from tf_cyclegan.serving.app import create_app
-from tf_cyclegan.serving.codec import Signature, TensorInfo
-from tf_cyclegan.serving.documents import Documents
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.limits import Limits
-from tf_cyclegan.serving.workers import Workers
+from tf_cyclegan.serving.rest import documents as documents_module
+from tf_cyclegan.serving.rest.codec import Signature, TensorInfo
+from tf_cyclegan.serving.rest.document_workers import Workers
+from tf_cyclegan.serving.rest.documents import Documents
 
 FLOATS = {"serving_default": Signature({"x": TensorInfo("float32", None)}, {}, "")}
 CLOSE = b"Connection: close\r\n"

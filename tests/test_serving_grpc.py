@@ -40,12 +40,13 @@ from tensorflow_serving.apis import (
 )
 
 from tf_cyclegan.serving import limits as limits_module
-from tf_cyclegan.serving import protocol, server
+from tf_cyclegan.serving import server
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.serving.grpc_server import GrpcServer
-from tf_cyclegan.serving.grpc_tensors import read_tensor, write_tensor
+from tf_cyclegan.serving.grpc.grpc_server import GrpcServer
+from tf_cyclegan.serving.grpc.grpc_tensors import read_tensor, write_tensor
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.repository import Repository
+from tf_cyclegan.serving.rest import protocol
 from tf_cyclegan.serving.server import create_app, run_serve
 from tf_cyclegan.settings.commands import ServeSettings
 

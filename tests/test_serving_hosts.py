@@ -9,8 +9,8 @@ from serving_fakes import fake_repository
 from serving_sockets import LAST, get, served, statuses, talk
 
 from tf_cyclegan.serving.app import create_app
-from tf_cyclegan.serving.hosts import allowed_hosts
 from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.rest.hosts import allowed_hosts
 
 PREDICT = "/v1/models/emoji_ab:predict"
 GOOD = b'{"instances": [1.0]}'

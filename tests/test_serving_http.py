@@ -7,7 +7,7 @@ import pytest
 from serving_fakes import fake_repository
 from serving_sockets import CHUNKED, GOOD, LAST, get, post, refused, served, statuses, talk
 
-from tf_cyclegan.serving import protocol
+from tf_cyclegan.serving.rest import protocol
 
 
 @pytest.fixture(scope="module")

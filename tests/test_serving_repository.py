@@ -9,9 +9,8 @@ import pytest
 
 from tf_cyclegan.serving import repository as repositories
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.folder import where_models_are
+from tf_cyclegan.serving.folder import versions, where_models_are
 from tf_cyclegan.serving.repository import ModelSpec, Repository
-from tf_cyclegan.serving.versions import versions
 
 MODEL = ModelSpec("m")
 

@@ -6,8 +6,7 @@ import os
 import numpy as np
 
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.image_size import image_size, is_png
-from tf_cyclegan.serving.png_work import MAX_UNPACKED, unpacked_bytes
+from tf_cyclegan.serving.image_size import MAX_UNPACKED, image_size, is_png, unpacked_bytes
 from tf_cyclegan.settings.checks import check_positive
 from tf_cyclegan.settings.request_limits import MAX_SIDE, LimitSettings
 

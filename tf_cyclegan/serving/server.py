@@ -7,10 +7,10 @@ import sys
 
 from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.folder import where_models_are
-from tf_cyclegan.serving.hosts import allowed_hosts
 from tf_cyclegan.serving.limits import Limits
-from tf_cyclegan.serving.protocol import run_app
 from tf_cyclegan.serving.repository import Repository
+from tf_cyclegan.serving.rest.hosts import allowed_hosts
+from tf_cyclegan.serving.rest.protocol import run_app
 from tf_cyclegan.settings.checks import check_positive
 
 
@@ -62,7 +62,7 @@ def run_serve(config, report):
 
 def _grpc_server():
     try:
-        from tf_cyclegan.serving.grpc_server import GrpcServer
+        from tf_cyclegan.serving.grpc.grpc_server import GrpcServer
     except ImportError as error:
         missing = f"Missing or broken: {error.name}"
         raise ValueError(f'`grpc_port` needs pip install "tf_cyclegan[serve]". {missing}') from error

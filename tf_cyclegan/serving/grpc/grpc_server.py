@@ -4,9 +4,8 @@ import asyncio
 
 import grpc
 
-from tf_cyclegan.serving.grpc_calls import Calls
-from tf_cyclegan.serving.grpc_probes import SERVICE, Probes
-from tf_cyclegan.serving.grpc_services import GrpcServices
+from tf_cyclegan.serving.grpc.grpc_calls import SERVICE, Calls, Probes
+from tf_cyclegan.serving.grpc.grpc_services import GrpcServices
 from tf_cyclegan.serving.service import FINISH_SECONDS, GRACE_SECONDS, REPLY_SECONDS
 
 _CALLS = 512  # at the same time; of those that are not yet read little is in memory

@@ -7,11 +7,11 @@ its size meanwhile. Processes keep the server answering, and two of them bound t
 import math
 
 from tf_cyclegan.serving.body import gunzip
-from tf_cyclegan.serving.codec import read_inputs, signature_name
-from tf_cyclegan.serving.document import read_document
 from tf_cyclegan.serving.errors import invalid
-from tf_cyclegan.serving.reply import write_reply
-from tf_cyclegan.serving.workers import Workers
+from tf_cyclegan.serving.rest.codec import read_inputs, signature_name
+from tf_cyclegan.serving.rest.document import read_document
+from tf_cyclegan.serving.rest.document_workers import Workers
+from tf_cyclegan.serving.rest.reply import write_reply
 
 _SMALL = 2**19  # bytes of text, or of arrays
 PROCESSES = 2

@@ -4,7 +4,7 @@ import re
 
 import h11
 
-from tf_cyclegan.serving.hosts import host_name
+from tf_cyclegan.serving.rest.hosts import host_name
 
 _MAX_HEAD = 16 * 1024
 _MAX_FIELDS = 100

@@ -3,8 +3,8 @@
 import dataclasses
 
 from tf_cyclegan.serving.errors import invalid
-from tf_cyclegan.serving.reply import show
-from tf_cyclegan.serving.tensors import is_base64, read_tensor, stack_tensors
+from tf_cyclegan.serving.rest.json_tensors import is_base64, read_tensor, stack_tensors
+from tf_cyclegan.serving.rest.reply import show
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,9 +11,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tf_cyclegan.serving.hosts import HEADERS, HEALTH
-from tf_cyclegan.serving.messages import Connection
-from tf_cyclegan.serving.reply import write_error
+from tf_cyclegan.serving.rest.hosts import HEADERS, HEALTH
+from tf_cyclegan.serving.rest.messages import Connection
+from tf_cyclegan.serving.rest.reply import write_error
 from tf_cyclegan.serving.service import FINISH_SECONDS, GRACE_SECONDS, REPLY_SECONDS
 
 try:

@@ -1,0 +1,1 @@
+"""TensorFlow Serving's REST interface: HTTP, and JSON to arrays and back."""
