@@ -17,7 +17,9 @@ import tensorflow as tf
 
 from tf_cyclegan.settings.fields import names_of, replaced
 
-GOLDEN = Path(__file__).parent / "data" / "golden"
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+GOLDEN = TESTS / "data" / "golden"
 # As small as the networks allow: 32 pixels, 4 filters.
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "discriminator_filters": 4, "pool_size": 2}
 

@@ -1,11 +1,10 @@
 """The benchmark beside PyTorch: its PyTorch is the reference's, and what is trained there is trained on here."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import channels_last, golden, part
+from conftest import ROOT, channels_last, golden, part
 from test_golden import LOSSES
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `parity`)")
@@ -15,7 +14,7 @@ TINY = ["--filters=4", "--residual-blocks=1", "--discriminator-filters=4", "--ba
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more wait for each other on a busy machine
     yield

@@ -11,11 +11,11 @@ import io
 import re
 import shlex
 import shutil
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from tf_cyclegan.cli import main
@@ -27,7 +27,6 @@ from tf_cyclegan.settings.train import TRAIN_NAMES
 
 pytestmark = pytest.mark.eager
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKING = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 KINDS = {

@@ -5,45 +5,28 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import pytest
+from conftest import ROOT
 
 from tf_cyclegan.networks import resnet_generator
 
-PACKAGE = Path(__file__).parent.parent / "tf_cyclegan"
-# From top to bottom; a module imports only from layers below its own, or its own.
-LAYERS = [
-    ["__main__"],
-    ["cli"],
-    ["served"],
-    ["training", "translating", "export", "converting"],
-    ["evaluating", "precision"],
-    ["recipe", "serving", "initial", "resuming", "run_folder"],
-    ["known_ranges"],
-    ["trained"],
-    ["importing", "weights"],
-    ["run_data"],
-    ["models", "data", "callbacks", "devices"],
-    ["verdicts"],
-    ["metrics"],
-    ["pytorch", "addons"],
-    ["networks", "image_pool", "schedules", "optimizers", "plotting"],
-    ["distribution", "layers", "losses", "images"],
-    ["convolution", "normalization", "padding"],
-    ["image_files", "value_ranges"],
-    ["user_cache", "settings"],
-    ["checks", "cpu", "tracing", "files", "lazy", "npy", "foreign_flags", "registration", "user_errors"],
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+PACKAGE = ROOT / "tf_cyclegan"
+# The rooms from top to bottom: a module imports from its own room and from those below.
+ROOMS = ["training", "inference", "evaluation", "weights", "data", "models", "networks", "serving", "settings"]
+DOOR = {"__main__", "cli"}  # which every room waits for
+FACES = {"export", "layers", "metrics", "pytorch"}  # what programs of users import from
+GROUND = {"files", "imports"}
+# What these do not import either.
+APART = {"inference": {"evaluation"}, "serving": set(ROOMS) - {"serving", "settings"}}
 
 
-def module_name(path):
+def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported_modules(path):
+def imported_rooms(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tf_cyclegan"):
             parts = node.module.split(".")[1:]
@@ -52,14 +35,50 @@ def imported_modules(path):
             yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("tf_cyclegan."))
 
 
-def test_no_arrow_points_up():
-    up = []
-    for path in PACKAGE.rglob("*.py"):
-        name = module_name(path)
-        if name != "__init__":
-            targets = set(imported_modules(path)) - {name, "__version__"}
-            up += [f"{name} -> {target}" for target in targets if LEVEL[target] <= LEVEL[name]]
-    assert sorted(set(up)) == []
+def allowed(room):
+    if room in DOOR | {"__init__"}:
+        return {*ROOMS, *GROUND, *DOOR, "__version__"}
+    if room in FACES:
+        return {*ROOMS}
+    if room in GROUND:
+        return {*GROUND, "settings"}
+    return {*ROOMS[ROOMS.index(room) :], *GROUND, "__version__"} - APART.get(room, set())
+
+
+def test_rooms_import_only_from_those_below():
+    up = {(room_of(path), room) for path in PACKAGE.rglob("*.py") for room in imported_rooms(path)}
+    assert sorted(f"{room} -> {target}" for room, target in up if target not in allowed(room)) == []
+
+
+def test_modules_import_each_other_in_no_circle():
+    graph = {name: set(modules_imported(path)) - {name} for name, path in MODULES.items()}
+    while leaves := {name for name, targets in graph.items() if not targets & graph.keys()}:
+        graph = {name: targets for name, targets in graph.items() if name not in leaves}
+    assert graph == {}
+
+
+def module_name(path):
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def modules_imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in MODULES else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_two_files_share_a_name():
+    names = [path.name for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
+    faces = {f"{face}.py" for face in FACES}
+    of_models = {path.name for path in (PACKAGE / "settings" / "models").glob("*.py")}
+    assert {name for name in names if names.count(name) > 1} - faces - of_models == set()
 
 
 def test_help_does_not_import_tensorflow():

@@ -3,21 +3,20 @@
 import functools
 import json
 import shutil
-from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL, random_batches, random_images
+from conftest import SMALL, TESTS, random_batches, random_images
 
 from tf_cyclegan import CycleGAN, networks
 from tf_cyclegan.layers import InstanceNormalization
 from tf_cyclegan.networks.blocks import Blocks
 from tf_cyclegan.weights.addons import addons_networks, load_addons_weights, read_addons_weights
 
-FOLDER = Path(__file__).parent / "data" / "addons"
+FOLDER = TESTS / "data" / "addons"
 EXPECTED = dict(np.load(FOLDER / "expected.npz"))
 SIZES = {"square": (32, 32), "wide": (32, 48), "small": (16, 16)}
 FOUR = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")

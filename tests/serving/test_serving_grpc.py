@@ -9,14 +9,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import serving_models
 import tensorflow as tf
-from conftest import command_settings
+from conftest import ROOT, command_settings
 from PIL import Image
 from serving_process import Server, predict
 
@@ -595,7 +594,7 @@ def test_the_clients_of_the_documents(tmp_path, monkeypatch):
     running = serve(tmp_path)
     Image.new("RGB", (20, 10), (255, 0, 0)).save(tmp_path / "horse.jpg", quality=100)
     monkeypatch.chdir(tmp_path)
-    page = (Path(__file__).parent.parent / "docs" / "export_and_serve.md").read_text()
+    page = (ROOT / "docs" / "export_and_serve.md").read_text()
     page = page.replace("localhost:8500", f"127.0.0.1:{running.port}").replace("http://localhost:8501", running.url)
     clients = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "horse.jpg" in block]
     assert len(clients) == 2

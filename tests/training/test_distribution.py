@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -17,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL, open_dataset, random_batches, random_images
+from conftest import SMALL, TESTS, open_dataset, random_batches, random_images
 from test_contract import SMALLER
 
 from tf_cyclegan import CycleGAN
@@ -30,7 +29,7 @@ from tf_cyclegan.training.callbacks import ReplicaStates
 from tf_cyclegan.training.workers import Cluster, open_workers, plan_workers, read_cluster
 from tf_cyclegan.weights.run_files import newest_checkpoint
 
-PROCESS = Path(__file__).parent / "distribution_process.py"
+PROCESS = TESTS / "distribution_process.py"
 STEPS = 10
 FLAGS = ["--image-size=32", "--filters=4", "--discriminator-filters=4", "--residual-blocks=2", "--batch-size=4"]
 FLAGS += ["--lambda-identity=0", "--epochs=1", "--decay-epochs=0", "--samples=1", "--checkpoint-steps=3"]

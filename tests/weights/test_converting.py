@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import command_settings, golden, random_images
+from conftest import TESTS, command_settings, golden, random_images
 
 from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, networks
 from tf_cyclegan.cli import main
@@ -343,7 +343,7 @@ def test_what_was_written_is_read_again_and_compared(tmp_path, monkeypatch):
     assert lines[-1].startswith("Read again, 1 of ") and "damaged.pth: model.1.bias" in lines[-1]
 
 
-ADDONS = Path(__file__).parent / "data" / "addons"
+ADDONS = TESTS / "data" / "addons"
 
 
 @pytest.mark.parametrize("file", ["cyclegan", "cyclegan.index", "cyclegan.h5", "generator.h5"])

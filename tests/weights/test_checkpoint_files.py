@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import part
+from conftest import ROOT, TESTS, part
 
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
 from tf_cyclegan.weights.pytorch.reading import read_regions
 
-FOLDER = Path(__file__).parent / "data" / "checkpoints"
+FOLDER = TESTS / "data" / "checkpoints"
 EXPECTED = dict(np.load(FOLDER / "expected.npz"))
 KINDS, WEIGHTS = part(EXPECTED, "kinds/"), part(EXPECTED, "weights/")
-SHARED = Path(__file__).parents[2] / "shared" / "golden"
+SHARED = ROOT.parent / "shared" / "golden"
 DTYPES = [
     "float16",
     "float32",

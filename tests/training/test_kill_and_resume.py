@@ -1,12 +1,11 @@
 """Runs that are killed end as if they had never stopped; benchmarks/kill_and_resume.py does it to every model."""
 
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL, random_batches
+from conftest import ROOT, SMALL, random_batches
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
@@ -15,7 +14,7 @@ from tf_cyclegan.training.callbacks import Checkpoints
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as Unix does")
 def test_killed_while_it_writes_and_while_it_trains_a_run_ends_as_if_it_never_stopped(tmp_path, monkeypatch, capfd):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import kill_and_resume as program
 
     monkeypatch.setattr(program, "MOMENTS", ("writing", "training"))

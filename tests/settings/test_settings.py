@@ -7,10 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import Literal
 
 import pytest
+from conftest import TESTS
 
 from tf_cyclegan import load_dataset
 from tf_cyclegan.cli import main
@@ -22,7 +22,7 @@ from tf_cyclegan.settings.models import MODEL_SETTINGS
 from tf_cyclegan.settings.parsing import parsed, parsed_train
 from tf_cyclegan.settings.train import TRAIN_FACTS, TrainSettings, train_settings
 
-DATA = Path(__file__).parent / "data"
+DATA = TESTS / "data"
 COMMANDS = json.loads((DATA / "settings_of_commands.json").read_text())
 KINDS = {
     "translate": commands.TranslateSettings,

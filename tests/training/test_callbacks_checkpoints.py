@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import pytest
 from callbacks_fake import FakeModel, batches
+from conftest import ROOT
 
 from tf_cyclegan.training.callbacks import Checkpoints, Interrupt, Snapshot, TrainingDiverged
 from tf_cyclegan.weights.run_files import check_file, load_newest, newest_checkpoint, read_settings
@@ -407,7 +408,7 @@ for step in range(1, 1000000):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as Unix does")
 def test_killed_while_it_saves_the_newest_is_whole(tmp_path):
-    root = Path(__file__).resolve().parents[1]
+    root = ROOT
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)], env=environment, stderr=subprocess.DEVNULL

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "data" / "checkpoints"
 MUTATIONS = int(os.environ.get("CHECKPOINT_MUTATIONS", "400"))
 MEGABYTE = 2**20
