@@ -20,10 +20,10 @@ import tyro
 from PIL import Image
 
 from tf_cyclegan import CycleGAN, load_dataset, plot_history, show
+from tf_cyclegan.callbacks import Health, SampleGrid
 from tf_cyclegan.evaluation import metrics
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.serving import Client
-from tf_cyclegan.training.callbacks import Health, SampleGrid
 
 # %% [markdown]
 # ## Settings

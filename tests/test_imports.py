@@ -16,8 +16,8 @@ PACKAGE = ROOT / "tf_cyclegan"
 # The rooms from top to bottom: a module imports from its own room and from those below.
 ROOMS = ["training", "inference", "evaluation", "weights", "data", "models", "networks", "serving", "settings"]
 DOOR = {"__main__", "cli"}  # which every room waits for
-FACES = {"export", "layers", "metrics", "pytorch"}  # what programs of users import from
-GROUND = {"files", "imports"}
+FACES = {"callbacks", "export", "layers", "metrics", "pytorch"}  # what programs of users import from
+GROUND = {"files"}
 # What these do not import either.
 APART = {"inference": {"evaluation"}, "serving": set(ROOMS) - {"serving", "settings"}}
 
@@ -41,7 +41,7 @@ def allowed(room):
     if room in FACES:
         return {*ROOMS}
     if room in GROUND:
-        return {*GROUND, "settings"}
+        return GROUND
     return {*ROOMS[ROOMS.index(room) :], *GROUND, "__version__"} - APART.get(room, set())
 
 

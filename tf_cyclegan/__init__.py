@@ -2,7 +2,7 @@
 
 import importlib
 
-from tf_cyclegan.imports import register_with_keras
+from tf_cyclegan.settings.imports import register_with_keras
 
 __version__ = "0.1.0"
 

@@ -11,7 +11,6 @@ import warnings
 
 import tyro
 
-from tf_cyclegan.imports import claim_keras
 from tf_cyclegan.settings.commands import (
     ConvertSettings,
     EvaluateSettings,
@@ -21,6 +20,7 @@ from tf_cyclegan.settings.commands import (
 )
 from tf_cyclegan.settings.fields import names_of
 from tf_cyclegan.settings.foreign_flags import PYTORCH_DIRECTIONS, PYTORCH_FLAGS, PYTORCH_MODELS
+from tf_cyclegan.settings.imports import claim_keras
 from tf_cyclegan.settings.parsing import parsed, parsed_train
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import UserError, speaking_of_flags, with_flags

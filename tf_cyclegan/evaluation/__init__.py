@@ -1,7 +1,7 @@
 """How good a trained model is: scores, diagnostics in plain words, and a report. Nothing is imported before it is asked
 for."""
 
-from tf_cyclegan.imports import exports
+from tf_cyclegan.settings.imports import exports
 
 _MODULES = {
     "Evaluator": "scores",

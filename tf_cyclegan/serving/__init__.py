@@ -1,6 +1,6 @@
 """Exported models behind TensorFlow Serving's REST interface. Nothing is imported before it is asked for."""
 
-from tf_cyclegan.imports import exports
+from tf_cyclegan.settings.imports import exports
 
 _MODULES = {
     "Client": "client",

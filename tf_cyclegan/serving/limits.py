@@ -8,7 +8,7 @@ import numpy as np
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.image_size import MAX_UNPACKED, image_size, is_png, unpacked_bytes
 from tf_cyclegan.settings.checks import check_positive
-from tf_cyclegan.settings.request_limits import MAX_SIDE, LimitSettings
+from tf_cyclegan.settings.server_limits import MAX_SIDE, LimitSettings
 
 _UNREAD = 16  # times the size of a request: a reply in columns of numbers can be eight times as long
 MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; files of 16 MiB have no more where they have over 64 colors

@@ -7,7 +7,7 @@ import tyro
 
 from tf_cyclegan.settings.data import PlaceSettings
 from tf_cyclegan.settings.fields import derived, otherwise, setting, settings
-from tf_cyclegan.settings.request_limits import LimitSettings
+from tf_cyclegan.settings.server_limits import LimitSettings
 
 
 def _positional(kind, metavar):

@@ -1,6 +1,6 @@
 """Trained weights of the package, of folders and of addresses. Nothing is imported before it is asked for."""
 
-from tf_cyclegan.imports import exports
+from tf_cyclegan.settings.imports import exports
 
 _MODULES = {
     "DEFAULT": "pretrained",

@@ -1,6 +1,6 @@
 """How good a translation model is, in numbers. Nothing is imported before it is asked for."""
 
-from tf_cyclegan.imports import exports
+from tf_cyclegan.settings.imports import exports
 
 _MODULES = {
     "FID": "frechet",

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tf_cyclegan.data.images import expected_ids
 from tf_cyclegan.networks.instance_maps import to_ids
-from tf_cyclegan.settings.request_limits import MAX_PIXELS, MAX_SIDE
+from tf_cyclegan.settings.server_limits import MAX_PIXELS, MAX_SIDE
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_HEADER = 26  # bytes to the end of the color type

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.imports import check_backend
 from tf_cyclegan.networks.layers import runtime as cpu
 from tf_cyclegan.networks.layers.runtime import once_a_shape
 from tf_cyclegan.settings.checks import check_choice
+from tf_cyclegan.settings.imports import check_backend
 
 check_backend(keras.config.backend())
 # One fused kernel an image beats moments arithmetic up to about this many images on CPUs.

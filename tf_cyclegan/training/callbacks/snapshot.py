@@ -75,7 +75,7 @@ def _know_what_to_skip():
 
     To learn them Keras makes an object of each kind, and an optimizer makes variables, which a `StatelessScope`
     forbids. It also keeps them under another name than it looks for (3.15), and so makes them anew for every layer
-    that it saves, which is most of the time that a small model takes. `tests/test_callbacks_snapshot.py` notices when
+    that it saves, which is most of the time that a small model takes. `tests/training/test_callbacks_snapshot.py` notices when
     Keras does it otherwise.
     """
     for kind in ("Operation", "Layer", "Functional", "Sequential", "Metric", "Optimizer", "Loss"):
