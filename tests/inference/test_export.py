@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.inference.export import checking as check
+from tf_cyclegan.inference.export import checking
 from tf_cyclegan.inference.export.publishing import publish_version, versions
 from tf_cyclegan.inference.export.signatures import build_signatures, smallest_side, stride_product
 from tf_cyclegan.networks import resnet_generator
@@ -394,7 +394,7 @@ def test_a_network_that_is_no_longer_a_number_is_not_published(tmp_path):
 def test_the_largest_difference_is_stated(exported):
     generator, path = exported
     signatures = build_signatures(generator, 4)
-    difference = check.check_saved_model(path, generator, signatures.functions, 4, tolerance=1e-3)
+    difference = checking.check_saved_model(path, generator, signatures.functions, 4, tolerance=1e-3)
     assert 0 <= difference < 1e-4
 
 

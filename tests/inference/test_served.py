@@ -7,7 +7,7 @@ from PIL import Image
 from serving_process import Server, call
 
 from tf_cyclegan import from_pretrained
-from tf_cyclegan.inference import serve as served
+from tf_cyclegan.inference import serve
 from tf_cyclegan.inference.export.checking import check_saved_model
 from tf_cyclegan.inference.export.signatures import build_signatures
 from tf_cyclegan.serving import Client, Engine
@@ -28,13 +28,13 @@ def cache(home, monkeypatch):
 def directories(monkeypatch):
     """The folders that would have been served."""
     found = []
-    monkeypatch.setattr(served, "run_serve", lambda config, report: found.append(config.directory) or 0)
+    monkeypatch.setattr(serve, "run_serve", lambda config, report: found.append(config.directory) or 0)
     return found
 
 
 def test_what_is_served_answers_as_the_bundled_model(home, directories):
     lines = []
-    assert served.serve(command_settings(ServeSettings), lines.append) == 0
+    assert serve.serve(command_settings(ServeSettings), lines.append) == 0
     (folder,) = directories
     assert folder.is_relative_to(home) and [line.split(",")[0] for line in lines] == [
         "Exporting the bundled weights emoji",
@@ -48,17 +48,17 @@ def test_what_is_served_answers_as_the_bundled_model(home, directories):
 
 
 def test_the_second_start_finds_it(directories, monkeypatch):
-    served.serve(command_settings(ServeSettings), print)
-    monkeypatch.setattr(served, "_export", None)  # is not called
-    served.serve(command_settings(ServeSettings), print)
+    serve.serve(command_settings(ServeSettings), print)
+    monkeypatch.setattr(serve, "_export", None)  # is not called
+    serve.serve(command_settings(ServeSettings), print)
     assert directories[0] == directories[1]
 
 
 def test_a_damaged_export_is_made_again(directories):
-    served.serve(command_settings(ServeSettings), print)
+    serve.serve(command_settings(ServeSettings), print)
     graph = directories[0] / "emoji_ab" / "1" / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:100])
-    served.serve(command_settings(ServeSettings), print)
+    serve.serve(command_settings(ServeSettings), print)
     engine = Engine(graph.parent)
     assert engine.run("tensor", {"image": random_images()})["translated"].shape == (1, 32, 32, 3)
     engine.close()
@@ -67,20 +67,20 @@ def test_a_damaged_export_is_made_again(directories):
 def test_folders_come_before_names(directories, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "emoji").mkdir()
-    served.serve(command_settings(ServeSettings, directory=tmp_path / "emoji"), print)
-    served.serve(command_settings(ServeSettings), print)
+    serve.serve(command_settings(ServeSettings, directory=tmp_path / "emoji"), print)
+    serve.serve(command_settings(ServeSettings), print)
     assert directories[0] == tmp_path / "emoji" and directories[1] != tmp_path / "emoji"
 
 
 def test_a_name_alone_is_served_too(directories, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("emoji", "none"):
-        served.serve(command_settings(ServeSettings, directory=type(tmp_path)(name)), print)
+        serve.serve(command_settings(ServeSettings, directory=type(tmp_path)(name)), print)
     assert directories[0].is_dir() and directories[1] == type(tmp_path)("none")
 
 
 def test_a_folder_behind_labels_is_the_folder(directories, tmp_path):
-    served.serve(command_settings(ServeSettings, labels=("emoji_ab:stable=1", str(tmp_path))), print)
+    serve.serve(command_settings(ServeSettings, labels=("emoji_ab:stable=1", str(tmp_path))), print)
     assert directories == [tmp_path]
 
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from tf_cyclegan.inference.strips import Walk, scratch
-from tf_cyclegan.inference.strips import strip_stages as stages
+from tf_cyclegan.inference.strips import Walk, scratch, strip_stages
 from tf_cyclegan.inference.strips.layer_rules import rule_of
 from tf_cyclegan.inference.strips.statistics import Moments, mean_and_factor, strip_sums
 from tf_cyclegan.inference.strips.strip_stages import Plan
@@ -179,7 +178,7 @@ def assembled(walked, x, **callbacks):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_strips_make_the_translation_of_the_whole(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "_LARGEST_TENSOR", 12_000)
+    monkeypatch.setattr(strip_stages, "_LARGEST_TENSOR", 12_000)
     network = randomized(NETWORKS[name]())
     x = random_images(1, 40, 24)
     walked = walk(network, x, tmp_path)
@@ -190,7 +189,7 @@ def test_strips_make_the_translation_of_the_whole(name, tmp_path, monkeypatch):
 def test_single_rows_and_one_strip_agree(tmp_path, monkeypatch):
     network = randomized(resnet_generator(filters=2, residual_blocks=1))
     x = random_images(1, 16, 20)
-    monkeypatch.setattr(stages, "_LARGEST_TENSOR", 1)
+    monkeypatch.setattr(strip_stages, "_LARGEST_TENSOR", 1)
     low = walk(network, x, tmp_path)
     monkeypatch.undo()
     high = walk(network, x, tmp_path)

@@ -17,8 +17,7 @@ from tf_cyclegan import CycleGAN, from_pretrained, save_pretrained
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.inference import image_runs as files
-from tf_cyclegan.inference import run_translate
+from tf_cyclegan.inference import image_runs, run_translate
 from tf_cyclegan.inference import translate as command
 from tf_cyclegan.inference.translators import open_translator
 from tf_cyclegan.settings.commands import TranslateSettings
@@ -146,7 +145,7 @@ def test_exif_orientation_is_applied_and_left_out(orientation, run, model, tmp_p
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_suffix_decides_the_format(suffix, tolerance, channels, tmp_path):
     smooth = np.linspace(0, 255, 24 * 20 * channels).reshape(24, 20, channels).astype(np.uint8)
-    files.save(tmp_path / f"x{suffix}", images.to_float(smooth))
+    image_runs.save(tmp_path / f"x{suffix}", images.to_float(smooth))
     assert_same_pixels(tmp_path / f"x{suffix}", smooth, tolerance)
     kind = {"p": "PNG", "w": "WEBP", "b": "BMP", "t": "TIFF", "j": "JPEG"}[suffix[1].lower()]
     assert Image.open(tmp_path / f"x{suffix}").format == kind
@@ -154,7 +153,7 @@ def test_the_suffix_decides_the_format(suffix, tolerance, channels, tmp_path):
 
 
 def test_jpeg_has_quality_95(tmp_path):
-    files.save(tmp_path / "x.jpg", random_images(1, 24)[0])
+    image_runs.save(tmp_path / "x.jpg", random_images(1, 24)[0])
     write(tmp_path / "95.jpg", noise(), quality=95)
     assert Image.open(tmp_path / "x.jpg").quantization == Image.open(tmp_path / "95.jpg").quantization
 
@@ -303,7 +302,7 @@ def test_the_bar_is_for_terminals(run, photos, tmp_path, capsys, monkeypatch):
 
 
 def planned(source, output, root, **settings):
-    pairs = files.plan(str(source), output, **settings)
+    pairs = image_runs.plan(str(source), output, **settings)
     return {image.relative_to(root).as_posix(): target.relative_to(root).as_posix() for image, target in pairs}
 
 
@@ -320,14 +319,14 @@ def planned(source, output, root, **settings):
 def test_patterns_keep_the_tree_below_their_first_wildcard(pattern, expected_names, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for prefix in ("", f"{tmp_path}/"):
-        pairs = files.plan(prefix + pattern, "out")
+        pairs = image_runs.plan(prefix + pattern, "out")
         assert [target.relative_to("out").as_posix() for _, target in pairs] == expected_names
         assert all(image.is_file() for image, _ in pairs)
 
 
 def test_a_file_whose_name_looks_like_a_pattern(photos, tmp_path):
     image = write(tmp_path / "[1].png", noise())
-    assert files.plan(str(image), tmp_path / "out.png") == [(image, tmp_path / "out.png")]
+    assert image_runs.plan(str(image), tmp_path / "out.png") == [(image, tmp_path / "out.png")]
 
 
 @pytest.mark.parametrize("output, target", [("photos", "photos/x.png"), ("new", "new/x.png"), ("y.jpg", "y.jpg")])
@@ -343,7 +342,7 @@ def test_an_output_inside_the_input_is_not_read(photos, tmp_path):
     assert planned(photos, photos / "out", photos, overwrite=True) == first
     assert planned(photos / "**" / "*", photos / "out", photos, overwrite=True) == first
     (tmp_path / "link").symlink_to(photos)
-    assert len(files.plan(str(tmp_path / "link"), photos / "out", overwrite=True)) == len(first)
+    assert len(image_runs.plan(str(tmp_path / "link"), photos / "out", overwrite=True)) == len(first)
 
 
 def test_an_output_that_holds_the_input(photos, tmp_path):
@@ -367,7 +366,7 @@ def test_a_long_list_of_files_that_are_there_is_cut(tmp_path):
         write(tmp_path / "in" / f"{index}.png", noise())
     shutil.copytree(tmp_path / "in", tmp_path / "out")
     with pytest.raises(ValueError, match=r"4\.png and 4 more$"):
-        files.plan(str(tmp_path / "in"), tmp_path / "out")
+        image_runs.plan(str(tmp_path / "in"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("output", [".", "../photos", "../link"])
@@ -375,7 +374,7 @@ def test_inputs_are_never_replaced(output, photos, tmp_path):
     (tmp_path / "link").symlink_to(photos)
     for source in (photos, photos / "1.png"):
         with pytest.raises(ValueError, match="`output` must not replace an input"):
-            files.plan(str(source), photos / output, overwrite=True)
+            image_runs.plan(str(source), photos / output, overwrite=True)
 
 
 def test_two_translations_are_not_one_file(photos, tmp_path):
@@ -383,7 +382,7 @@ def test_two_translations_are_not_one_file(photos, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "same").symlink_to(tmp_path / "out")
     with pytest.raises(ValueError, match="a file for each image.*1.png"):
-        files.plan(str(photos), tmp_path / "out")
+        image_runs.plan(str(photos), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -403,7 +402,7 @@ def test_inputs_and_outputs_that_make_no_sense(source, output, words, photos, tm
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError) as error:
-        files.plan(source, output)
+        image_runs.plan(source, output)
     assert all(word in str(error.value) for word in words), error.value
     assert not (tmp_path / "out").exists()
 

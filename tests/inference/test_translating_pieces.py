@@ -15,11 +15,9 @@ from PIL import Image
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.inference import image_runs as files
-from tf_cyclegan.inference import pieces, run_translate
+from tf_cyclegan.inference import image_runs, pieces, run_translate
 from tf_cyclegan.inference.pieces import MirroredRows, check_pieces, check_use, fading, spans, translate_in_tiles
-from tf_cyclegan.inference.strips import Walk
-from tf_cyclegan.inference.strips import strip_stages as stages
+from tf_cyclegan.inference.strips import Walk, strip_stages
 from tf_cyclegan.inference.translators import Translator
 from tf_cyclegan.models.generator_only import PretrainedGenerator
 from tf_cyclegan.settings.commands import TileSettings, TranslateSettings
@@ -63,7 +61,7 @@ def translate(model, source, output, **flags):
 
 @pytest.mark.parametrize("name", ["out.npy", "out.png"])
 def test_strips_give_the_translation_of_the_whole(name, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "_LARGEST_TENSOR", 40_000)
+    monkeypatch.setattr(strip_stages, "_LARGEST_TENSOR", 40_000)
     pixels = photo(tmp_path / "in.png")
     code, text = translate(model[1], tmp_path / "in.png", tmp_path / "new" / name)
     whole = np.asarray(model[0].translate(images.to_float(pixels)[None])[0])
@@ -230,14 +228,14 @@ def test_rows_are_mirrored_as_translate_mirrors(data):
 def test_a_format_that_is_too_small_is_known_before(suffix, longest, tmp_path):
     path = tmp_path / "new" / f"out{suffix}"
     with pytest.raises(ValueError, match=f"`output` must be another format than {suffix}"):
-        with files.writing(path, (1, longest + 1, 3)):
+        with image_runs.writing(path, (1, longest + 1, 3)):
             pass
     assert not path.parent.exists()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy"])
 def test_an_error_leaves_no_half_file(suffix, tmp_path):
-    with contextlib.suppress(ZeroDivisionError), files.writing(tmp_path / f"out{suffix}", (4, 4, 3)) as write:
+    with contextlib.suppress(ZeroDivisionError), image_runs.writing(tmp_path / f"out{suffix}", (4, 4, 3)) as write:
         write(0, np.zeros((2, 4, 3)))
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []

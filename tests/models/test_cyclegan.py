@@ -7,8 +7,7 @@ import tensorflow as tf
 from conftest import SMALL, random_batches, random_images
 
 from tf_cyclegan import CycleGAN, networks
-from tf_cyclegan.models import building as parts
-from tf_cyclegan.models import losses
+from tf_cyclegan.models import building, losses
 
 pytestmark = pytest.mark.eager
 
@@ -44,7 +43,7 @@ def test_losses_are_the_papers():
 def test_one_call_for_two_batches_changes_nothing(policy):
     networks_ = {name: getattr(small(dtype=policy), name) for name in ("generator_ab", "discriminator_b")}
     for network in networks_.values():
-        together = parts.at_once(network, list(BATCH), training=True)
+        together = building.at_once(network, list(BATCH), training=True)
         for answer, images in zip(together, BATCH, strict=True):
             alone = network(images, training=True)
             np.testing.assert_allclose(answer, alone, atol=1e-5 if policy == "float32" else 2e-2)
@@ -56,7 +55,7 @@ def calls_of(network, batches):
     image = keras.Input((None, None, 3))
     counted = keras.Model(image, network(image))
     counted.call = lambda x, **kwargs: sizes.append(x.shape[0]) or type(counted).call(counted, x, **kwargs)
-    parts.at_once(counted, batches, training=True)
+    building.at_once(counted, batches, training=True)
     return sizes
 
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.networks.layers.convolution import Conv2D
 
 
 @pytest.fixture(params=[True, False], ids=["eigen", "onednn"])
 def on_eigen(request, monkeypatch):
     """Both kinds of kernels decide which gradients are taken; either way they must be right on this machine."""
-    monkeypatch.setattr(cpu, "convolves_with_eigen", lambda: request.param)
+    monkeypatch.setattr(runtime, "convolves_with_eigen", lambda: request.param)
     return request.param
 
 
@@ -84,5 +84,5 @@ def test_onednn_is_asked_for_and_not_guessed(monkeypatch):
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU, whose kernels are neither's")
-    assert cpu.convolves_with_eigen() is not _pywrap_util_port.IsMklEnabled()
-    assert not cpu.has("no such feature")
+    assert runtime.convolves_with_eigen() is not _pywrap_util_port.IsMklEnabled()
+    assert not runtime.has("no such feature")

@@ -15,7 +15,7 @@ from tf_cyclegan.networks import resnet_generator, unet_generator
 from tf_cyclegan.networks.blocks import Blocks
 from tf_cyclegan.networks.layers.convolution import Conv2D, doubling_kernel
 from tf_cyclegan.pytorch import network_from_state_dict, to_state_dict
-from tf_cyclegan.training import cost as recipe
+from tf_cyclegan.training import cost
 from tf_cyclegan.weights.pytorch.inspection import architecture_of
 
 
@@ -214,7 +214,7 @@ def test_fewer_multiplications_are_counted():
         keras.Sequential([layers.UpSampling2D(2), Conv2D(4, 3, padding="same")]),
     ):
         network.build((None, 8, 8, 3))
-        costs.append(recipe._cost(network, [tf.TensorSpec((1, 8, 8, 3))])[0])
+        costs.append(cost._cost(network, [tf.TensorSpec((1, 8, 8, 3))])[0])
     assert costs == [8 * 8 * 16 * 3 * 4, 16 * 16 * 9 * 3 * 4]
 
 

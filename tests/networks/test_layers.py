@@ -9,8 +9,7 @@ import tensorflow as tf
 from conftest import random_images
 
 from tf_cyclegan.layers import Cropping2D, InstanceNormalization, ReflectionPadding2D, ReplicationPadding2D
-from tf_cyclegan.networks.layers import normalization
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import normalization, runtime
 
 
 def by_definition(x, epsilon=1e-5):
@@ -126,7 +125,7 @@ def test_large_images_are_as_exact_as_small_ones(signature):
     [(512, True, True), (513, True, False), (None, True, False), (513, False, True), (None, False, True)],
 )
 def test_only_where_sums_are_rough_large_images_are_not_fused(monkeypatch, size, on_cpu, fused):
-    monkeypatch.setattr(cpu, "does_the_computing", lambda: on_cpu)
+    monkeypatch.setattr(runtime, "does_the_computing", lambda: on_cpu)
     assert normalization._is_fusable(tf.TensorSpec((1, size, size, 2)), axis=-1) is fused
     assert normalization._is_fusable(tf.TensorSpec((1, size, size, 2), tf.bfloat16), axis=-1)
 

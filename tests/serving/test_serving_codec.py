@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
-from tf_cyclegan.serving.rest import document, reply
-from tf_cyclegan.serving.rest import json_tensors as tensors
+from tf_cyclegan.serving.rest import document, json_tensors, reply
 from tf_cyclegan.serving.rest.codec import TensorInfo, read_inputs, signature_name
 from tf_cyclegan.serving.rest.document import read_document
 from tf_cyclegan.serving.rest.json_tensors import base64_hint
@@ -130,7 +129,7 @@ def test_the_fast_way_agrees_with_the_exact_one(dtype, shape, monkeypatch):
     values = values / np.float32(7) if dtype == "float32" else values
     text = json.dumps({"instances": values.tolist()})
     fast, rows = read(text, {"x": TensorInfo(dtype, None)})
-    monkeypatch.setattr(tensors, "_plain_array", lambda values, dtype: None)
+    monkeypatch.setattr(json_tensors, "_plain_array", lambda values, dtype: None)
     exact, _ = read(text, {"x": TensorInfo(dtype, None)})
     assert rows and fast["x"].dtype == exact["x"].dtype == dtype
     np.testing.assert_array_equal(fast["x"], values)
@@ -139,9 +138,9 @@ def test_the_fast_way_agrees_with_the_exact_one(dtype, shape, monkeypatch):
 
 def test_the_fast_way_is_taken():
     for dtype, values in {"float32": [[0.5, 1], [2, 3]], "uint8": [[0, 255]], "bool": [True], "uint64": [0]}.items():
-        assert tensors._plain_array(values, dtype) is not None
+        assert json_tensors._plain_array(values, dtype) is not None
     for dtype, values in {"float32": [True], "uint8": [256], "int32": [1.0], "bool": [1], "int64": [2**63]}.items():
-        assert tensors._plain_array(values, dtype) is None
+        assert json_tensors._plain_array(values, dtype) is None
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

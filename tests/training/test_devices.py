@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.training import devices
 
 
@@ -19,14 +19,14 @@ def test_auto_takes_bfloat16_only_where_it_is_fast(fast, policy, monkeypatch):
 @pytest.mark.parametrize("flags, fast", [("fpu amx_bf16 amx_tile", True), ("fpu avx2", False)])
 def test_amx_is_what_makes_a_cpu_fast(flags, fast, monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    monkeypatch.setattr(cpu, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr(runtime, "Path", lambda _: tmp_path / "cpuinfo")
     assert devices.has_fast_bfloat16() is fast
     assert devices.describe_device() == f"CPU {'with' if fast else 'without'} AMX"
 
 
 def test_avx_512_bf16_is_named(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text("flags : fpu avx512_bf16\n")
-    monkeypatch.setattr(cpu, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr(runtime, "Path", lambda _: tmp_path / "cpuinfo")
     assert devices.describe_device() == "CPU with AVX-512 BF16" and not devices.has_fast_bfloat16()
 
 

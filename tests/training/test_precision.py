@@ -9,7 +9,7 @@ from conftest import random_images
 
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.settings.train import train_settings
 from tf_cyclegan.training import precision, training
 from tf_cyclegan.weights.run_files import newest_checkpoint
@@ -60,10 +60,10 @@ def test_steps_are_taken_in_turns_and_the_fastest_of_each_counts():
 @pytest.mark.parametrize("flags, needed", [("avx2", False), ("avx2 avx512_bf16", True), ("amx_bf16", True)])
 def test_only_cpus_with_instructions_for_bfloat16_measure(flags, needed, monkeypatch, measuring, tmp_path):
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    monkeypatch.setattr(cpu, "Path", lambda _: tmp_path / "cpuinfo")
-    monkeypatch.setattr(cpu, "does_the_computing", lambda: True)
+    monkeypatch.setattr(runtime, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr(runtime, "does_the_computing", lambda: True)
     assert measuring() is needed
-    monkeypatch.setattr(cpu, "does_the_computing", lambda: False)
+    monkeypatch.setattr(runtime, "does_the_computing", lambda: False)
     assert measuring() is False
 
 

@@ -386,8 +386,7 @@ def test_an_output_folder_that_cannot_be_is_a_short_block(folder, tmp_path, capf
 def test_choices_of_the_flags_are_the_librarys():
     from tf_cyclegan.data.cache import CACHES
     from tf_cyclegan.data.transforms import RESIZE_MODES
-    from tf_cyclegan.models import MODELS, losses, pix2pix
-    from tf_cyclegan.models import building as parts
+    from tf_cyclegan.models import MODELS, building, losses, pix2pix
     from tf_cyclegan.networks import blocks, layers, unet
 
     choices = {
@@ -395,8 +394,8 @@ def test_choices_of_the_flags_are_the_librarys():
         "cache": CACHES,
         "resize_mode": RESIZE_MODES,
         "model": MODELS,
-        "discriminator_type": parts.DISCRIMINATORS,
-        "generator_type": parts.GENERATORS,
+        "discriminator_type": building.DISCRIMINATORS,
+        "generator_type": building.GENERATORS,
         "direction": pix2pix.DIRECTIONS,
         "inference_statistics": layers.INFERENCE_STATISTICS,
         "dropout_placement": unet.DROPOUT_PLACEMENTS,

@@ -14,8 +14,7 @@ import pytest
 from conftest import SMALL, random_images
 
 import tf_cyclegan
-from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, from_pretrained, save_pretrained
-from tf_cyclegan import files as user_cache
+from tf_cyclegan import UNIT, CycleGAN, Pix2Pix, Pix2PixHD, files, from_pretrained, save_pretrained
 from tf_cyclegan.cli import main
 from tf_cyclegan.models import PretrainedGenerator
 from tf_cyclegan.settings.parsing import parsed_train
@@ -276,11 +275,11 @@ def test_cached_folders_are_whole_or_made_again(cache):
         (folder / "deep").mkdir()
         (folder / "deep" / "file").write_text("content")
 
-    path = user_cache.cached_folder("some/thing", fill)
-    assert path == cache / "some" / "thing" and user_cache.cached_folder("some/thing", fill) == path
+    path = files.cached_folder("some/thing", fill)
+    assert path == cache / "some" / "thing" and files.cached_folder("some/thing", fill) == path
     assert len(calls) == 1
     (path / "deep" / "file").unlink()
-    user_cache.cached_folder("some/thing", fill)
+    files.cached_folder("some/thing", fill)
     assert len(calls) == 2 and (path / "deep" / "file").read_text() == "content"
     assert [entry.name for entry in path.parent.iterdir()] == ["thing"]
 
@@ -291,16 +290,16 @@ def test_a_folder_that_cannot_be_filled_leaves_nothing(cache):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        user_cache.cached_folder("some/thing", fail)
+        files.cached_folder("some/thing", fail)
     assert leftovers(cache) == []
 
 
 def test_who_is_second_takes_the_folder_of_the_first(cache):
     def slow(folder):
         (folder / "file").write_text("second")
-        user_cache.cached_folder("thing", lambda other: (other / "file").write_text("first"))
+        files.cached_folder("thing", lambda other: (other / "file").write_text("first"))
 
-    assert (user_cache.cached_folder("thing", slow) / "file").read_text() == "first"
+    assert (files.cached_folder("thing", slow) / "file").read_text() == "first"
     assert [entry.name for entry in cache.iterdir()] == ["thing"]
 
 

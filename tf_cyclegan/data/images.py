@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from tf_cyclegan.data import image_files as npy
+from tf_cyclegan.data import image_files
 from tf_cyclegan.data.image_files import UNREADABLE, open_image, open_stream, unreadable
 from tf_cyclegan.data.value_ranges import range_of, to_levels
 from tf_cyclegan.files import write_whole
@@ -73,8 +73,8 @@ def read_image(file, channels=3, value_range=None, name=None, seen=None):
     """
     try:
         with open_stream(file) as stream:
-            if npy.is_npy(stream):
-                return to_levels(_npy_channels(npy.read(stream), channels), value_range, seen)
+            if image_files.is_npy(stream):
+                return to_levels(_npy_channels(image_files.read(stream), channels), value_range, seen)
             with open_image(stream) as image:
                 step = 1 if value_range is None else _level_step(image)
                 cut = ";16" in str(image.tile[:1]) and not _is_deep(image)  # which is not known once it is loaded
@@ -102,7 +102,7 @@ def read_header(file, channels=3, value_range=None, name=None):
     """
     try:
         with open_stream(file) as stream:
-            return _npy_header(stream, channels, value_range) if npy.is_npy(stream) else _image_header(stream)
+            return _npy_header(stream, channels, value_range) if image_files.is_npy(stream) else _image_header(stream)
     except UNREADABLE as error:
         raise unreadable(file, name, error) from error
 
@@ -119,8 +119,8 @@ def stored_type(file):
     """
     try:
         with open_stream(file) as stream:
-            if npy.is_npy(stream):
-                return npy.read_header(stream)[1].newbyteorder("=")
+            if image_files.is_npy(stream):
+                return image_files.read_header(stream)[1].newbyteorder("=")
             with open_image(stream) as image:
                 return _stored_type(image)
     except UNREADABLE:
@@ -144,8 +144,8 @@ def read_ids(file, name=None, channels=1):
     """
     try:
         with open_stream(file) as stream:
-            if npy.is_npy(stream):
-                return _ids(_npy_channels(npy.read(stream), channels))
+            if image_files.is_npy(stream):
+                return _ids(_npy_channels(image_files.read(stream), channels))
             with open_image(stream) as image:
                 _check_ids_image(image, channels)
                 step, inverted = _level_step(image), _raw_mode(image).endswith("I")
@@ -177,7 +177,7 @@ def read_ids_header(file, name=None):
     """
     try:
         with open_stream(file) as stream:
-            if npy.is_npy(stream):
+            if image_files.is_npy(stream):
                 shape, dtype = _npy_shape(stream, 1)
                 return shape[0], shape[1], _ids(np.zeros((), dtype)).dtype.name
             return _image_header(stream, _check_ids_image)
@@ -286,7 +286,7 @@ def _image_header(stream, check=None):
 
 
 def _npy_shape(stream, channels):
-    shape, dtype = npy.read_header(stream)
+    shape, dtype = image_files.read_header(stream)
     # An array of this shape that takes no memory, to be checked as the real one will be.
     return _npy_channels(np.broadcast_to(np.zeros((), dtype), shape), channels).shape, dtype
 

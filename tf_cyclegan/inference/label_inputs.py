@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tf_cyclegan.data import image_files as npy
+from tf_cyclegan.data import image_files
 from tf_cyclegan.data.folders import list_images, why_no_folder
 from tf_cyclegan.data.image_files import UNREADABLE, open_stream
 from tf_cyclegan.data.images import read_ids
@@ -56,7 +56,7 @@ class MapReader:
 def _holds_both(path, channels):
     try:
         with open_stream(path) as stream:
-            return npy.is_npy(stream) and npy.read_header(stream)[0][2:] == (channels,)
+            return image_files.is_npy(stream) and image_files.read_header(stream)[0][2:] == (channels,)
     except UNREADABLE:  # reading it says why
         return False
 

@@ -2,8 +2,7 @@
 
 import keras
 
-from tf_cyclegan.models import building as parts
-from tf_cyclegan.models import losses
+from tf_cyclegan.models import building, losses
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.settings.checks import check_choice
@@ -94,25 +93,25 @@ class CycleGAN(TwoWay):
         super().__init__(name, dtype, arguments)
         self._keep(arguments)
         self._check_settings()
-        self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
+        self.downsamplings = building.checked_downsamplings(generator_type, downsamplings, self.image_shape)
         self.size_multiple = 2**self.downsamplings
 
         channels_a = self.image_shape[-1]
         shape_a, shape_b = ((*self.image_shape[:2], channels) for channels in (channels_a, self.channels_b))
-        self.generator_ab = parts.built(generator_ab, shape_a) or parts.new_generator(
+        self.generator_ab = building.built(generator_ab, shape_a) or building.new_generator(
             self, channels_a, self.channels_b, "generator_ab"
         )
-        self.generator_ba = parts.built(generator_ba, shape_b) or parts.new_generator(
+        self.generator_ba = building.built(generator_ba, shape_b) or building.new_generator(
             self, self.channels_b, channels_a, "generator_ba"
         )
-        self.discriminator_a = parts.built(discriminator_a, shape_a) or self._new_discriminator(
+        self.discriminator_a = building.built(discriminator_a, shape_a) or self._new_discriminator(
             channels_a, "discriminator_a"
         )
-        self.discriminator_b = parts.built(discriminator_b, shape_b) or self._new_discriminator(
+        self.discriminator_b = building.built(discriminator_b, shape_b) or self._new_discriminator(
             self.channels_b, "discriminator_b"
         )
         if gan_mode == "wgangp":
-            parts.check_penalized(self.discriminators)
+            building.check_penalized(self.discriminators)
         self.pool_a = self._new_pool(channels_a, "pool_a")
         self.pool_b = self._new_pool(self.channels_b, "pool_b")
         self._penalty_seed = keras.random.SeedGenerator(seed)
@@ -120,11 +119,11 @@ class CycleGAN(TwoWay):
 
     def _check_settings(self):
         check_image_shape(self.image_shape)
-        check_choice("generator_type", self.generator_type, parts.GENERATORS)
-        check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
-        parts.check_shared(self, losses.GAN_MODES)
+        check_choice("generator_type", self.generator_type, building.GENERATORS)
+        check_choice("discriminator_type", self.discriminator_type, building.DISCRIMINATORS)
+        building.check_shared(self, losses.GAN_MODES)
         others = ("lambda_identity", "lambda_gradient_penalty")
-        parts.check_weights(self, ("lambda_cycle", "lambda_adversarial"), others, pair="lambda_cycle")
+        building.check_weights(self, ("lambda_cycle", "lambda_adversarial"), others, pair="lambda_cycle")
         if self.lambda_identity and self.channels_b != self.image_shape[-1]:
             raise ValueError(
                 f"`lambda_identity` must be 0 when the domains differ in channels ({self.image_shape[-1]} and "
@@ -132,10 +131,10 @@ class CycleGAN(TwoWay):
             )
 
     def _new_discriminator(self, channels, name):
-        return parts.new_discriminator(self, (*self.image_shape[:2], channels), name)
+        return building.new_discriminator(self, (*self.image_shape[:2], channels), name)
 
     def _new_pool(self, channels, name):
-        return parts.new_pool(self, (*self.image_shape[:2], channels), name)
+        return building.new_pool(self, (*self.image_shape[:2], channels), name)
 
     @classmethod
     def settings_of(cls, found):
@@ -153,7 +152,7 @@ class CycleGAN(TwoWay):
         common = len({part.architecture.settings["normalization"] for part in generators + found.judges}) == 1
         moving = generators[0].architecture.settings.get("inference_statistics", "moving") == "moving"
         own = {role: part for role, part in found.parts.items() if role in _NETWORKS}
-        if common and moving and parts.are_alike(generators) and parts.are_alike(found.judges):
+        if common and moving and building.are_alike(generators) and building.are_alike(found.judges):
             own = {}
         return {
             "image_shape": (*found.size, channels_a),
@@ -167,7 +166,7 @@ class CycleGAN(TwoWay):
 
     @property
     def smallest_side(self):
-        return parts.smallest_side(self.generator_type, self.size_multiple)
+        return building.smallest_side(self.generator_type, self.size_multiple)
 
     @property
     def cycle_weights(self):
@@ -192,8 +191,8 @@ class CycleGAN(TwoWay):
         # Each generator translates the images of one domain, and should leave the images of the other as they are.
         of_ab = [real_a] + [real_b] * ("identity_b" in self.loss_names)
         of_ba = [real_b] + [real_a] * ("identity_a" in self.loss_names)
-        fake_b, *identity_b = parts.at_once(self.generator_ab, of_ab, training)
-        fake_a, *identity_a = parts.at_once(self.generator_ba, of_ba, training)
+        fake_b, *identity_b = building.at_once(self.generator_ab, of_ab, training)
+        fake_a, *identity_a = building.at_once(self.generator_ba, of_ba, training)
         outputs = {"fake_a": fake_a, "fake_b": fake_b}
         if "cycle_a" in self.loss_names:
             outputs["reconstructed_a"] = self.generator_ba(fake_b, training=training)
@@ -224,7 +223,7 @@ class CycleGAN(TwoWay):
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
             real, fake = self._shown(real, training), self._shown(outputs[f"fake_{domain}"], training)
-            real_scores, fake_scores = parts.at_once(discriminator, [real, fake], training)
+            real_scores, fake_scores = building.at_once(discriminator, [real, fake], training)
             terms[f"discriminator_{domain}"] = losses.discriminator_adversarial_loss(
                 real_scores, fake_scores, self.gan_mode
             )

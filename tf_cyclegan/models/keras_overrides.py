@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tf_cyclegan.models.replicas import replica_count
 
-# What is overridden and called of Keras, with its arguments: `tests/training/test_distribution.py` notices when it changes.
+# Methods of Keras that are overridden or called here, with their arguments. `tests/training/test_distribution.py`
+# notices when Keras changes them.
 KERAS_INTERNALS = {
     "_maybe_symbolic_build": ("self", "iterator", "data_batch"),
     "make_train_function": ("self", "force"),

@@ -4,8 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan.models import building as parts
-from tf_cyclegan.models import losses
+from tf_cyclegan.models import building, losses
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.networks.layers import INFERENCE_STATISTICS
@@ -14,7 +13,7 @@ from tf_cyclegan.settings.fields import documented
 from tf_cyclegan.settings.models import Pix2PixSettings
 
 DIRECTIONS = ("ab", "ba")
-_JUDGES = [builder.__name__ for builder in parts.DISCRIMINATORS.values()]
+_JUDGES = [builder.__name__ for builder in building.DISCRIMINATORS.values()]
 
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
@@ -94,30 +93,30 @@ class Pix2Pix(Paired):
         super().__init__(name, dtype, arguments)
         self._keep(arguments)
         self._check_settings()
-        self.downsamplings = parts.checked_downsamplings(generator_type, downsamplings, self.image_shape)
+        self.downsamplings = building.checked_downsamplings(generator_type, downsamplings, self.image_shape)
         self.size_multiple = 2**self.downsamplings
 
         asked_shape = (*self.image_shape[:2], self.channels[direction[0]])
-        self.generator_network = parts.built(generator_network, asked_shape) or parts.new_generator(
+        self.generator_network = building.built(generator_network, asked_shape) or building.new_generator(
             self, self.channels[direction[0]], self.channels[self._target], f"generator_{direction}"
         )
-        self.discriminator_network = parts.built(discriminator_network, self._pair_shape) or parts.new_discriminator(
-            self, self._pair_shape, f"discriminator_{self._target}"
-        )
+        self.discriminator_network = building.built(
+            discriminator_network, self._pair_shape
+        ) or building.new_discriminator(self, self._pair_shape, f"discriminator_{self._target}")
         if gan_mode == "wgangp":
-            parts.check_penalized(self.discriminators)
-        self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
+            building.check_penalized(self.discriminators)
+        self.pool = building.new_pool(self, self._pair_shape, f"pool_{self._target}")
         self._penalty_seed = keras.random.SeedGenerator(seed)
         self.build()
 
     def _check_settings(self):
         check_image_shape(self.image_shape)
         check_choice("direction", self.direction, DIRECTIONS)
-        check_choice("generator_type", self.generator_type, parts.GENERATORS)
+        check_choice("generator_type", self.generator_type, building.GENERATORS)
         check_choice("inference_statistics", self.inference_statistics, INFERENCE_STATISTICS)
-        check_choice("discriminator_type", self.discriminator_type, parts.DISCRIMINATORS)
-        parts.check_shared(self, losses.GAN_MODES)
-        parts.check_weights(self, ("lambda_l1", "lambda_adversarial"), ("lambda_gradient_penalty",))
+        check_choice("discriminator_type", self.discriminator_type, building.DISCRIMINATORS)
+        building.check_shared(self, losses.GAN_MODES)
+        building.check_weights(self, ("lambda_l1", "lambda_adversarial"), ("lambda_gradient_penalty",))
 
     @classmethod
     def settings_of(cls, found):
@@ -142,7 +141,7 @@ class Pix2Pix(Paired):
 
     @property
     def smallest_side(self):
-        return parts.smallest_side(self.generator_type, self.size_multiple)
+        return building.smallest_side(self.generator_type, self.size_multiple)
 
     @property
     def loss_names(self):
@@ -186,7 +185,7 @@ class Pix2Pix(Paired):
         real_pair = self._shown(self._pair(*self._question_and_answer(batch)), training)
         fake_pair = self._shown(outputs["fake_pair"], training)
         # The reference judges the generated pair first; batch normalization's moving averages remember the order.
-        fake_scores, real_scores = parts.at_once(network, [fake_pair, real_pair], training)
+        fake_scores, real_scores = building.at_once(network, [fake_pair, real_pair], training)
         loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
         terms = {f"discriminator_{self._target}": loss}
         # A penalty in a test would move the random state, and change the training that follows.

@@ -7,8 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan.models import building as parts
-from tf_cyclegan.models import losses
+from tf_cyclegan.models import building, losses
 from tf_cyclegan.models.from_maps import FromMaps
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.models.stages import StagedModel, check_stage_epochs, stage_at
@@ -130,13 +129,13 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         self._make_maps()
         sides, told = self.image_shape[:2], self.condition_channels
         judged = told + self.channels[self._target]
-        self._make_generators(parts.built(generator_network, (*sides, told + instance_features)))
-        discriminator = parts.built(discriminator_network, (*sides, judged))
+        self._make_generators(building.built(generator_network, (*sides, told + instance_features)))
+        discriminator = building.built(discriminator_network, (*sides, judged))
         self.discriminator_network = discriminator or self._new_discriminator(judged)
-        self.encoder_network = parts.built(encoder_network, (*sides, self.channels_b)) or self._new_encoder()
+        self.encoder_network = building.built(encoder_network, (*sides, self.channels_b)) or self._new_encoder()
         # `compile` loads one where it is needed: a model that only translates, or tells its cost, needs none.
         self.perceptual_network = perceptual_network
-        self.pool = parts.new_pool(self, self._pair_shape, f"pool_{self._target}")
+        self.pool = building.new_pool(self, self._pair_shape, f"pool_{self._target}")
         self.build()
 
     # ---- settings that do not fit together ----
@@ -148,8 +147,8 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
             for name in names:
                 check_integer(name, getattr(self, name), smallest)
         check_depth(self.image_shape, self.downsamplings + self.enhancers)
-        parts.check_shared(self, _GAN_MODES)
-        parts.check_weights(self, ("lambda_feature_matching", "lambda_perceptual", "lambda_adversarial"))
+        building.check_shared(self, _GAN_MODES)
+        building.check_weights(self, ("lambda_feature_matching", "lambda_perceptual", "lambda_adversarial"))
         self._check_maps()
         channels = self.channels[self._target]
         if self.lambda_perceptual and channels not in (1, 3):
@@ -196,7 +195,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
 
     def _new_discriminator(self, channels):
         """The discriminator of question and answer."""
-        with renamed(**parts.OF_DISCRIMINATORS):
+        with renamed(**building.OF_DISCRIMINATORS):
             return multiscale_discriminator(
                 (None, None, channels),
                 filters=self.discriminator_filters,

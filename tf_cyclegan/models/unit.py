@@ -3,8 +3,7 @@
 import keras
 from keras import ops
 
-from tf_cyclegan.models import building as parts
-from tf_cyclegan.models import losses, unit_networks
+from tf_cyclegan.models import building, losses, unit_networks
 from tf_cyclegan.models.optimizers import Adam
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks import four_stride_discriminator, unit_discriminator
@@ -135,22 +134,22 @@ class UNIT(TwoWay):
         channels_a = self.image_shape[-1]
         self.generator_ab, self.generator_ba = unit_networks.new_generators(self, arguments)
         shape_a, shape_b = ((*self.image_shape[:2], channels) for channels in (channels_a, self.channels_b))
-        self.discriminator_a = parts.built(discriminator_a, shape_a) or self._new_discriminator(
+        self.discriminator_a = building.built(discriminator_a, shape_a) or self._new_discriminator(
             channels_a, "discriminator_a"
         )
-        self.discriminator_b = parts.built(discriminator_b, shape_b) or self._new_discriminator(
+        self.discriminator_b = building.built(discriminator_b, shape_b) or self._new_discriminator(
             self.channels_b, "discriminator_b"
         )
-        self.pool_a = parts.new_pool(self, shape_a, "pool_a")
-        self.pool_b = parts.new_pool(self, shape_b, "pool_b")
+        self.pool_a = building.new_pool(self, shape_a, "pool_a")
+        self.pool_b = building.new_pool(self, shape_b, "pool_b")
         self._noise_seed = keras.random.SeedGenerator(seed)
         self.build()
 
     def _check_settings(self):
         check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
-        parts.check_shared(self, _GAN_MODES)
+        building.check_shared(self, _GAN_MODES)
         teaching = ("lambda_adversarial", "lambda_reconstruction", "lambda_cycle")
-        parts.check_weights(self, teaching, ("lambda_kl", "lambda_cycle_kl"))
+        building.check_weights(self, teaching, ("lambda_kl", "lambda_cycle_kl"))
         if self.variant == "paper":
             self._check_fixed()
 
@@ -166,7 +165,7 @@ class UNIT(TwoWay):
     def _new_discriminator(self, channels, name):
         shape = (*self.image_shape[:2], channels)
         settings = {"filters": self.discriminator_filters, "name": name, "dtype": self.dtype_policy}
-        with renamed(**parts.OF_DISCRIMINATORS):
+        with renamed(**building.OF_DISCRIMINATORS):
             if self.variant == "paper":
                 return four_stride_discriminator(shape, **settings)
             return unit_discriminator(shape, layers=self.discriminator_layers, scales=self.scales, **settings)
@@ -301,7 +300,7 @@ class UNIT(TwoWay):
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
             real, fake = self._shown(real, training), self._shown(outputs[f"fake_{domain}"], training)
-            real_scores, fake_scores = parts.at_once(discriminator, [real, fake], training)
+            real_scores, fake_scores = building.at_once(discriminator, [real, fake], training)
             loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
             terms[f"discriminator_{domain}"] = self.discriminator_weight * loss
         return terms

@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_cyclegan.models import building as parts
+from tf_cyclegan.models import building
 from tf_cyclegan.networks import (
     shared_latent_block,
     shared_latent_decoder,
@@ -56,7 +56,7 @@ def _separate_parts(model, given):
 
 def _built(network, image_shape):
     """An own network, built where it can be one between images and codes: subclasses are refused later."""
-    return parts.built(network, image_shape) if isinstance(network, keras.Sequential) and image_shape else network
+    return building.built(network, image_shape) if isinstance(network, keras.Sequential) and image_shape else network
 
 
 def _shared_parts(model, given):

@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.settings.checks import check_choice
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -37,7 +37,7 @@ def has_fast_bfloat16():
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         return details.get("compute_capability", (0, 0)) >= (8, 0)
-    return cpu.has("amx_bf16")
+    return runtime.has("amx_bf16")
 
 
 def share_cores(parts=2):
@@ -79,6 +79,6 @@ def describe_device():
         if found:
             name = tf.config.experimental.get_device_details(found[0]).get("device_name", kind)
             return f"{len(found)} x {name}"
-    if cpu.has("avx512_bf16") and not cpu.has("amx_bf16"):
+    if runtime.has("avx512_bf16") and not runtime.has("amx_bf16"):
         return "CPU with AVX-512 BF16"
-    return f"CPU {'with' if cpu.has('amx_bf16') else 'without'} AMX"
+    return f"CPU {'with' if runtime.has('amx_bf16') else 'without'} AMX"

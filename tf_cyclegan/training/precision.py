@@ -4,7 +4,7 @@ import time
 
 import tensorflow as tf
 
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.training import devices
 from tf_cyclegan.training.resuming import kept_policy
@@ -59,7 +59,7 @@ def needs_measuring():
     Returns:
         bool; False also for GPUs and TPUs.
     """
-    return cpu.does_the_computing() and (cpu.has("amx_bf16") or cpu.has("avx512_bf16"))
+    return runtime.does_the_computing() and (runtime.has("amx_bf16") or runtime.has("avx512_bf16"))
 
 
 def measured_policy(make_model, data, report):

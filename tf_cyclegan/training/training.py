@@ -18,8 +18,7 @@ from tf_cyclegan.models import MODELS
 from tf_cyclegan.settings.data import View, parse_size
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import speaking_of_flags, with_flags
-from tf_cyclegan.training import callbacks, devices, precision
-from tf_cyclegan.training import cost as recipe
+from tf_cyclegan.training import callbacks, cost, devices, precision
 from tf_cyclegan.training.initial_weights import begin_with, open_initial
 from tf_cyclegan.training.resuming import held, resumed, write_config
 from tf_cyclegan.training.scoring import closing_lines, new_evaluation
@@ -59,9 +58,9 @@ def dry_run(config, report):
             json.dumps(config.to_dict(), indent=2),
             f"precision: {precision_text} ({devices.describe_device()})",
             f"strategy: {workers.describe(data.batch_size)}",
-            *recipe.learning_rate_lines(run.schedule),
+            *cost.learning_rate_lines(run.schedule),
             "cost",
-            *recipe.describe_cost(model, data, workers.replicas),
+            *cost.describe_cost(model, data, workers.replicas),
         ]
     report("\n".join(lines))
     return 0
@@ -137,11 +136,11 @@ def _prepared(config, workers, report, stack):
             stack.enter_context(held(folder.output_dir, folder.resume, report))
         model, plan = _resumed_together(folder.output_dir, model, settings, workers, report)
         with workers.scope():
-            rate = recipe.learning_rate(run.schedule, data.steps_per_epoch, plan)
+            rate = cost.learning_rate(run.schedule, data.steps_per_epoch, plan)
             _compile(model, rate, run.devices.jit_compile)
         if plan is not None:
             settings = {**settings, "plan": plan}
-            report(recipe.plan_text(run.schedule.minutes, plan, rate))
+            report(cost.plan_text(run.schedule.minutes, plan, rate))
         if workers.is_chief:
             write_config(folder.output_dir, settings)
         of_evaluation = (model, run.evaluation, config.data, view, data)
@@ -376,7 +375,7 @@ class _Tools:
         write_config(self.folder, self.checkpoints.settings)
         self.checkpoints.save_beside_training()
         self.progress.set_total(self.total_steps, self._epochs())
-        self.progress.write(recipe.plan_text(self.minutes, plan, self.rate))
+        self.progress.write(cost.plan_text(self.minutes, plan, self.rate))
         step = plan["measured_steps"]
         if step % self.steps_per_epoch and self.total_steps < -(-step // self.steps_per_epoch) * self.steps_per_epoch:
             self.model.stop_training = True  # the last part of a run is a `fit` of its own

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.networks.layers.runtime import once_a_shape
 
 # Eigen's two gradients take 90 to 130 ms for a 7x7 convolution to 3 channels at 128 pixels, patches 10: it splits
@@ -103,7 +103,7 @@ def _gains(kernel_shape):
     return (
         several
         and (kernel_shape[3] <= _FEW_FILTERS or kernel_shape[2] >= _MANY_CHANNELS)
-        and cpu.convolves_with_eigen()
+        and runtime.convolves_with_eigen()
     )
 
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_cyclegan.networks.layers import runtime as cpu
+from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.networks.layers.runtime import once_a_shape
 from tf_cyclegan.settings.checks import check_choice
 from tf_cyclegan.settings.imports import check_backend
@@ -180,7 +180,7 @@ def _is_rough_when_fused(images):
     """Whether the CPU's kernel would add more than float32 bears; half precision is coarser than its sums."""
     height, width = images.shape[1:3]
     can_be_large = None in (height, width) or height * width > _LARGEST_FUSED_IMAGE
-    return can_be_large and images.dtype == tf.float32 and cpu.does_the_computing()
+    return can_be_large and images.dtype == tf.float32 and runtime.does_the_computing()
 
 
 def _fused(inputs, epsilon, gamma, beta):

@@ -75,8 +75,8 @@ def _know_what_to_skip():
 
     To learn them Keras makes an object of each kind, and an optimizer makes variables, which a `StatelessScope`
     forbids. It also keeps them under another name than it looks for (3.15), and so makes them anew for every layer
-    that it saves, which is most of the time that a small model takes. `tests/training/test_callbacks_snapshot.py` notices when
-    Keras does it otherwise.
+    that it saves, which is most of the time that a small model takes. `tests/training/test_callbacks_snapshot.py`
+    notices when Keras does it otherwise.
     """
     for kind in ("Operation", "Layer", "Functional", "Sequential", "Metric", "Optimizer", "Loss"):
         global_state.set_global_attribute(f"saving_attr_skiplist_{kind}", saving_lib.get_attr_skipset(kind))
