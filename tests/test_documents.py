@@ -11,6 +11,8 @@ import io
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -185,3 +187,8 @@ def test_the_readme_is_short_and_names_every_page():
     readme = (ROOT / "README.md").read_text()
     assert len(readme.splitlines()) <= 150
     assert [name(page) for page in PAGES[1:] if f"]({name(page)})" not in readme] == []
+
+
+def test_the_map_of_the_modules_is_that_of_today():
+    done = subprocess.run([sys.executable, ROOT / ".ci" / "map", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
