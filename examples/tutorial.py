@@ -19,9 +19,8 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from tf_cyclegan import CycleGAN, load_dataset, plot_history, show
+from tf_cyclegan import CycleGAN, load_dataset, metrics, plot_history, show
 from tf_cyclegan.callbacks import Health, SampleGrid
-from tf_cyclegan.evaluation import metrics
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.serving import Client
 
