@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import SMALL, random_images
 
-import tf_cyclegan
-from tf_cyclegan import plot_history, show
+from tf_cyclegan import CycleGAN, plot_history, show
+from tf_cyclegan.data.images import to_uint8
 
 CURVES = {"loss": [2.0, 1.0], "cycle_a": [1.0, 0.5], "cycle_b": [1.5, 0.7], "cycle_loss": [1, 2]}
 
@@ -38,7 +38,7 @@ def test_curves_of_a_kind_stand_together(tmp_path):
 
 @pytest.mark.eager
 def test_what_fit_returns_is_drawn():
-    model = tf_cyclegan.CycleGAN(**SMALL, residual_blocks=1)
+    model = CycleGAN(**SMALL, residual_blocks=1)
     model.compile()
     data = random_images(1, 32), random_images(1, 32, seed=1)
     figure = plot_history(model.fit(*data, batch_size=1, epochs=4, initial_epoch=3, verbose=0))
@@ -61,7 +61,7 @@ def shown(images):
 
 def test_images_are_shown_as_they_are():
     images = random_images(2, 8)
-    levels = np.asarray(tf_cyclegan.images.to_uint8(images))
+    levels = np.asarray(to_uint8(images))
     for given in (images, levels, keras.ops.convert_to_tensor(images), keras.ops.cast(levels, "uint8")):
         grid = shown(given)
         np.testing.assert_array_equal(grid[:, :8], levels[0])
@@ -93,7 +93,8 @@ def test_what_is_no_image_is_named(images, words):
 
 COMMAND = (
     "from tf_cyclegan.cli import main\nassert not main(['train', '--dry-run', '--image-size=32'])\n"
-    "import tf_cyclegan.training, tf_cyclegan.evaluating.command, tf_cyclegan.translating, tf_cyclegan.converting"
+    "import tf_cyclegan.training.training, tf_cyclegan.evaluation.evaluate\n"
+    "import tf_cyclegan.inference, tf_cyclegan.weights.convert"
 )
 
 

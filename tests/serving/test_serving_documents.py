@@ -217,7 +217,7 @@ def test_where_no_process_can_be_started_the_client_may_try_again(workers, monke
 
 _CALL = """
 import time
-from tf_cyclegan.serving.workers import Workers
+from tf_cyclegan.serving.rest.document_workers import Workers
 workers = Workers(1)
 Path = __import__("pathlib").Path
 Path("found").write_text(str(workers.run(abs, (-1,), 2**33, time.monotonic() + 60)))

@@ -39,7 +39,7 @@ def test_given_precisions_are_obeyed_and_others_named():
 @pytest.mark.parametrize("told", [False, True])
 def test_parts_of_a_step_share_the_cores(told):
     code = (
-        "import tensorflow as tf\nfrom tf_cyclegan import devices\ndevices.share_cores()\n"
+        "import tensorflow as tf\nfrom tf_cyclegan.training import devices\ndevices.share_cores()\n"
         "threads = tf.config.threading\n"
         "print(threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads())\n"
         "tf.zeros(1) + 1\ndevices.share_cores(1)\n"  # too late, and no error
@@ -54,7 +54,7 @@ def test_parts_of_a_step_share_the_cores(told):
 def test_no_pass_of_tensorflow_fails_before_the_user_s_eyes(avoided):
     code = f"""
 import tensorflow as tf
-from tf_cyclegan import devices
+from tf_cyclegan.training import devices
 
 if {avoided}:
     devices.avoid_failing_remapper()

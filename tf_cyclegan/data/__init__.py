@@ -1,6 +1,6 @@
-"""Data sets of two domains of images."""
+"""Data sets of two domains of images. Nothing is imported before it is asked for."""
 
-from tf_cyclegan.data.loading import load_dataset, open_dataset
-from tf_cyclegan.data.pipelines import TranslationDataset
+from tf_cyclegan.settings.imports import exports
 
-__all__ = ["TranslationDataset", "load_dataset", "open_dataset"]
+_MODULES = {"TranslationDataset": "pipelines", "load_dataset": "loading", "open_dataset": "loading"}
+__all__, __getattr__, __dir__ = exports(__name__, _MODULES)
