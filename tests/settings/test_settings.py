@@ -96,7 +96,8 @@ def test_a_command_line_gives_the_settings_that_it_gave(line):
         found = parsed_train(flags).resolved().to_dict()
     else:
         found = json.loads(json.dumps(flat(parsed(KINDS[command], flags, command)), default=str))
-    assert found == COMMANDS[line]
+    # Settings that came later are not in the file.
+    assert {name: found[name] for name in COMMANDS[line]} == COMMANDS[line]
 
 
 @pytest.mark.parametrize("model", MODEL_SETTINGS)
