@@ -6,8 +6,8 @@ import numpy as np
 
 from tf_cyclegan.serving import repository as repositories
 from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving.model_signatures import Signature, TensorInfo
 from tf_cyclegan.serving.repository import Repository
-from tf_cyclegan.serving.rest.codec import Signature, TensorInfo
 
 BYTES = Signature(
     {"image_bytes": TensorInfo("string", (None,))}, {"translated_bytes": TensorInfo("string", (None,))}, ""

@@ -4,7 +4,7 @@
     python tests/serving_models.py /tmp/models
     docker run --rm -p 8501:8501 -v /tmp/models:/models tensorflow/serving \\
         --model_config_file=/models/models.config --allow_version_labels_for_unavailable_models
-    pytest tests/test_serving_contract.py --base-url http://localhost:8501
+    pytest tests/serving/test_serving_contract.py --base-url http://localhost:8501
 """
 
 import argparse

@@ -8,9 +8,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.limits import Limits
-from tf_cyclegan.serving.rest import protocol
+from tf_cyclegan.serving.rest.app import create_app
+from tf_cyclegan.serving.rest.http_server import make_server
 
 PREDICT = "/v1/models/emoji_ab:predict"
 GOOD = b'{"instances": [1.0]}'
@@ -21,7 +21,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 def served(repository, limits=None, hosts=None, **settings):
     """A server on a free port; gives its address."""
     app = create_app(repository, limits or Limits(body_seconds=1.0, max_body_bytes=2**20), hosts=hosts)
-    running = protocol.make_server(app, **settings)
+    running = make_server(app, **settings)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
     thread.start()

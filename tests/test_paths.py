@@ -13,7 +13,7 @@ from tf_cyclegan import CycleGAN, from_pretrained, load_dataset, save_pretrained
 from tf_cyclegan.cli import main
 from tf_cyclegan.inference.export.publishing import publish_version
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
-from tf_cyclegan.serving.folder import checked_folder
+from tf_cyclegan.serving.models_folder import checked_folder
 from tf_cyclegan.settings.commands import (
     ConvertSettings,
     EvaluateSettings,

@@ -22,9 +22,10 @@ from tf_cyclegan.inference import image_runs
 from tf_cyclegan.models.image_pool import ImagePool
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
 from tf_cyclegan.serving.engine import Engine
-from tf_cyclegan.serving.rest.codec import TensorInfo, read_inputs
-from tf_cyclegan.serving.rest.document import read_document
-from tf_cyclegan.serving.rest.reply import write_reply
+from tf_cyclegan.serving.model_signatures import TensorInfo
+from tf_cyclegan.serving.rest.json_inputs import read_inputs
+from tf_cyclegan.serving.rest.json_parser import read_document
+from tf_cyclegan.serving.rest.json_reply import write_reply
 from tf_cyclegan.training.schedules import ConstantThenLinearDecay, CosineDecay, StepDecay
 
 # Function-scoped fixtures are the clean Keras of conftest.py, which may as well be shared by the examples of a test.

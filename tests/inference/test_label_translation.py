@@ -21,7 +21,7 @@ from tf_cyclegan.inference.export.signatures import build_signatures
 from tf_cyclegan.inference.label_inputs import MapReader
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
-from tf_cyclegan.serving.rest.codec import read_inputs, signature_name
+from tf_cyclegan.serving.rest.json_inputs import read_inputs, signature_name
 
 SMALL = {
     "filters": 2,

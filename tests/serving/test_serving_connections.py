@@ -10,9 +10,9 @@ import pytest
 from serving_fakes import fake_repository
 from serving_sockets import GOOD, LAST, get, post, served, statuses, talk
 
-from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.limits import Limits
-from tf_cyclegan.serving.rest import protocol
+from tf_cyclegan.serving.rest import http_connections, http_server
+from tf_cyclegan.serving.rest.app import create_app
 
 HEALTH = get()
 
@@ -25,7 +25,7 @@ def repository(tmp_path, monkeypatch):
 @pytest.fixture
 def address(repository, monkeypatch):
     """A server with little patience."""
-    monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(http_connections, "_HEAD_SECONDS", 0.5)
     with served(repository) as found:
         yield found
 
@@ -33,8 +33,8 @@ def address(repository, monkeypatch):
 @pytest.fixture
 def small(repository, monkeypatch):
     """A server of 16 connections, 14 of them for requests."""
-    monkeypatch.setattr(protocol, "_CONNECTIONS", 16)
-    monkeypatch.setattr(protocol, "_FRESH_SECONDS", 0.05)
+    monkeypatch.setattr(http_server, "_CONNECTIONS", 16)
+    monkeypatch.setattr(http_connections, "_FRESH_SECONDS", 0.05)
     with served(repository, Limits(max_running=2, max_queued=100)) as found:
         yield found
 
@@ -119,11 +119,11 @@ def test_idle_connections_are_kept_as_long_as_asked(repository):
 
 
 def test_idle_connections_outlast_those_of_load_balancers(repository):
-    assert protocol.make_server(create_app(repository, Limits())).config.timeout_keep_alive > 60
+    assert http_server.make_server(create_app(repository, Limits())).config.timeout_keep_alive > 60
 
 
 def test_replies_that_are_not_taken_in_are_not_kept(repository, monkeypatch):
-    monkeypatch.setattr(protocol, "REPLY_SECONDS", 0.5)
+    monkeypatch.setattr(http_connections, "REPLY_SECONDS", 0.5)
     body = b'{"instances": [%s]}' % b",".join([b"0.123456789"] * 100_000)
     limits = Limits(max_instances=100_000)
     with served(repository, limits) as address, socket.create_connection(address, timeout=10) as client:
@@ -190,6 +190,6 @@ def test_health_is_answered_when_all_else_is_busy(small):
 
 
 def test_there_is_room_for_twice_the_connections_among_the_open_files():
-    most = protocol._most_connections()
-    files, _ = protocol.resource.getrlimit(protocol.resource.RLIMIT_NOFILE)
+    most = http_server._most_connections()
+    files, _ = http_server.resource.getrlimit(http_server.resource.RLIMIT_NOFILE)
     assert 16 <= most <= 512 and 2 * most + 128 <= max(files, 160)

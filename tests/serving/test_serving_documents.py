@@ -27,13 +27,13 @@ from serving_sockets import GOOD, post, served, talk
 
 from tf_cyclegan.serving import limits as limits_module
 from tf_cyclegan.serving import service
-from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.limits import Limits
-from tf_cyclegan.serving.rest import documents as documents_module
-from tf_cyclegan.serving.rest.codec import Signature, TensorInfo
-from tf_cyclegan.serving.rest.document_workers import Workers
-from tf_cyclegan.serving.rest.documents import Documents
+from tf_cyclegan.serving.model_signatures import Signature, TensorInfo
+from tf_cyclegan.serving.rest import json_documents
+from tf_cyclegan.serving.rest.app import create_app
+from tf_cyclegan.serving.rest.json_documents import Documents
+from tf_cyclegan.serving.rest.worker_processes import Workers
 
 FLOATS = {"serving_default": Signature({"x": TensorInfo("float32", None)}, {}, "")}
 CLOSE = b"Connection: close\r\n"
@@ -106,7 +106,7 @@ def test_an_unknown_signature_has_no_inputs(documents):
 
 
 def test_texts_have_a_number(monkeypatch, documents):
-    monkeypatch.setattr(documents_module, "_MAX_STRINGS", 3)
+    monkeypatch.setattr(json_documents, "_MAX_STRINGS", 3)
     texts = {"serving_default": Signature({"x": TensorInfo("string", None)}, {}, "")}
     message = refusal(documents.read, text_of(["a"] * 4), False, texts, soon()).message
     assert message == "The request has 4 strings. Expected at most: 3"
@@ -217,7 +217,7 @@ def test_where_no_process_can_be_started_the_client_may_try_again(workers, monke
 
 _CALL = """
 import time
-from tf_cyclegan.serving.rest.document_workers import Workers
+from tf_cyclegan.serving.rest.worker_processes import Workers
 workers = Workers(1)
 Path = __import__("pathlib").Path
 Path("found").write_text(str(workers.run(abs, (-1,), 2**33, time.monotonic() + 60)))

@@ -13,8 +13,8 @@ from serving_asgi import ask_now
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.model_signatures import TensorInfo
 from tf_cyclegan.serving.repository import Repository
-from tf_cyclegan.serving.rest.codec import TensorInfo
 from tf_cyclegan.serving.server import create_app
 
 ONE = {"x": np.float32([1.0])}

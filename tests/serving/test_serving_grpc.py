@@ -45,7 +45,7 @@ from tf_cyclegan.serving.grpc.grpc_server import GrpcServer
 from tf_cyclegan.serving.grpc.grpc_tensors import read_tensor, write_tensor
 from tf_cyclegan.serving.limits import Limits
 from tf_cyclegan.serving.repository import Repository
-from tf_cyclegan.serving.rest import protocol
+from tf_cyclegan.serving.rest.http_server import make_server
 from tf_cyclegan.serving.server import create_app, run_serve
 from tf_cyclegan.settings.commands import ServeSettings
 
@@ -59,10 +59,9 @@ def serve(directory, **limits):
     repository.scan()
     limits = Limits(**{"max_body_bytes": LIMIT, "max_running": 2, "max_queued": 2, **limits})
     app = create_app(repository, limits)
-    running = protocol.make_server(app)
     address = server._free_address("127.0.0.1", 0)
     port = int(address.rpartition(":")[2])
-    running.beside = GrpcServer(app.state.service, address)
+    running = make_server(app, beside=GrpcServer(app.state.service, address))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
     thread.start()

@@ -8,8 +8,8 @@ from serving_asgi import ask_now
 from serving_fakes import fake_repository
 from serving_sockets import LAST, get, served, statuses, talk
 
-from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.rest.app import create_app
 from tf_cyclegan.serving.rest.hosts import allowed_hosts
 
 PREDICT = "/v1/models/emoji_ab:predict"

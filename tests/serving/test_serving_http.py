@@ -7,15 +7,15 @@ import pytest
 from serving_fakes import fake_repository
 from serving_sockets import CHUNKED, GOOD, LAST, get, post, refused, served, statuses, talk
 
-from tf_cyclegan.serving.rest import protocol
+from tf_cyclegan.serving.rest import http_connections
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A server with little patience."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.5)
-        monkeypatch.setattr(protocol, "_LINGER_SECONDS", 0.5)
+        monkeypatch.setattr(http_connections, "_HEAD_SECONDS", 0.5)
+        monkeypatch.setattr(http_connections, "_LINGER_SECONDS", 0.5)
         with served(fake_repository(tmp_path_factory.mktemp("models"), monkeypatch)) as found:
             yield found
 

@@ -13,13 +13,13 @@ from PIL import Image
 from serving_asgi import ask_now
 
 from tf_cyclegan.serving import memory
-from tf_cyclegan.serving.app import create_app
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.limits import Limits, check_inputs
 from tf_cyclegan.serving.memory import MemoryBudget, bytes_a_pixel, free_bytes
+from tf_cyclegan.serving.model_signatures import Signature, TensorInfo
 from tf_cyclegan.serving.repository import Repository
-from tf_cyclegan.serving.rest.codec import Signature, TensorInfo
+from tf_cyclegan.serving.rest.app import create_app
 
 
 def png(height, width):

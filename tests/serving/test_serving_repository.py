@@ -9,7 +9,7 @@ import pytest
 
 from tf_cyclegan.serving import repository as repositories
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.folder import versions, where_models_are
+from tf_cyclegan.serving.models_folder import versions, where_models_are
 from tf_cyclegan.serving.repository import ModelSpec, Repository
 
 MODEL = ModelSpec("m")

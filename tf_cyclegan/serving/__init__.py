@@ -8,7 +8,7 @@ _MODULES = {
     "Limits": "limits",
     "Repository": "repository",
     "ServingError": "errors",
-    "create_app": "app",
+    "create_app": "rest.app",
     "run_serve": "server",
 }
 __all__, __getattr__, __dir__ = exports(__name__, _MODULES)

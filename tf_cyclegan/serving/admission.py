@@ -5,8 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tf_cyclegan.serving.body import Disconnected
-from tf_cyclegan.serving.errors import ServingError
+from tf_cyclegan.serving.errors import Disconnected, ServingError
 
 
 class Admission:

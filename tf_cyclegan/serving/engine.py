@@ -10,9 +10,8 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.python.framework import op_def_registry  # of operations within functions nothing public tells
 
-from tf_cyclegan.serving.effects import leaves_traces
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
-from tf_cyclegan.serving.rest.codec import Signature, TensorInfo
+from tf_cyclegan.serving.model_signatures import Signature, TensorInfo, leaves_traces
 
 _log = logging.getLogger(__name__)
 # TensorFlow's Python goes through strings by an iterator of NumPy's that has no more than 32 dimensions, and ends the

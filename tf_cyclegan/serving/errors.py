@@ -37,6 +37,12 @@ class ServingError(Exception):
         self.http_status = http_status or HTTP_STATUS[code]
 
 
+class Disconnected(Exception):
+    """The client is gone; nobody reads a reply."""
+
+    code = "CANCELLED"
+
+
 def too_late():
     """A `ServingError` that says the deadline is over."""
     return ServingError("DEADLINE_EXCEEDED", "No answer in time")

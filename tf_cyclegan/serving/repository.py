@@ -9,8 +9,8 @@ import threading
 
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.folder import checked_folder, file_marks, versions
 from tf_cyclegan.serving.memory import bytes_a_pixel
+from tf_cyclegan.serving.models_folder import checked_folder, file_marks, versions
 from tf_cyclegan.settings.checks import check_positive
 
 _log = logging.getLogger(__name__)

@@ -5,12 +5,12 @@ import dataclasses
 import socket
 import sys
 
-from tf_cyclegan.serving.app import create_app
-from tf_cyclegan.serving.folder import where_models_are
 from tf_cyclegan.serving.limits import Limits
+from tf_cyclegan.serving.models_folder import where_models_are
 from tf_cyclegan.serving.repository import Repository
+from tf_cyclegan.serving.rest.app import create_app
 from tf_cyclegan.serving.rest.hosts import allowed_hosts
-from tf_cyclegan.serving.rest.protocol import run_app
+from tf_cyclegan.serving.rest.http_server import run_app
 from tf_cyclegan.settings.checks import check_positive
 
 

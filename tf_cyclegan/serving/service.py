@@ -8,7 +8,7 @@ from tf_cyclegan.serving.admission import Admission
 from tf_cyclegan.serving.errors import too_late
 from tf_cyclegan.serving.limits import check_inputs
 from tf_cyclegan.serving.memory import MemoryBudget, free_bytes
-from tf_cyclegan.serving.rest.documents import PROCESSES, Documents
+from tf_cyclegan.serving.rest.json_documents import PROCESSES, Documents
 from tf_cyclegan.serving.telemetry import Telemetry
 
 GRACE_SECONDS = 0.5  # from the end of a server on, in which it still takes requests

@@ -16,8 +16,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
 )
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
-from tf_cyclegan.serving.body import Disconnected
-from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.errors import Disconnected, ServingError, invalid
 from tf_cyclegan.serving.grpc.grpc_calls import parse
 from tf_cyclegan.serving.grpc.grpc_tensors import read_tensor, write_tensor
 from tf_cyclegan.serving.grpc.grpc_wire import check_fields

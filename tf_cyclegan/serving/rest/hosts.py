@@ -7,7 +7,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from tf_cyclegan.serving.rest.reply import write_error
+from tf_cyclegan.serving.rest.json_reply import write_error
 
 HEALTH = ("/healthz", "/readyz")
 HEADERS = {

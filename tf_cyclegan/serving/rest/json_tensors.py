@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.rest.reply import TYPE_NAMES, show
+from tf_cyclegan.serving.rest.json_reply import TYPE_NAMES, show
 
 _INTEGERS = {
     name: (np.iinfo(name).min, np.iinfo(name).max)

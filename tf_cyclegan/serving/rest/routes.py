@@ -9,12 +9,12 @@ from urllib.parse import quote, unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from tf_cyclegan.serving.body import BodyReader, Disconnected, is_gzip
-from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.errors import Disconnected, ServingError, invalid
 from tf_cyclegan.serving.repository import ModelSpec
-from tf_cyclegan.serving.rest.documents import bytes_of, is_large, is_long
+from tf_cyclegan.serving.rest.http_body import BodyReader, is_gzip
+from tf_cyclegan.serving.rest.json_documents import bytes_of, is_large, is_long
+from tf_cyclegan.serving.rest.json_reply import write_error
 from tf_cyclegan.serving.rest.json_tensors import base64_hint
-from tf_cyclegan.serving.rest.reply import write_error
 
 _log = logging.getLogger(__name__)
 _WHERE = r"/v1/models(?:/(?P<name>[^/:]+)){}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"

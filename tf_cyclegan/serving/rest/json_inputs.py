@@ -1,38 +1,8 @@
-"""Documents to arrays: the inputs of a predict request, read as TensorFlow Serving reads them."""
-
-import dataclasses
+"""The JSON document of a predict request to arrays, as TensorFlow Serving reads them."""
 
 from tf_cyclegan.serving.errors import invalid
+from tf_cyclegan.serving.rest.json_reply import show
 from tf_cyclegan.serving.rest.json_tensors import is_base64, read_tensor, stack_tensors
-from tf_cyclegan.serving.rest.reply import show
-
-
-@dataclasses.dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of a signature.
-
-    Args:
-        dtype: str, NumPy's name of the type, or "string": "float32", "uint8", "bfloat16".
-        shape: tuple of int, None where any size goes; None if even the rank is unknown.
-    """
-
-    dtype: str
-    shape: tuple | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Signature:
-    """A function of a SavedModel.
-
-    Args:
-        inputs: dict, name to `TensorInfo`.
-        outputs: dict, name to `TensorInfo`.
-        method_name: str, as "tensorflow/serving/predict".
-    """
-
-    inputs: dict
-    outputs: dict
-    method_name: str
 
 
 def signature_name(document):

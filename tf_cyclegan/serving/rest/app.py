@@ -81,7 +81,7 @@ def demo_routes(repository, limits):
     Returns:
         list of Starlette routes.
     """
-    files = _read(resources.files(__package__) / "page", "/demo/")
+    files = _read(resources.files("tf_cyclegan.serving") / "page", "/demo/")
     routes = [Route(path, functools.partial(_send, path, content)) for path, content in files.items()]
     if "/demo/index.html" in files:
         routes.append(Route("/", functools.partial(_send, "/demo/index.html", files["/demo/index.html"])))

@@ -6,7 +6,7 @@ import os.path
 import re
 
 from tf_cyclegan.serving.errors import ServingError, invalid
-from tf_cyclegan.serving.rest.reply import show
+from tf_cyclegan.serving.rest.json_reply import show
 
 # A list takes about 80 bytes and an object 250, where three bytes of text make one.
 _MAX_LISTS = 2**20

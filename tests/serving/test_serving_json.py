@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
-from tf_cyclegan.serving.rest import document, json_tensors, reply
-from tf_cyclegan.serving.rest.codec import TensorInfo, read_inputs, signature_name
-from tf_cyclegan.serving.rest.document import read_document
+from tf_cyclegan.serving.model_signatures import TensorInfo
+from tf_cyclegan.serving.rest import json_parser, json_reply, json_tensors
+from tf_cyclegan.serving.rest.json_inputs import read_inputs, signature_name
+from tf_cyclegan.serving.rest.json_parser import read_document
+from tf_cyclegan.serving.rest.json_reply import decimals, show, write_error, write_reply
 from tf_cyclegan.serving.rest.json_tensors import base64_hint
-from tf_cyclegan.serving.rest.reply import decimals, show, write_error, write_reply
 
 FLOAT = {"x": TensorInfo("float32", None)}
 TOO_BIG = "Number too big to be stored in double."
@@ -108,7 +109,7 @@ def test_what_is_wrong_is_found_in_little_memory(piece):
 
 
 def test_a_request_cannot_be_all_brackets(monkeypatch):
-    monkeypatch.setattr(document, "_MAX_LISTS", 3)
+    monkeypatch.setattr(json_parser, "_MAX_LISTS", 3)
     assert read_document(b'{"a": [[], []]}') == {"a": [[], []]}
     assert "more than 3 lists" in refusal(read_document, b'{"a": [[], [], []]}').message
 
@@ -204,7 +205,9 @@ def test_what_is_no_base64(value):
 def test_types_that_json_has_no_form_for(dtype):
     info = {"x": TensorInfo(dtype, None)}
     error = refusal(read, '{"inputs": [1.5]}', info)
-    assert error.code == "UNIMPLEMENTED" and error.message.endswith(f"to type: {reply.TYPE_NAMES.get(dtype, dtype)}")
+    assert error.code == "UNIMPLEMENTED" and error.message.endswith(
+        f"to type: {json_reply.TYPE_NAMES.get(dtype, dtype)}"
+    )
     assert HTTP_STATUS[error.code] == 501
     assert refusal(read, '{"instances": [1.5]}', info).code == "INVALID_ARGUMENT"
     for request, shape in {'{"inputs": []}': (0,), '{"instances": [[], []]}': (2, 0)}.items():
@@ -347,7 +350,7 @@ def test_tensorflow_numbers_the_codes_so():
 def test_formatting_in_pieces_is_formatting_at_once(monkeypatch):
     values = random_floats(100, "float32")
     whole = decimals(values)
-    monkeypatch.setattr(reply, "_CHUNK", 7)
+    monkeypatch.setattr(json_reply, "_CHUNK", 7)
     assert (
         decimals(values) == whole == list(itertools.chain(*(decimals(values[i : i + 1]) for i in range(len(values)))))
     )

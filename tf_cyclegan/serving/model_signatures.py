@@ -1,6 +1,37 @@
-"""Which signatures of a SavedModel leave something changed when they are run: variables, tables, files."""
+"""Signatures of a SavedModel: what they take and give, and whether a run of one leaves something changed."""
 
-# Operations that TensorFlow calls stateful, yet that only read, or change nothing that outlives a run.
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a signature.
+
+    Args:
+        dtype: str, NumPy's name of the type, or "string": "float32", "uint8", "bfloat16".
+        shape: tuple of int, None where any size goes; None if even the rank is unknown.
+    """
+
+    dtype: str
+    shape: tuple | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A function of a SavedModel.
+
+    Args:
+        inputs: dict, name to `TensorInfo`.
+        outputs: dict, name to `TensorInfo`.
+        method_name: str, as "tensorflow/serving/predict".
+    """
+
+    inputs: dict
+    outputs: dict
+    method_name: str
+
+
+# Operations that TensorFlow calls stateful, although they only read, or change nothing that outlives a run.
 _HARMLESS = {
     *("VarHandleOp", "ReadVariableOp", "VarIsInitializedOp", "Variable", "VariableV2", "ResourceGather"),
     *("ResourceGatherNd", "StatefulPartitionedCall", "If", "While", "Case", "Assert", "Print", "PrintV2"),
@@ -8,19 +39,19 @@ _HARMLESS = {
     *("LookupTableSize", "LookupTableSizeV2", "RandomUniform", "RandomUniformInt", "RandomStandardNormal"),
     *("TruncatedNormal", "Multinomial", "RandomShuffle", "RandomGamma", "RandomPoissonV2"),
 }
-_OF_A_RUN = ("TensorArray", "Stack")
+_OF_A_RUN = ("TensorArray", "Stack")  # beginnings of names; they end with the run
 
 
 def leaves_traces(graph, signature, definition):
-    """Whether a run of a signature may change what a later one finds.
+    """Whether a run of a signature may change a variable, a table or a file.
 
     Args:
         graph: `GraphDef` of a SavedModel.
-        signature: `SignatureDef`, of it.
-        definition: callable, from an operation's name to its `OpDef`, or None.
+        signature: `SignatureDef` of the same SavedModel.
+        definition: callable, from an operation's name to its `OpDef`, or None for an unknown operation.
 
     Returns:
-        bool, True too where nobody knows what an operation is.
+        bool, True for a signature with unknown operations.
     """
     functions = {function.signature.name: function.node_def for function in graph.library.function}
     nodes, seen = _needed(graph, signature), set()
@@ -36,7 +67,7 @@ def leaves_traces(graph, signature, definition):
 
 
 def _needed(graph, signature):
-    """The nodes that are run for the outputs, up to the inputs."""
+    """The nodes that a run goes through, from the outputs back to the inputs."""
     nodes = {node.name: node for node in graph.node}
     fed = {_node_name(info.name) for info in signature.inputs.values()}
     waiting, needed = [_node_name(info.name) for info in signature.outputs.values()], {}

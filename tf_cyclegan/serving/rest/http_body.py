@@ -5,15 +5,9 @@ import contextlib
 import time
 import zlib
 
-from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.errors import Disconnected, ServingError, invalid
 
 _SLOWEST = 64 * 1024  # bytes a second that earn a body more time
-
-
-class Disconnected(Exception):
-    """The client is gone; nobody reads a reply."""
-
-    code = "CANCELLED"
 
 
 class BodyReader:

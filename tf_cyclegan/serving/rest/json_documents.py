@@ -6,12 +6,12 @@ its size meanwhile. Processes keep the server answering, and two of them bound t
 
 import math
 
-from tf_cyclegan.serving.body import gunzip
 from tf_cyclegan.serving.errors import invalid
-from tf_cyclegan.serving.rest.codec import read_inputs, signature_name
-from tf_cyclegan.serving.rest.document import read_document
-from tf_cyclegan.serving.rest.document_workers import Workers
-from tf_cyclegan.serving.rest.reply import write_reply
+from tf_cyclegan.serving.rest.http_body import gunzip
+from tf_cyclegan.serving.rest.json_inputs import read_inputs, signature_name
+from tf_cyclegan.serving.rest.json_parser import read_document
+from tf_cyclegan.serving.rest.json_reply import write_reply
+from tf_cyclegan.serving.rest.worker_processes import Workers
 
 _SMALL = 2**19  # bytes of text, or of arrays
 PROCESSES = 2
