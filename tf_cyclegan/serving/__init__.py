@@ -1,4 +1,4 @@
-"""Exported models behind TensorFlow Serving's REST interface. Nothing is imported before it is asked for."""
+"""A server of SavedModels with TensorFlow Serving's REST and gRPC interfaces; names are imported when used."""
 
 from tf_cyclegan.settings.imports import exports
 

@@ -1,4 +1,4 @@
-"""A few requests are computed, some wait, and the rest are told so at once."""
+"""The queue of requests: a few are computed, some wait, and the server refuses the others at once."""
 
 import asyncio
 import threading
@@ -11,8 +11,8 @@ from tf_cyclegan.serving.errors import Disconnected, ServingError
 class Admission:
     """Runs work in threads, in the order of arrival, each piece until its deadline.
 
-    Large requests, which are read for seconds before they are computed, have threads and a queue of their own, so that
-    the others need not wait for them.
+    Large requests have threads and a queue of their own. It takes seconds to read them, and small requests must not
+    wait for them.
 
     Args:
         limits: `Limits`.
@@ -31,7 +31,7 @@ class Admission:
 
     @property
     def queued(self):
-        """Requests that wait for one."""
+        """Requests that wait for a thread."""
         return self._usual.queued + self._large.queued
 
     async def run(self, work, disconnected, large=False, deadline=None):
@@ -39,9 +39,10 @@ class Admission:
 
         Args:
             work: callable that gets the deadline, on the clock of `time.monotonic`; runs in a thread.
-            disconnected: coroutine function that ends when the client is gone: then what still waits is dropped.
-            large: bool. Defaults to False.
-            deadline: optional float, of what was begun before. Defaults to the usual time from now.
+            disconnected: coroutine function that ends when the client is gone: work that still waits is then dropped.
+            large: bool, whether the request is a large one. Defaults to False.
+            deadline: optional float, of a request whose first piece of work is done. Defaults to the usual time from
+                now.
 
         Returns:
             What `work` returns.
@@ -64,13 +65,13 @@ class Admission:
                 raise Disconnected
             raise self._too_late()
         finally:
-            # What a thread has begun goes on, until TensorFlow notices the deadline; its place is free only then.
+            # Work that a thread has begun goes on until TensorFlow notices the deadline. It keeps its thread.
             result.cancel()
             gone.cancel()
-            del result  # its exception has this frame in its traceback: a circle, which only the collector would end
+            del result  # its exception refers to this frame: a cycle that only the garbage collector would free
 
     def close(self):
-        """Drops what waits."""
+        """Drops the work that waits."""
         self._usual.close()
         self._large.close()
 
@@ -84,7 +85,7 @@ class Admission:
 
 
 class _Lane:
-    """Threads, and a queue before them."""
+    """Threads, and a queue in front of them."""
 
     def __init__(self, max_running, max_queued):
         self._max_running, self._places = max_running, max_running + max_queued
@@ -107,7 +108,7 @@ class _Lane:
             self._admitted += 1
         try:
             future = self._executor.submit(function, *arguments)
-        except RuntimeError as error:  # it is closed, or the system has no more threads
+        except RuntimeError as error:  # the executor is closed, or the system has no more threads
             self._leave(None)
             raise ServingError("UNAVAILABLE", f"No thread can be had: {error}. Try again later.") from error
         future.add_done_callback(self._leave)

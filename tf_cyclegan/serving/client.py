@@ -10,7 +10,7 @@ import urllib.request
 
 
 class ReplyError(RuntimeError):
-    """A reply that says the request was refused or failed, in the server's own words, or that is no answer to it.
+    """The server refused the request, failed, or sent a reply without an answer. The text is the server's own.
 
     Args:
         status: int, HTTP status of the reply.
@@ -27,7 +27,7 @@ class Client:
     """Translates images by a server.
 
     Args:
-        url: where the server is. Defaults to `"http://127.0.0.1:8501"`.
+        url: address of the server. Defaults to `"http://127.0.0.1:8501"`.
         timeout: seconds to wait for an answer. Defaults to 60.
 
     Raises:
@@ -46,7 +46,7 @@ class Client:
     def translate(self, image, model, version=None):
         """Translates an image.
 
-        The file is sent as it is: servers do not apply its EXIF orientation.
+        The client sends the file as it is, and servers do not apply its EXIF orientation.
 
         Args:
             image: path of a PNG or JPEG file, or its `bytes`.
@@ -67,10 +67,10 @@ class Client:
         return base64.b64decode(answer["b64"])
 
     def predict(self, instances, model, version=None, signature_name=None):
-        """Sends instances of any kind to a model, as TensorFlow Serving's `predict` has them.
+        """Sends instances of any kind to a model, in the form of TensorFlow Serving's `predict`.
 
         Args:
-            instances: list of what JSON can hold; bytes as `{"b64": "..."}`.
+            instances: list of values that JSON can hold; bytes as `{"b64": "..."}`.
             model: name of the model.
             version: int version, or str label. Defaults to `None`, the newest version.
             signature_name: str. Defaults to `None`, the signature `serving_default`.
@@ -92,7 +92,7 @@ class Client:
         return self._reply(f"{_path(model, version)}:predict", "predictions", json.dumps(request).encode())
 
     def versions(self, model):
-        """The versions of a model that the server knows.
+        """Asks for the versions of a model.
 
         Args:
             model: name of the model.
@@ -108,16 +108,16 @@ class Client:
         return {int(entry["version"]): entry["state"] for entry in found}
 
     def models(self):
-        """The names of all models of `tf-cyclegan serve`; TensorFlow Serving does not tell them.
+        """Asks for the names of all models of `tf-cyclegan serve`; TensorFlow Serving does not tell them.
 
         Raises:
             OSError: if no server answers in time.
-            ReplyError: if the server is another one.
+            ReplyError: if it is another kind of server.
         """
         return [entry["name"] for entry in self._reply("/demo/config.json", "models")]
 
     def _reply(self, path, field, body=None):
-        """A field of the JSON that answers GET or, with a body, POST."""
+        """A field of the JSON reply to GET or, with a body, POST."""
         request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"} if body else {})
         try:
             with urllib.request.urlopen(request, timeout=self.timeout) as reply:
@@ -146,7 +146,7 @@ def _read(path):
 
 
 def _error_text(error):
-    """TensorFlow Serving says what is wrong in JSON; a proxy on the way may not."""
+    """The error within a JSON reply; the reply of a proxy on the way may not be JSON."""
     body = error.read().decode(errors="replace")
     try:
         return json.loads(body)["error"]

@@ -1,4 +1,4 @@
-"""A SavedModel in a session, loaded and run as TensorFlow Serving does. The only file that needs TensorFlow."""
+"""A SavedModel in a session of TensorFlow, loaded and run as TensorFlow Serving does."""
 
 import contextlib
 import itertools
@@ -8,14 +8,14 @@ import os
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from tensorflow.python.framework import op_def_registry  # of operations within functions nothing public tells
+from tensorflow.python.framework import op_def_registry  # nothing public knows the operations within functions
 
 from tf_cyclegan.serving.errors import HTTP_STATUS, ServingError, invalid
 from tf_cyclegan.serving.model_signatures import Signature, TensorInfo, leaves_traces
 
 _log = logging.getLogger(__name__)
-# TensorFlow's Python goes through strings by an iterator of NumPy's that has no more than 32 dimensions, and ends the
-# process where there are more. Models may add some to those of their inputs.
+# TensorFlow's Python reads strings by an iterator of NumPy that has at most 32 dimensions, and ends the process beyond.
+# Models may add dimensions to the ones of their inputs.
 _MAX_STRING_RANK = 24
 _TRACE_SECONDS = 60
 _HANDLES = ("resource", "variant")
@@ -30,8 +30,8 @@ class Engine:
 
     Raises:
         OSError: if there is no SavedModel.
-        ValueError: if its variables are missing, as while it is being copied.
-        Exception: TensorFlow's own, where the model cannot be restored.
+        ValueError: if its variables are missing, as during a copy.
+        Exception: TensorFlow's own, if the model cannot be restored.
 
     Example:
         >>> engine = Engine("exported/horse2zebra_ab/1")  # doctest: +SKIP
@@ -47,7 +47,7 @@ class Engine:
         except BaseException:
             self._session.close()
             raise
-        self.signature_defs = {  # "__saved_model_init_op" and its like are of the loader, nobody calls them
+        self.signature_defs = {  # only the loader uses "__saved_model_init_op" and its like
             name: proto for name, proto in sorted(meta_graph.signature_def.items()) if not name.startswith("__")
         }
         self.signatures = {name: _signature(proto) for name, proto in self.signature_defs.items()}
@@ -57,7 +57,7 @@ class Engine:
             _take_any_shape(self._session.graph, proto.inputs.values())
 
     def run(self, signature_name, inputs, timeout_seconds=None, outputs=None):
-        """Computes a signature. Shapes are the graph's matter: TensorFlow Serving does not compare them either.
+        """Runs a signature. As in TensorFlow Serving, the graph alone decides which shapes it takes.
 
         Args:
             signature_name: str, a key of `signatures`.
@@ -77,18 +77,18 @@ class Engine:
         return self._run(signature_name, inputs, outputs, options)
 
     def peak_bytes(self, signature_name, inputs):
-        """The most memory that a computation holds at once, as TensorFlow's allocator sees it.
+        """Measures the most memory that a run holds at once, as TensorFlow's allocator sees it.
 
         Args:
             signature_name: str, a key of `signatures`.
-            inputs: as of `run`.
+            inputs: dict, as `run` takes it.
 
         Returns:
-            int. What others compute at the same time is not in it.
+            int, without the memory of other runs at the same time.
 
         Raises:
-            ServingError: as `run`; if the computation takes minutes, or would change the model or a file
-                (FAILED_PRECONDITION), as a step of training does.
+            ServingError: as `run`; also if the run takes minutes, or would change the model or a file
+                (FAILED_PRECONDITION), as a training step does.
         """
         if signature_name in self._lasting:
             raise ServingError("FAILED_PRECONDITION", f"A run of {signature_name} may leave something changed")
@@ -116,12 +116,12 @@ class Engine:
             values = self._session.run(fetches, feeds, options=options, run_metadata=metadata)
         except tf.errors.OpError as error:
             raise _serving_error(error) from error
-        except (TypeError, ValueError) as error:  # of the session itself: what was fed does not fit
+        except (TypeError, ValueError) as error:  # the session's own: the inputs do not fit
             raise invalid(str(error)) from error
         return {name: _array(value) for name, value in values.items()}
 
     def metadata(self):
-        """The signatures as TensorFlow Serving's metadata reply has them.
+        """Returns the signatures in the form of TensorFlow Serving's metadata reply.
 
         Returns:
             dict of the proto's fields by name, to be written as JSON.
@@ -129,7 +129,7 @@ class Engine:
         return {name: _json(proto) for name, proto in self.signature_defs.items()}
 
     def replay_warmup(self):
-        """Runs the requests in assets.extra, so that no client waits for what a first run sets up.
+        """Runs the requests in assets.extra, so that no client waits for the preparations of a first run.
 
         Returns:
             int, the requests that were run.
@@ -158,7 +158,7 @@ class Engine:
         return count
 
     def close(self):
-        """Frees the model. A computation that still runs is given up."""
+        """Frees the model and gives up runs that have not ended."""
         self._session.close()
 
 
@@ -176,10 +176,10 @@ def _tensor_info(proto):
 
 
 def _take_any_shape(graph, infos):
-    """Has `Session.run` feed what does not fit a tensor's shape, which only Python's session compares.
+    """Keeps `Session.run` from comparing the shape of an input with the shape of its tensor.
 
-    The runtime below it, which TensorFlow Serving calls, leaves shapes to the operations that get them. They take more
-    than a signature says: half_plus_two, its own example, says [-1, 1] and documents [3].
+    TensorFlow Serving calls the runtime below Python's session, which leaves shapes to the operations. They take more
+    than a signature says: its own example half_plus_two says [-1, 1] and documents [3].
     """
     for info in infos:
         with contextlib.suppress(KeyError, ValueError):  # a sparse tensor has no name of its own
@@ -191,7 +191,7 @@ def _unknown_shape():
 
 
 def _feeds(proto, expected, inputs):
-    """What the session gets: the name of each tensor, and its value."""
+    """The feeds of the session: the name of each tensor and its value."""
     inputs = {**{name: tf.make_ndarray(value) for name, value in proto.defaults.items()}, **inputs}
     if set(expected) != set(inputs):
         raise invalid(f"Expected inputs {sorted(expected)} but got: {sorted(inputs)}")
@@ -204,7 +204,7 @@ def _feeds(proto, expected, inputs):
 
 
 def _check_type(name, value, expected):
-    """The session would convert, and cut 1.5 down to 1."""
+    """Refuses an input of another type, which the session would convert: 1.5 to 1."""
     if expected in _HANDLES:
         raise ServingError("UNIMPLEMENTED", f"Input {name} is of type {expected}, which no request can hold")
     found = "string" if value.dtype.kind in "OSU" else value.dtype.name
@@ -215,7 +215,7 @@ def _check_type(name, value, expected):
 
 
 def _serving_error(error):
-    """The session retells the runtime's error with stack traces of the server; the one below has the bare text."""
+    """The runtime's own error; the session's error around it has stack traces of the server."""
     bare = error.__context__ if isinstance(error.__context__, tf.errors.OpError) else error
     codes = list(HTTP_STATUS)
     code = codes[error.error_code - 1] if 1 <= error.error_code <= len(codes) else "UNKNOWN"
@@ -227,13 +227,13 @@ def _json(proto):
 
 
 def _array(value):
-    """A scalar string comes as bytes, which NumPy would cut at trailing zeros."""
+    """An output as an array. A scalar string comes as bytes, of which NumPy would cut trailing zeros."""
     return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Holds back the notes that what TensorFlow Serving itself uses is deprecated."""
+    """Holds back TensorFlow's notes that these functions, which TensorFlow Serving uses too, are deprecated."""
     level = tf.get_logger().level
     tf.get_logger().setLevel(logging.ERROR)
     try:

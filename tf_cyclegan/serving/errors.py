@@ -1,4 +1,4 @@
-"""What goes wrong while serving, with TensorFlow's codes, and what HTTP calls it."""
+"""Errors of requests, with TensorFlow's codes and the HTTP status of each code."""
 
 HTTP_STATUS = {
     "CANCELLED": 499,
@@ -18,16 +18,16 @@ HTTP_STATUS = {
     "DATA_LOSS": 500,
     "UNAUTHENTICATED": 401,
 }
-"""TensorFlow Serving's table. Its order is that of TensorFlow's numbers, which begin at 1."""
+"""TensorFlow Serving's table, in the order of TensorFlow's numbers, which begin at 1."""
 
 
 class ServingError(Exception):
-    """A request that gets an error for an answer.
+    """A request fails; the reply is this error.
 
     Args:
         code: str, TensorFlow's name of the kind of error, a key of `HTTP_STATUS`.
-        message: str, for the client: what was expected and what was found, nothing of the server's inside.
-        http_status: optional int, where HTTP has a word that TensorFlow lacks (408, 413, 415). Defaults to the code's.
+        message: str, for the client: what was expected and what was found, without a detail of the server.
+        http_status: optional int, a status that TensorFlow has no code for (408, 413, 415). Defaults to the code's.
     """
 
     def __init__(self, code, message, http_status=None):
@@ -44,10 +44,10 @@ class Disconnected(Exception):
 
 
 def too_late():
-    """A `ServingError` that says the deadline is over."""
+    """Makes the `ServingError` of a deadline that has passed."""
     return ServingError("DEADLINE_EXCEEDED", "No answer in time")
 
 
 def invalid(message):
-    """A `ServingError` that says the request is wrong."""
+    """Makes the `ServingError` of a wrong request."""
     return ServingError("INVALID_ARGUMENT", message)

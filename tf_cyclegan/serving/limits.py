@@ -1,4 +1,4 @@
-"""How much a request may ask for."""
+"""The limits of a request, and the check of its inputs before TensorFlow sees them."""
 
 import dataclasses
 import os
@@ -10,19 +10,19 @@ from tf_cyclegan.serving.image_size import MAX_UNPACKED, image_size, is_png, unp
 from tf_cyclegan.settings.checks import check_positive
 from tf_cyclegan.settings.server_limits import MAX_SIDE, LimitSettings
 
-_UNREAD = 16  # times the size of a request: a reply in columns of numbers can be eight times as long
-MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; files of 16 MiB have no more where they have over 64 colors
+MAX_CODES = 2**24  # of GIFs, at up to 0.25 us each; files of 16 MiB with over 64 colors have no more
+_UNREAD = 16  # times the size of a request; a reply in columns of numbers can be eight times as long as its request
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits(LimitSettings):
-    """Limits of a server; the reply to a request beyond one says so.
+    """Limits of a server. A request beyond a limit gets an error that names it.
 
     Args:
-        **settings: those of `LimitSettings`. `max_running` defaults to the number of CPU cores, `max_memory_bytes` to
-            80 % of what is free at the start.
-        body_seconds: float, for the body to arrive, and one more for each 64 KiB of it, but never longer without a
-            byte; then 408. Defaults to 10.
+        **settings: fields of `LimitSettings`. `max_running` defaults to the number of CPU cores, `max_memory_bytes` to
+            80 % of the memory that is free at the start.
+        body_seconds: float, for the body to arrive, and one more for each 64 KiB of it; also the longest time without
+            a byte. A body that is slower gets 408. Defaults to 10.
 
     Raises:
         ValueError: if a limit is below 1 (`max_queued`: below 0).
@@ -38,11 +38,11 @@ class Limits(LimitSettings):
 
     @property
     def max_unread_bytes(self):
-        """How much of replies may wait, to be written or for clients to take them."""
+        """The most bytes of replies that may wait until they are written, or until clients take them."""
         return _UNREAD * self.max_body_bytes
 
     def check_unread(self, unread_bytes):
-        """Raises `ServingError` if clients have yet to take as much as no more is computed for them."""
+        """Raises `ServingError` if clients have yet to take so many bytes that no further reply is computed."""
         if unread_bytes > self.max_unread_bytes:
             raise ServingError("UNAVAILABLE", "Too many replies wait for their clients to take them. Try again later.")
 
@@ -55,18 +55,18 @@ class ImageRejected(ServingError):
 
 
 def check_inputs(inputs, limits):
-    """Checks what a request would have computed, before TensorFlow sees it.
+    """Checks the inputs of a request before TensorFlow sees them.
 
     Args:
         inputs: dict, name to array; strings are object arrays of bytes.
         limits: `Limits`.
 
     Returns:
-        int, the pixels of its images, encoded or as arrays of rank 4.
+        int, the pixels of its images, in encoded files and in arrays of rank 4.
 
     Raises:
         ServingError: if there are too many instances.
-        ImageRejected: if encoded images have too many pixels or too long a side, or would keep their decoder for long.
+        ImageRejected: if encoded images have too many pixels or too long a side, or take long to decode.
     """
     for name, array in inputs.items():
         if array.ndim and len(array) > limits.max_instances:
@@ -86,7 +86,7 @@ def check_inputs(inputs, limits):
 
 
 def array_pixels(array):
-    """The pixels of images in an array of rank 4, whichever of its sides are the channels; others are no images."""
+    """The pixels of images in an array of rank 4, with channels first or last; 0 for other arrays."""
     return array.size // max(1, min(array.shape[1], array.shape[3])) if array.ndim == 4 else 0
 
 

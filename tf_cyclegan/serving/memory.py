@@ -1,4 +1,4 @@
-"""Memory of running requests: what images will take, and what there is."""
+"""Memory of running requests: how much is free, and how much the images of a request will take."""
 
 import contextlib
 import io
@@ -15,11 +15,11 @@ from tf_cyclegan.serving.errors import ServingError
 from tf_cyclegan.serving.limits import array_pixels
 
 _log = logging.getLogger(__name__)
-_SHARE = 0.8  # of what is free when the server starts; the rest is for documents, and for what is not foreseen
-_MAX_VALUES = 2**25  # of what is measured; requests, too, have no more unless their limit is raised
-_SIDE = 256  # of the image that is measured: networks that pad to a multiple have none larger
-# Kernels take memory that TensorFlow's allocator does not see. In all, a ResNet generator takes 1.7 times what it sees,
-# a U-Net 1.6 times.
+_SHARE = 0.8  # of the memory that is free when the server starts; the rest is for documents and surprises
+_MAX_VALUES = 2**25  # of the example that is measured; by default a request has no more either
+_SIDE = 256  # of the example image; no network pads to a larger multiple
+# Kernels take memory that TensorFlow's allocator does not see: in all, a ResNet generator takes 1.7 times the memory
+# that the allocator sees, a U-Net 1.6 times.
 _UNSEEN = 2
 _GROUPS = Path("/proc/self/cgroup")
 _FILES = {  # of version 2 and of version 1
@@ -29,10 +29,10 @@ _FILES = {  # of version 2 and of version 1
 
 
 class MemoryBudget:
-    """What the requests that run may take together.
+    """The memory that running requests may take together.
 
     Args:
-        total_bytes: optional int. Defaults to 80 % of what is free now, in the container if there is one.
+        total_bytes: optional int. Defaults to 80 % of the memory that is free now, in the container if there is one.
     """
 
     def __init__(self, total_bytes=None):
@@ -48,7 +48,7 @@ class MemoryBudget:
             needed: int, bytes.
 
         Raises:
-            ServingError: if there is not as much (RESOURCE_EXHAUSTED).
+            ServingError: if less is left (RESOURCE_EXHAUSTED).
         """
         with self._lock:
             left = self.total - self.reserved
@@ -71,23 +71,23 @@ def _gigabytes(size):
 
 
 def free_bytes():
-    """Memory that the server may still take: the machine's, or what is left of its container's limit."""
+    """The free memory of the machine, or the rest of the container's limit if that is less."""
     free = psutil.virtual_memory().available
     for limit, used, cache in _group_files():
-        with contextlib.suppress(OSError, ValueError):  # no limit is "max", or no file
+        with contextlib.suppress(OSError, ValueError):  # without a limit the file says "max", or is missing
             free = min(free, _number(limit) - _number(used) + _cached(cache))
     return max(free, 0)
 
 
 def _group_files():
-    """Files of the limit, the use, and what of that is cache, of the control groups that the process is in."""
+    """Files with the limit, the use, and the cache within the use, of each control group of the process."""
     with contextlib.suppress(OSError):
         for line in _GROUPS.read_text().splitlines():
             _, controllers, place = line.split(":", 2)
             if controllers in ("", "memory"):
                 folder, names = _FILES[controllers]
                 group = folder / place.lstrip("/")
-                for part in (group, *group.parents):  # a limit of the groups around it holds too
+                for part in (group, *group.parents):  # the limits of the groups around it hold too
                     yield [part / name for name in names]
 
 
@@ -100,27 +100,27 @@ def _cached(file):
     return int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))
 
 
-# ---- what images take ----
+# ---- the memory that images take ----
 
 
 def bytes_a_pixel(engine):
-    """What the signatures of a model take for each pixel, by a run of each on a black image of 256 x 256.
+    """Measures the memory that each signature takes for a pixel, by a run on a black image of 256 x 256.
 
-    Those that would change the model or a file are not run, nor those of fixed large images that would not fit.
+    A signature that would change the model or a file is not run, nor one whose fixed image size would not fit.
 
     Args:
         engine: `Engine`.
 
     Returns:
-        dict, name of a signature to bytes; 0 for those that take no such image. Those that could not be measured have
-        the most of the others.
+        dict, name of a signature to bytes; 0 for a signature without images. A signature that could not be measured
+        gets the highest number of the others.
     """
     shapes = {
         name: {input_name: _example_shape(info) for input_name, info in signature.inputs.items()}
         for name, signature in engine.signatures.items()
     }
     found, most = {}, 0
-    for name in sorted(shapes, key=lambda name: _values(shapes[name])):  # what small ones take warns of large ones
+    for name in sorted(shapes, key=lambda name: _values(shapes[name])):  # small ones first: they warn of large ones
         if most * _values(shapes[name]) < free_bytes() / 2:
             found[name] = _bytes_a_pixel(engine, name, shapes[name])
             most = max(most, found[name] or 0)
@@ -128,7 +128,7 @@ def bytes_a_pixel(engine):
 
 
 def _values(shapes):
-    """How many values the examples have, files counting as one; images have fewer pixels."""
+    """The number of values in the examples, each file counted as one; images have fewer pixels than values."""
     return sum(map(math.prod, shapes.values()))
 
 
@@ -142,13 +142,13 @@ def _bytes_a_pixel(engine, name, shapes):
             _SIDE**2 * array.size if array.dtype == object else array_pixels(array) for array in inputs.values()
         )
         return math.ceil(_UNSEEN * engine.peak_bytes(name, inputs) / pixels) if pixels else 0
-    except Exception as error:  # it takes something else; that is no reason not to serve it
-        _log.debug("What a pixel takes in %s is not known: %s", name, error)
+    except Exception as error:  # it takes no image; the model is served nevertheless
+        _log.debug("The memory for a pixel in %s is unknown: %s", name, error)
         return None
 
 
 def _example_shape(info):
-    """The shape that a signature gives, with sizes where any goes; channels may come first."""
+    """The shape of an example: sides that the signature leaves open get usual sizes; channels may come first."""
     rank = 1 if info.shape is None else len(info.shape)
     usual = (1,) * rank
     if rank == 4 and info.dtype != "string":

@@ -2,6 +2,17 @@
 
 import dataclasses
 
+MAX_RANK = 32  # of a tensor in a request, as in NumPy 1
+# Operations that TensorFlow calls stateful, although they only read, or change nothing that outlives a run.
+_HARMLESS = {
+    *("VarHandleOp", "ReadVariableOp", "VarIsInitializedOp", "Variable", "VariableV2", "ResourceGather"),
+    *("ResourceGatherNd", "StatefulPartitionedCall", "If", "While", "Case", "Assert", "Print", "PrintV2"),
+    *("HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "LookupTableFind", "LookupTableFindV2"),
+    *("LookupTableSize", "LookupTableSizeV2", "RandomUniform", "RandomUniformInt", "RandomStandardNormal"),
+    *("TruncatedNormal", "Multinomial", "RandomShuffle", "RandomGamma", "RandomPoissonV2"),
+}
+_OF_A_RUN = ("TensorArray", "Stack")  # beginnings of names; they end with the run
+
 
 @dataclasses.dataclass(frozen=True)
 class TensorInfo:
@@ -29,17 +40,6 @@ class Signature:
     inputs: dict
     outputs: dict
     method_name: str
-
-
-# Operations that TensorFlow calls stateful, although they only read, or change nothing that outlives a run.
-_HARMLESS = {
-    *("VarHandleOp", "ReadVariableOp", "VarIsInitializedOp", "Variable", "VariableV2", "ResourceGather"),
-    *("ResourceGatherNd", "StatefulPartitionedCall", "If", "While", "Case", "Assert", "Print", "PrintV2"),
-    *("HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "LookupTableFind", "LookupTableFindV2"),
-    *("LookupTableSize", "LookupTableSizeV2", "RandomUniform", "RandomUniformInt", "RandomStandardNormal"),
-    *("TruncatedNormal", "Multinomial", "RandomShuffle", "RandomGamma", "RandomPoissonV2"),
-}
-_OF_A_RUN = ("TensorArray", "Stack")  # beginnings of names; they end with the run
 
 
 def leaves_traces(graph, signature, definition):

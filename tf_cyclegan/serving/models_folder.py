@@ -1,32 +1,32 @@
-"""A folder of models: which versions lie in it, and which of them are served."""
+"""A folder of models on the disk: its check, the versions in it, and when their files rest."""
 
 import collections
 import contextlib
 import os
 from pathlib import Path
 
-LAYOUT = "NAME/VERSION/saved_model.pb"
+_LAYOUT = "NAME/VERSION/saved_model.pb"
 _MODEL = "saved_model.pb"
-_MOST = 2000  # folders that are looked into; somebody may give the whole disk
+_MOST = 2000  # folders that are looked into; somebody may name the root of the disk
 _MAX_VERSION = 2**63 - 1
 
 
 def checked_folder(directory):
-    """The folder of models, unless it is a folder within it.
+    """Finds the folder of models, and refuses a folder that lies within one.
 
     Args:
         directory: path.
 
     Returns:
-        `Path`, with links followed.
+        `Path` without links.
 
     Raises:
         ValueError: if it is no folder, or is itself a model or a version of one.
-        OSError: if it cannot be read.
+        OSError: if the folder cannot be read.
     """
     try:
         folder = Path(os.path.expanduser(directory)).resolve()
-    except RuntimeError as error:  # links that go in a circle
+    except RuntimeError as error:  # links in a circle
         raise ValueError(f"`directory` must be a folder of models. Received: directory={directory}, {error}") from error
     if folder.name == _MODEL:
         folder = folder.parent
@@ -34,39 +34,31 @@ def checked_folder(directory):
         a_file = "a file: of a trained model, tf-cyclegan export makes such a folder"
         found = a_file if os.path.exists(folder) else "which does not exist"
         raise ValueError(
-            f"`directory` must be a folder of models, with {LAYOUT}. Received: directory={directory}, {found}"
+            f"`directory` must be a folder of models, with {_LAYOUT}. Received: directory={directory}, {found}"
         )
     if os.path.exists(folder / _MODEL):
         raise ValueError(_version_itself(directory, folder))
     if versions(folder):
         raise ValueError(
-            f"`directory` is itself a model; give the folder above it, {folder.parent}, which has {LAYOUT}. "
+            f"`directory` is itself a model; give the folder above it, {folder.parent}, which has {_LAYOUT}. "
             f"Received: directory={directory}"
         )
     return folder
 
 
-def _version_itself(directory, folder):
-    if folder.name in {path.name for path in versions(folder.parent).values()}:
-        advice = f"give the folder two above it, {folder.parent.parent}, which has {LAYOUT}"
-    else:
-        advice = f"move it into a folder that has {LAYOUT}, as models/{folder.name}/1, and give that folder, models"
-    return f"`directory` is itself a version of a model; {advice}. Received: directory={directory}"
-
-
 def where_models_are(directory):
-    """What a folder in which nothing is served has instead of models.
+    """Says in a line what a folder holds instead of models that can be served.
 
     Args:
         directory: path that `checked_folder` takes.
 
     Returns:
-        str, a line for people.
+        str, for the user.
     """
     folder = Path(os.path.expanduser(directory)).resolve()
-    waiting = f"Waiting for {folder / LAYOUT}"
+    waiting = f"Waiting for {folder / _LAYOUT}"
     models = _nearest_models(folder)
-    if models == folder:  # why they failed has been said
+    if models == folder:  # the repository has said why they failed
         return f"{waiting}: no model that is there can be loaded."
     if models:
         return f"{waiting}. There are models further below: tf-cyclegan serve {models}"
@@ -75,8 +67,47 @@ def where_models_are(directory):
     return f"{waiting}: {'no folder there has one' if _below(folder) else 'there are no folders'}."
 
 
+def versions(directory):
+    """Finds the versions of a model: folders whose name is a number, which may begin with zeros.
+
+    Args:
+        directory: folder of the model; it need not exist.
+
+    Returns:
+        dict, number to path.
+
+    Raises:
+        OSError: if the folder cannot be read.
+    """
+    found = [path for path in _folders(directory) if path.name.isascii() and path.name.isdecimal()]
+    return {int(path.name): path for path in sorted(found) if len(path.name) < 100 and int(path.name) <= _MAX_VERSION}
+
+
+def file_marks(path):
+    """Reads sizes and times of a version's files, which change while somebody copies or mends the version.
+
+    Args:
+        path: folder of the version.
+
+    Returns:
+        tuple, to be compared with an earlier one. It covers the two levels of a SavedModel. A file that cannot be read
+        has the number of its error.
+    """
+    files = _entries(path)
+    files += [file for folder in files for file in _entries(folder)]
+    return tuple(sorted((str(file), *_mark(file)) for file in [path, *files]))
+
+
+def _version_itself(directory, folder):
+    if folder.name in {path.name for path in versions(folder.parent).values()}:
+        advice = f"give the folder two above it, {folder.parent.parent}, which has {_LAYOUT}"
+    else:
+        advice = f"move it into a folder that has {_LAYOUT}, as models/{folder.name}/1, and give that folder, models"
+    return f"`directory` is itself a version of a model; {advice}. Received: directory={directory}"
+
+
 def _nearest_models(folder):
-    """The first folder of models, this one or one or two levels below, where it is soon found."""
+    """The first folder of models: this one, or one that lies one or two levels below and is soon found."""
     waiting = collections.deque([(folder, 0)])
     for _ in range(_MOST):
         if not waiting:
@@ -91,22 +122,12 @@ def _nearest_models(folder):
 
 def _below(folder):
     with contextlib.suppress(OSError):
-        return folders(folder)
+        return _folders(folder)
     return []
 
 
-def folders(directory):
-    """The folders in one, links to folders too.
-
-    Args:
-        directory: path; it need not exist.
-
-    Returns:
-        list of `Path`, among them what cannot be looked at: whoever opens it learns why.
-
-    Raises:
-        OSError: if the folder cannot be read.
-    """
+def _folders(directory):
+    """The folders in a folder, which need not exist; links to folders count, and entries that cannot be looked at."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
         return [Path(entry.path) for entry in entries if _may_be_folder(entry)]
     return []
@@ -115,39 +136,8 @@ def folders(directory):
 def _may_be_folder(entry):
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle, a place without permission, a disk that fails
+    except OSError:  # a link in a circle, no permission, a disk that fails: opening it says why
         return True
-
-
-def versions(directory):
-    """The versions of a model: folders with a number for a name, which may begin with zeros.
-
-    Args:
-        directory: folder of the model; it need not exist.
-
-    Returns:
-        dict, number to path.
-
-    Raises:
-        OSError: if the folder cannot be read.
-    """
-    found = [path for path in folders(directory) if path.name.isascii() and path.name.isdecimal()]
-    return {int(path.name): path for path in sorted(found) if len(path.name) < 100 and int(path.name) <= _MAX_VERSION}
-
-
-def file_marks(path):
-    """Sizes and times of a version's files, which change while it is copied and when it is mended.
-
-    Args:
-        path: folder of the version.
-
-    Returns:
-        tuple, to be compared with an earlier one. It covers two levels, which is what a SavedModel has. What cannot be
-        read has the number of its error.
-    """
-    files = _entries(path)
-    files += [file for folder in files for file in _entries(folder)]
-    return tuple(sorted((str(file), *_mark(file)) for file in [path, *files]))
 
 
 def _entries(folder):
@@ -161,4 +151,4 @@ def _mark(file):
         found = file.stat()
     except OSError as error:
         return (error.errno,)
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino  # the third tells of changed rights
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino  # the third changes with the rights

@@ -1,4 +1,4 @@
-"""The models of a folder, version by version: found, loaded beside the old ones, swapped, drained and closed."""
+"""The models that are served: versions are found, loaded, swapped, and closed after their last request."""
 
 import contextlib
 import dataclasses
@@ -15,12 +15,12 @@ from tf_cyclegan.settings.checks import check_positive
 
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_KEPT = 20  # versions of a model that are gone and whose end is still told
+_KEPT = 20  # versions of a model that are gone and stay in its status
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
-    """What a request names: a model, and the version or label if it is not the newest."""
+    """The model that a request names, and the version or label unless it asks for the newest version."""
 
     name: str
     version: int | None = None
@@ -29,7 +29,7 @@ class ModelSpec:
 
 @dataclasses.dataclass(eq=False)
 class _Version:
-    """A version on its way from LOADING over AVAILABLE and UNLOADING to END, or from LOADING to END with an error."""
+    """A version. It goes from LOADING to AVAILABLE, UNLOADING and END, or from LOADING to END with an error."""
 
     name: str
     number: int
@@ -37,25 +37,25 @@ class _Version:
     error: ServingError | None = None
     engine: Engine | None = None
     users: int = 0
-    bytes_a_pixel: dict = dataclasses.field(default_factory=dict)  # of memory, by signature
-    marks: tuple = ()  # the files' sizes and times; a version that failed is tried again when they change
+    bytes_a_pixel: dict = dataclasses.field(default_factory=dict)  # memory, by signature
+    marks: tuple = ()  # sizes and times of the files; a version that failed is tried again when they change
 
 
 class Repository:
-    """Serves the newest version of every model in a folder that can be loaded, and those with a label.
+    """Serves the newest version of each model in a folder, and each version with a label.
 
-    A folder `NAME/VERSION` with a SavedModel is a version of a model. A version that does not load stays out, and the
-    one before it goes on; one that is still being copied is left alone until its files rest.
+    A folder `NAME/VERSION` with a SavedModel is a version of a model. If a version does not load, the version before
+    it stays. A version is loaded once its files rest: somebody may still be copying them.
 
     Args:
         directory: folder of the models.
         labels: optional dict, model name to a dict of label to version. Defaults to none.
         poll_seconds: float, from one look at the folder to the next. Defaults to 1.
-        report: callable, gets a line for each version that comes, goes or fails. Defaults to the log.
+        report: callable, gets a line for each version that is loaded, unloaded or fails. Defaults to the log.
 
     Raises:
         ValueError: if the folder does not exist, or is itself a model or a version of one.
-        OSError: if it cannot be read.
+        OSError: if the folder cannot be read.
 
     Example:
         >>> repository = Repository("exported")  # doctest: +SKIP
@@ -75,7 +75,7 @@ class Repository:
         self._warned = {}
         self._skipped = set()
         self._scanned = False
-        self._lock = threading.Lock()  # of the states; never held while a model loads, runs or closes
+        self._lock = threading.Lock()  # of the versions' states; never held while a model loads, runs or closes
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="repository", daemon=True)
 
@@ -83,7 +83,7 @@ class Repository:
 
     @contextlib.contextmanager
     def use(self, spec):
-        """Holds a version, which is not closed before it is given back.
+        """Holds a version; it stays open until the context ends.
 
         Args:
             spec: `ModelSpec`.
@@ -105,7 +105,7 @@ class Repository:
             self._close_if_idle(version)
 
     def signatures(self, spec):
-        """What a version takes and gives.
+        """Returns the signatures of a version.
 
         Args:
             spec: `ModelSpec`.
@@ -118,7 +118,7 @@ class Repository:
         return {}
 
     def status(self, spec):
-        """The state of a model's versions, the newest first.
+        """Returns the states of a model's versions, the newest first.
 
         Args:
             spec: `ModelSpec`.
@@ -139,10 +139,10 @@ class Repository:
         return found
 
     def newest(self):
-        """The newest available version of every model.
+        """Returns the newest available version of every model.
 
         Returns:
-            list of objects as of `use`, in the order of their names.
+            list of the objects that `use` gives, in the order of the models' names.
         """
         with self._lock:
             return [
@@ -150,12 +150,12 @@ class Repository:
             ]
 
     def knows(self, name):
-        """Whether there is, or was, a model of this name."""
+        """Whether a model of this name is, or was, in the folder."""
         return name in self._models
 
     @property
     def ready(self):
-        """Whether the folder has been looked at and something is served."""
+        """Whether the folder has been scanned and a model is served."""
         return self._scanned and bool(self.newest())
 
     def _find(self, spec):
@@ -182,11 +182,11 @@ class Repository:
     # ---- the folder ----
 
     def start(self):
-        """Begins to look for changes, in a thread of its own."""
+        """Begins to look for changes, in a thread."""
         self._thread.start()
 
     def close(self):
-        """Ends that, and unloads every model as its last request is done."""
+        """Ends the thread, and unloads every model after its last request."""
         self._report = _log.info
         self._stop.set()
         if self._thread.is_alive():
@@ -195,13 +195,13 @@ class Repository:
             self._retire(name, keep=())
 
     def scan(self):
-        """Looks at the folder once: loads what is new, retires what is superseded or gone."""
+        """Looks at the folder once: loads new versions, and retires versions that are superseded or gone."""
         entries = {entry.name: entry for entry in self._directory.iterdir()}
         self._skip({name: path for name, path in entries.items() if not _NAME.fullmatch(name)})
         for name in sorted({*filter(_NAME.fullmatch, entries), *self._models}):
             try:
                 self._update(name, versions(entries[name]) if name in entries else {})
-            except OSError as error:  # what is loaded serves on
+            except OSError as error:  # its loaded versions stay
                 self._warn(name, error)
             else:
                 self._warned.pop(name, None)
@@ -209,7 +209,7 @@ class Repository:
         self._scanned = True
 
     def _skip(self, others):
-        """Says once of each model whose name no request can have that it is not served."""
+        """Reports once that a model is not served because no request can have its name."""
         for name, path in sorted(others.items()):
             with contextlib.suppress(OSError):
                 if name not in self._skipped and versions(path):
@@ -218,7 +218,7 @@ class Repository:
         self._skipped &= set(others)
 
     def _say(self, line):
-        """Reports a line; who serves must not fail because nobody listens, as where the output is a closed pipe."""
+        """Reports a line; a report that fails, as into a closed pipe, must not end the service."""
         try:
             self._report(line)
         except Exception as error:
@@ -228,13 +228,13 @@ class Repository:
         while not self._stop.wait(self._poll_seconds):
             try:
                 self.scan()
-            except OSError as error:  # a disk that is away for a moment must not end the watch
+            except OSError as error:  # a disk that fails for a moment must not end the thread
                 self._warn(str(self._directory), error)
             except Exception:
                 _log.exception("Cannot look for models in %s", self._directory)
 
     def _warn(self, place, error):
-        """Logs a trouble once, not at every look."""
+        """Logs an error once, not at every look."""
         if self._warned.get(place) != str(error):
             self._warned[place] = str(error)
             _log.warning("Cannot look for models in %s: %s", place, error)
@@ -250,7 +250,7 @@ class Repository:
         self._forget(name, paths)
 
     def _has(self, name, number, path):
-        """Whether a version is available, after an attempt to load it where that is due."""
+        """Whether a version is available; loads it first if it is new, or if its files have changed."""
         version = self._models.get(name, {}).get(number)
         if version and version.state == "AVAILABLE":
             return True
@@ -274,7 +274,7 @@ class Repository:
             return False
         with self._lock:
             version.state, version.engine = "AVAILABLE", engine
-        if self._scanned:  # what is there at the start is one line's matter, and the caller's
+        if self._scanned:  # the caller reports the models of the start in one line
             self._say(f"Serving {name} version {number}.")
         return True
 
@@ -305,7 +305,7 @@ class Repository:
         self._say(f"Unloaded {version.name} version {version.number}.")
 
     def _forget(self, name, paths):
-        """Drops the oldest of what has ended and is gone, so that a server that runs for long does not grow."""
+        """Drops the oldest versions that have ended and are gone, so that a server that runs for long does not grow."""
         model = self._models.get(name, {})
         ended = sorted(number for number, version in model.items() if version.state == "END" and number not in paths)
         with self._lock:
@@ -314,7 +314,7 @@ class Repository:
 
 
 def _failure(error, directory):
-    """What the status says of a version that did not load: no places of the server's disk."""
+    """The error in the status of a version that did not load, without paths of the server's disk."""
     code = error.code if isinstance(error, ServingError) else "UNKNOWN"
     message = getattr(error, "message", None) or str(error) or type(error).__name__
     return ServingError(code, " ".join(message.replace(f"{directory}{os.sep}", "").split()))

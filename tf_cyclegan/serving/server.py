@@ -1,4 +1,4 @@
-"""`tf-cyclegan serve`: a folder of models, an address, and a clean end."""
+"""The server behind `tf-cyclegan serve`: from its settings to a clean end."""
 
 import contextlib
 import dataclasses
@@ -19,21 +19,21 @@ def run_serve(config, report):
 
     Args:
         config: `ServeSettings`.
-        report: callable, takes lines of text; one has the address, with the real port.
+        report: callable, takes lines of text; one of them has the address with the real port.
 
     Returns:
         0.
 
     Raises:
         ValueError: for settings that make no server.
-        OSError: if the address cannot be listened on.
+        OSError: if the server cannot listen on the address.
     """
 
     def tell(line):
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError):  # the reader of the output is gone
             report(line)
             if sys.stdout:
-                sys.stdout.flush()  # whoever waits for the address may read from a pipe
+                sys.stdout.flush()  # a program that waits for the address may read from a pipe
 
     limits = Limits(**dataclasses.asdict(config.limits))
     check_positive("keep_alive_seconds", config.keep_alive_seconds)
@@ -88,14 +88,14 @@ def _listen(host, port):
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OSError(f"Cannot listen on {host}:{port}: {reason}") from error
-    # Connections inherit it. asyncio sets it only where a socket names its protocol; without it the body of a reply
-    # waits 40 ms for the client to acknowledge the head.
+    # Connections inherit this option; asyncio sets it only on sockets that name their protocol. Without it the body of
+    # a reply waits 40 ms until the client has acknowledged the head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def _free_address(host, port):
-    """Where gRPC, which listens only once it runs, will listen: it does not say why it cannot."""
+    """The address where gRPC will listen. gRPC tells no reason when it cannot listen, so it is tried here."""
     with _listen(host, port) as listener:
         return _address(listener)
 

@@ -1,4 +1,4 @@
-"""What REST and gRPC share: the models, the limits, and one prediction from its inputs to its outputs."""
+"""The parts that REST and gRPC share: models, limits, queue, memory, figures, and the run of a prediction."""
 
 import contextlib
 import threading
@@ -11,16 +11,16 @@ from tf_cyclegan.serving.memory import MemoryBudget, free_bytes
 from tf_cyclegan.serving.rest.json_documents import PROCESSES, Documents
 from tf_cyclegan.serving.telemetry import Telemetry
 
-GRACE_SECONDS = 0.5  # from the end of a server on, in which it still takes requests
-FINISH_SECONDS = 30  # for requests to be answered after the end
-REPLY_SECONDS = 60  # for a client to take a reply in
+GRACE_SECONDS = 0.5  # in which a server that ends still takes requests
+FINISH_SECONDS = 30  # in which it answers the requests that it has taken
+REPLY_SECONDS = 60  # for a client to take a reply
 
 
 class Service:
-    """The models of a server, its limits, and the parts that hold them.
+    """The parts of a server, for REST and gRPC alike.
 
-    `stopping` is True from the end on, and `unread_bytes()`, which the server sets, is the size of the replies that
-    clients of REST have yet to take in.
+    `stopping` is True once the server ends. `unread_bytes()` is the size of the replies that clients of REST have yet
+    to take; the HTTP server sets it.
 
     Args:
         repository: `Repository`, already scanned or started.
@@ -38,26 +38,26 @@ class Service:
         self.stopping = False
 
     def count(self, model, error, started, interface):
-        """Counts a request, of no model where the one that it names is not known.
+        """Counts a request; one that names an unknown model counts for no model.
 
         Args:
             model: str.
-            error: exception that it ended with, or None.
-            started: float, on the clock of `time.monotonic`.
+            error: exception that the request ended with, or None.
+            started: float, its arrival on the clock of `time.monotonic`.
             interface: `"REST"` or `"GRPC"`.
         """
         known = model if self.repository.knows(model) else ""
         self.telemetry.count(known, error, time.monotonic() - started, interface)
 
     def close(self):
-        """Drops what waits, and ends the threads and processes, those that work with their work."""
+        """Drops the requests that wait, and ends threads and processes; the busy ones finish their work first."""
         self.stopping = True
         self.admission.close()
         self.documents.close()
 
 
 class Predictor:
-    """Computes signatures within the limits.
+    """Runs signatures within the limits.
 
     Args:
         limits: `Limits`.
@@ -70,10 +70,10 @@ class Predictor:
         self._places = threading.BoundedSemaphore(limits.max_running)
 
     def predict(self, version, signature_name, inputs, deadline, outputs=None):
-        """Computes a signature.
+        """Runs a signature.
 
         Args:
-            version: what `Repository.use` gives.
+            version: version of a model that `Repository.use` gives.
             signature_name: str, a key of its signatures.
             inputs: dict, name to array; strings are object arrays of bytes.
             deadline: float, on the clock of `time.monotonic`.
@@ -83,8 +83,8 @@ class Predictor:
             dict, name of an output to its array.
 
         Raises:
-            ServingError: if the inputs go beyond a limit or do not fit, there is not enough memory for them, the time
-                is over, or the computation fails.
+            ServingError: if the inputs exceed a limit or do not fit, memory is short, the deadline has passed, or the
+                computation fails.
         """
         needed = check_inputs(inputs, self._limits) * version.bytes_a_pixel.get(signature_name, 0)
         with self._place(deadline), self._budget.reserve(needed):

@@ -1,4 +1,4 @@
-"""Figures for Prometheus, under TensorFlow Serving's names where it has them."""
+"""Figures for Prometheus, under TensorFlow Serving's names as far as they exist."""
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -12,8 +12,8 @@ class Telemetry:
     """Counts requests.
 
     Args:
-        admission: `Admission`, asked for what runs and waits.
-        budget: `MemoryBudget`, asked for what is reserved.
+        admission: `Admission`, for the requests that run and wait.
+        budget: `MemoryBudget`, for the memory that is reserved.
     """
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
@@ -36,14 +36,14 @@ class Telemetry:
         reserved = self._add(Gauge, "serving_reserved_bytes", "Memory kept for the images of running requests.")
         reserved.set_function(lambda: budget.reserved)
 
-    def count(self, model, error, seconds, entrypoint="REST"):
+    def count(self, model, error, seconds, entrypoint):
         """Counts a request.
 
         Args:
-            model: str; "" for one that is not served: names that clients invent must not fill the memory.
-            error: exception that it ended with, or None.
-            seconds: float, how long it took.
-            entrypoint: "REST" or "GRPC", the interface. Defaults to "REST".
+            model: str; "" for a model that is not served: names that clients invent must not fill the memory.
+            error: exception that the request ended with, or None.
+            seconds: float, from its arrival to its reply.
+            entrypoint: "REST" or "GRPC", the interface.
         """
         status = "OK" if error is None else getattr(error, "code", "INTERNAL")
         self._requests.labels(model, status).inc()
@@ -54,7 +54,7 @@ class Telemetry:
             self._rejected.inc()
 
     def exposition(self):
-        """The figures in Prometheus's text format, as bytes."""
+        """Returns the figures in Prometheus's text format, as bytes."""
         text = generate_latest(self._registry)
         return text.replace(f"# TYPE {_COUNT} gauge".encode(), f"# TYPE {_COUNT} counter".encode())
 

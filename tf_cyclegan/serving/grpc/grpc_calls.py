@@ -1,5 +1,4 @@
-"""Calls of gRPC: a message in, one out, errors as statuses; and the health service. Handlers
-get bytes, to parse them in threads."""
+"""Calls of gRPC: a message in, a message out, and errors as statuses; and the health service."""
 
 import asyncio
 import contextlib
@@ -13,20 +12,21 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from tf_cyclegan.serving.errors import ServingError, invalid
 
 _log = logging.getLogger(__name__)
+HEALTH_SERVICE = "grpc.health.v1.Health"
 _SHOWN = 2000  # bytes of an error's text: clients take 8 KiB of trailers, in which a byte can become three
 _SMALL = 64 * 1024  # bytes of a message that only names something
-_SMALL_TOGETHER = 8
-_PROBES_TOGETHER, _PROBE_SECONDS = 64, 2  # who asks for health must not wait for those who ask for nothing
-_QUIET_SECONDS = 0.2
+_SMALL_TOGETHER = 8  # calls with such a message that are read at the same time
+_PROBES_TOGETHER, _PROBE_SECONDS = 64, 2  # probes of health must not wait for calls that send nothing
+_QUIET_SECONDS = 0.2  # without a call, after which a server that ends has no more callers
 _LONGEST_STOP_SECONDS = 2
-SERVICE = "grpc.health.v1.Health"
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.5  # from one look at the health of a watched model to the next
 
 
 class Calls:
-    """Takes requests in and sends replies; those in memory at the same time have a limit together.
+    """Reads requests and sends replies, within a limit for all that are in memory at the same time.
 
-    gRPC reads a message when it is asked to, and holds little of it before.
+    Handlers get bytes, which they parse in threads. gRPC reads a message when it is asked to, and holds little of it
+    before.
 
     Args:
         limits: `Limits`.
@@ -42,10 +42,10 @@ class Calls:
 
     @contextlib.asynccontextmanager
     async def read(self, context):
-        """Gives the message of a call, bytes, which has the time that an answer has to arrive.
+        """Gives the message of a call, bytes; it must arrive within the time for an answer.
 
         Raises:
-            ServingError: if it is too slow or there is none, or too many others are being read, answered or taken.
+            ServingError: if it is too slow or missing, or too many other calls are in work.
         """
         self._came = time.monotonic()
         if self._stopping:
@@ -60,14 +60,14 @@ class Calls:
             self._room += 1
 
     async def read_small(self, context, probe=False):
-        """The message of a call that only names something.
+        """Reads the message of a call that only names something.
 
         Args:
-            context: of the call.
-            probe: bool, whether it asks for health. Defaults to False.
+            context: gRPC's context of the call.
+            probe: bool, whether the call asks for health. Defaults to False.
 
         Raises:
-            ServingError: if it is too slow or too large, or there is none.
+            ServingError: if the message is too slow, too large or missing.
         """
         async with self._probes if probe else self._small:
             message = await _message(context, _PROBE_SECONDS if probe else self._limits.body_seconds)
@@ -77,11 +77,11 @@ class Calls:
         return message
 
     def handler(self, answer):
-        """A handler of a method.
+        """Makes gRPC's handler of a method.
 
         Args:
-            answer: coroutine function that gets the call's context, and gives the reply as bytes, or writes several
-                and gives None. Its errors become statuses; none has a traceback.
+            answer: coroutine function that gets the call's context and returns the reply as bytes, or writes several
+                replies and returns None. Its errors become statuses without a traceback.
         """
 
         async def handle(_, context):
@@ -98,11 +98,11 @@ class Calls:
                 return await self._send(context, reply)
             await _end(context, *failure)
 
-        # As if requests and replies were many: then it is for us to read the one, and to know when the other is taken.
+        # A method with streams leaves it to us when the one request is read, and tells when the one reply is taken.
         return grpc.stream_stream_rpc_method_handler(handle)
 
     async def _send(self, context, reply):
-        """Waits until the client has taken the reply; it has until its connection ends."""
+        """Waits until the client has taken the reply, or its connection ends."""
         if reply is None:
             return
         self._unread += len(reply)
@@ -112,33 +112,21 @@ class Calls:
             self._unread -= len(reply)
 
     async def stop(self):
-        """Refuses what comes, until nothing does.
+        """Refuses calls until no more arrive.
 
-        gRPC cancels the calls that clients send before they know that it shuts down, without a word that they are to
-        be sent again. After a refusal they wait, or send elsewhere.
+        gRPC cancels the calls that clients send before they know that it shuts down, and does not say that they may
+        send them again. A client that is refused waits, or sends elsewhere.
         """
         self._stopping, last = True, time.monotonic() + _LONGEST_STOP_SECONDS
         while time.monotonic() < min(last, self._came + _QUIET_SECONDS):
             await asyncio.sleep(_QUIET_SECONDS / 4)
 
 
-async def _message(context, seconds):
-    try:
-        message = await asyncio.wait_for(context.read(), seconds)
-    except TimeoutError:
-        raise ServingError("DEADLINE_EXCEEDED", f"The request did not arrive within {seconds:g} seconds") from None
-    if message is not grpc.aio.EOF:
-        return message
-    if context.done():  # gRPC has answered: it is larger than its limit
-        raise asyncio.CancelledError
-    raise invalid("The call has no request")
-
-
 def parse(kind, data):
-    """The message of a protobuf class, from bytes.
+    """Parses bytes as a message of a protobuf class.
 
     Raises:
-        ServingError: if they are none.
+        ServingError: if they are no such message.
     """
     try:
         return kind.FromString(data)
@@ -146,18 +134,13 @@ def parse(kind, data):
         raise invalid(f"The request is no {kind.DESCRIPTOR.name}") from None
 
 
-async def _end(context, code, text):
-    shown = text.encode(errors="replace")[:_SHOWN].decode(errors="ignore")
-    await context.abort(grpc.StatusCode[code], shown)
-
-
 class Probes:
-    """Answers `Check`, and tells those who `Watch` what changes until the server stops.
+    """The health service: answers `Check`, and sends changes to callers of `Watch` until the server stops.
 
     Args:
         repository: `Repository`.
         calls: `Calls`.
-        services: names of services that are there when the server is.
+        services: names of the services that are healthy when the server is.
     """
 
     def __init__(self, repository, calls, services):
@@ -167,7 +150,7 @@ class Probes:
         self._stopping = asyncio.Event()
 
     def stop(self):
-        """Says from now on that nothing is served, and lets the watchers go."""
+        """Says from now on that nothing is served, and ends the calls of `Watch`."""
         self._stopping.set()
 
     async def check(self, context):
@@ -198,3 +181,20 @@ class Probes:
         served = {version.name for version in self._repository.newest()}
         serving = (self._repository.ready if name in self._whole else name in served) and not self._stopping.is_set()
         return HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
+
+
+async def _message(context, seconds):
+    try:
+        message = await asyncio.wait_for(context.read(), seconds)
+    except TimeoutError:
+        raise ServingError("DEADLINE_EXCEEDED", f"The request did not arrive within {seconds:g} seconds") from None
+    if message is not grpc.aio.EOF:
+        return message
+    if context.done():  # gRPC has answered: it is larger than its limit
+        raise asyncio.CancelledError
+    raise invalid("The call has no request")
+
+
+async def _end(context, code, text):
+    shown = text.encode(errors="replace")[:_SHOWN].decode(errors="ignore")
+    await context.abort(grpc.StatusCode[code], shown)

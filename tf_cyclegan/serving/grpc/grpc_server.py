@@ -1,15 +1,15 @@
-"""TensorFlow Serving's gRPC interface in the event loop of the REST interface, over the same models and limits."""
+"""The gRPC server, in the event loop of the HTTP server and over the same models and limits."""
 
 import asyncio
 
 import grpc
 
-from tf_cyclegan.serving.grpc.grpc_calls import SERVICE, Calls, Probes
+from tf_cyclegan.serving.grpc.grpc_calls import HEALTH_SERVICE, Calls, Probes
 from tf_cyclegan.serving.grpc.grpc_services import GrpcServices
 from tf_cyclegan.serving.service import FINISH_SECONDS, GRACE_SECONDS, REPLY_SECONDS
 
-_CALLS = 512  # at the same time; of those that are not yet read little is in memory
-_AGE_SECONDS = 120  # of a connection that gets no more calls
+_CALLS = 512  # at the same time; a call that is not yet read has little in memory
+_AGE_SECONDS = 120  # of a connection, after which it takes no more calls
 
 
 class GrpcServer:
@@ -29,7 +29,7 @@ class GrpcServer:
         """Begins to listen.
 
         Raises:
-            OSError: if the address cannot be listened on.
+            OSError: if it cannot listen on the address.
         """
         self._server = grpc.aio.server(options=self._options(), maximum_concurrent_rpcs=_CALLS)
         self._server.add_generic_rpc_handlers(self._handlers())
@@ -40,7 +40,7 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self):
-        """Answers what has been accepted, for half a minute at most; probes see the end before it comes."""
+        """Answers the calls that it has accepted, for half a minute at most; probes hear of the end before."""
         self._probes.stop()
         await asyncio.sleep(GRACE_SECONDS)
         await self._calls.stop()
@@ -50,7 +50,7 @@ class GrpcServer:
         calls = Calls(self._limits)
         services = GrpcServices(self._service, calls).methods()
         self._calls, self._probes = calls, Probes(self._service.repository, calls, services)
-        services[SERVICE] = {"Check": self._probes.check, "Watch": self._probes.watch}
+        services[HEALTH_SERVICE] = {"Check": self._probes.check, "Watch": self._probes.watch}
         return [
             grpc.method_handlers_generic_handler(
                 service, {name: calls.handler(method) for name, method in methods.items()}
@@ -62,7 +62,7 @@ class GrpcServer:
         return [
             ("grpc.max_receive_message_length", self._limits.max_body_bytes),  # also after decompression
             ("grpc.max_send_message_length", -1),
-            # Clients begin another connection without a word. Those that do not take their replies lose them.
+            # Clients then open another connection by themselves; a client that does not take its replies loses them.
             ("grpc.max_connection_age_ms", _AGE_SECONDS * 1000),
             ("grpc.max_connection_age_grace_ms", int(1000 * (2 * self._limits.timeout_seconds + REPLY_SECONDS))),
             ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share the calls

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC services: PredictionService and ModelService."""
+"""TensorFlow Serving's gRPC services, PredictionService and ModelService: requests to bytes of replies."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class GrpcServices:
         self._calls = calls
 
     def methods(self):
-        """dict, name of a service to a dict of its methods' names to coroutine functions."""
+        """Returns a dict of each service's name to a dict of its methods' names to coroutine functions."""
         examples, models = _refusal("takes tf.Example: use Predict"), _refusal("would change what is served")
         return {
             "tensorflow.serving.PredictionService": {
@@ -83,7 +83,7 @@ class GrpcServices:
             return await self._service.admission.run(work, asyncio.Event().wait)
 
     def _run(self, request, deadline):
-        """Message to bytes, in a thread."""
+        """The request's message to the bytes of the reply, in a thread."""
         name = request.model_spec.signature_name or "serving_default"
         with self._service.repository.use(_spec(request)) as version:
             signature = version.engine.signatures.get(name)
@@ -107,7 +107,7 @@ class GrpcServices:
             left -= inputs[name].nbytes
         return inputs
 
-    # ---- what is served ----
+    # ---- metadata and status ----
 
     async def get_model_metadata(self, context):
         return await asyncio.to_thread(self._metadata, await self._calls.read_small(context))
@@ -160,7 +160,7 @@ def _describe(spec, version, signature_name=""):
 
 
 def _wanted(names, outputs):
-    """The outputs that a request asks for, None for all."""
+    """The names of the outputs that a request asks for; None for all."""
     for name in names:
         if name not in outputs:
             expected = f"Outputs expected to be in the set {{{','.join(sorted(outputs))}}}."

@@ -1,4 +1,4 @@
-"""TensorFlow's tensors in protos to arrays, and back. What a proto claims is checked before it takes memory."""
+"""Tensors in protos to arrays and back. The size that a proto claims is checked before it takes memory."""
 
 import math
 
@@ -8,8 +8,9 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.model_signatures import MAX_RANK
 
-# By type: the field that has the values, how the field keeps them, and the array's own type.
+# By type: the field with the values, the type in which the field keeps them, and the type of the array.
 _TYPES = {
     "DT_FLOAT": ("float_val", "float32", np.float32),
     "DT_DOUBLE": ("double_val", "float64", np.float64),
@@ -30,31 +31,29 @@ _TYPES = {
 }
 _READ = {types_pb2.DataType.Value(name): (field, kept, np.dtype(own)) for name, (field, kept, own) in _TYPES.items()}
 _WRITE = {own: (number, field, kept) for number, (field, kept, own) in _READ.items()}
-_MAX_RANK = 32  # NumPy 1's
-# Values that are copied in one go, while no other thread of Python can run.
-_CHUNK = 2**14
+_CHUNK = 2**14  # values that are copied in one go, while no other thread of Python can run
 
 
 def read_tensor(proto, name, max_bytes):
-    """The array that a tensor's proto describes, also in the short form, whose last value goes for all that follow.
+    """Reads a tensor's proto, also in the short form, whose last value stands for all that follow.
 
     Args:
-        proto: `TensorProto`, of a stranger.
-        name: str, what an error calls it.
+        proto: `TensorProto`, from anybody.
+        name: str, its name in an error.
         max_bytes: int, the most bytes of values.
 
     Returns:
         Array; strings are an object array of bytes.
 
     Raises:
-        ServingError: if the type is not taken, the shape is none or too large, or the values are not for it.
+        ServingError: if the type is not supported, the shape is missing or too large, or the values do not fit it.
     """
     if proto.dtype not in _READ:
         kind = types_pb2.DataType.Name(proto.dtype) if proto.dtype in types_pb2.DataType.values() else proto.dtype
         raise ServingError("UNIMPLEMENTED", f"Input {name} is of type {kind}, which is not taken")
     field, kept, dtype = _READ[proto.dtype]
     shape = _shape(proto.tensor_shape, name)
-    # A side of 0 makes any other free, but not of meaning.
+    # With a side of 0 there are no values, yet operations look at the other sides.
     claimed = math.prod(max(side, 1) for side in shape) * dtype.itemsize
     if claimed > max_bytes:
         raise invalid(f"Input {name} of shape {list(shape)} has {claimed} bytes. Expected at most: {max_bytes}")
@@ -71,7 +70,7 @@ def read_tensor(proto, name, max_bytes):
 
 
 def write_tensor(array):
-    """The proto of an array, its values where TensorFlow Serving has them: clients read `float_val`.
+    """Writes an array to a proto, its values in the fields that TensorFlow Serving uses: clients read `float_val`.
 
     Args:
         array: array; strings are an object array of bytes.
@@ -80,7 +79,7 @@ def write_tensor(array):
         `TensorProto`.
 
     Raises:
-        ServingError: if protos have no such values.
+        ServingError: if protos have no field for its type.
     """
     if array.dtype not in _WRITE:
         raise ServingError("UNIMPLEMENTED", f"An output is of type {array.dtype.name}, which is not given")
@@ -99,7 +98,7 @@ def write_tensor(array):
 
 
 def _packed(field, values):
-    """A field of floats as it is on the wire, which is how NumPy has them too."""
+    """A field of floats as it is sent; NumPy keeps floats in the same form."""
     data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
     number, size = TensorProto.DESCRIPTOR.fields_by_name[field].number, len(data)
     head = bytearray([number << 3 | 2])
@@ -111,9 +110,9 @@ def _packed(field, values):
 
 def _shape(proto, name):
     shape = tuple(dim.size for dim in proto.dim)
-    if proto.unknown_rank or any(side < 0 for side in shape) or len(shape) > _MAX_RANK:
+    if proto.unknown_rank or any(side < 0 for side in shape) or len(shape) > MAX_RANK:
         found = "no shape" if proto.unknown_rank else f"the shape {list(shape)}"
-        raise invalid(f"Input {name} has {found}. Expected: at most {_MAX_RANK} sides of 0 or more")
+        raise invalid(f"Input {name} has {found}. Expected: at most {MAX_RANK} sides of 0 or more")
     return shape
 
 
@@ -123,7 +122,7 @@ def _from_content(content, name, dtype, size):
     if len(content) != size * dtype.itemsize:
         expected = f"Expected by its shape and type: {size * dtype.itemsize}"
         raise invalid(f"Input {name} has {len(content)} bytes of tensor_content. {expected}")
-    if dtype.kind == "b":  # there are more than two bytes, and operations may take each for what it is
+    if dtype.kind == "b":  # a byte may be more than 1, and operations would see that
         return np.frombuffer(content, np.uint8) != 0
     return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False)
 
@@ -134,7 +133,7 @@ def _kept(values, kept):
 
 
 def _own(values, name, dtype):
-    """Values in their own type: a field holds small integers and halves in larger ones, complex numbers in two."""
+    """Values in the array's type: fields keep small integers and halves in larger ones, and complex numbers in two."""
     if dtype.kind == "c":
         if len(values) % 2:
             raise invalid(f"Input {name} has {len(values)} halves of complex numbers. Expected: two of each")
@@ -147,7 +146,7 @@ def _own(values, name, dtype):
 
 
 def _check_strings(values, name, size, max_bytes):
-    """The same bytes again and again are one object here, and a copy each in TensorFlow."""
+    """Counts a string as often as it stands in the array: it is one object here, and many copies in TensorFlow."""
     if values.dtype.kind == "O" and len(values):
         total = sum(map(len, values)) + (size - len(values)) * len(values[-1])
         if total > max_bytes:

@@ -1,4 +1,4 @@
-"""Protobuf's messages as bytes, looked over before they are parsed."""
+"""The bytes of a protobuf message, whose fields are counted before it is parsed."""
 
 import numpy as np
 
@@ -6,24 +6,24 @@ from tf_cyclegan.serving.errors import ServingError, invalid
 
 # A field of two bytes can become an object of hundreds: 16 MiB of them would take gigabytes.
 _MAX_FIELDS = 2**16
-# The messages inside a PredictRequest that are not taken as a whole, by the numbers of their fields.
+# The messages within a PredictRequest whose fields are counted, by the numbers of the fields that hold them.
 _INSIDE = {"request": {2: "input"}, "input": {2: "tensor"}, "tensor": {2: "shape"}}
 _HANDLES = (14, 15)  # resource_handle_val and variant_val of a tensor: trees of objects, which no request needs
-# By the fields of a tensor that have integers one after the other: the fewest bytes that one takes in an array. In the
-# request it may take a single one.
+# The fields of a tensor that hold a row of integers, and the fewest bytes of such an integer in an array. In the
+# request an integer may have a single byte.
 _INTEGERS = {7: 1, 10: 8, 11: 1, 13: 2, 16: 4, 17: 8}
 _FIXED = {1: 8, 5: 4}
 
 
 def check_fields(data, max_bytes):
-    """Checks how much a PredictRequest would take when it is parsed.
+    """Checks how much memory a PredictRequest would take when it is parsed.
 
     Args:
         data: bytes of the message.
         max_bytes: int, the most bytes of integers.
 
     Raises:
-        ServingError: if it is no message, has too many fields or integers, or has resources or variants.
+        ServingError: if the bytes are no message, or it has too many fields or integers, or resources or variants.
     """
     count, integers, parts = 0, 0, [("request", 0, len(data))]
     while parts:
@@ -45,12 +45,12 @@ def check_fields(data, max_bytes):
 
 
 def _count_integers(data, start, stop):
-    """How many are packed there: the last byte of each is below 128."""
+    """The number of packed integers: the last byte of each is below 128."""
     return int(np.count_nonzero(np.frombuffer(data, np.uint8, stop - start, start) < 0x80))
 
 
 def _field(data, position, end):
-    """The number of a field, and where what it holds begins and ends."""
+    """The number of a field, and the start and end of its content."""
     tag, start = _varint(data, position, end)
     number, kind = tag >> 3, tag & 7
     if kind == 0:

@@ -1,1 +1,1 @@
-"""TensorFlow Serving's REST interface: HTTP, and JSON to arrays and back."""
+"""TensorFlow Serving's REST interface: HTTP, JSON to arrays and back, and the web application with the page."""

@@ -1,4 +1,4 @@
-"""The web application: routes, and the page that shows a model at work."""
+"""The web application: its routes, and the page on which a visitor translates images."""
 
 import contextlib
 import functools
@@ -14,7 +14,7 @@ from tf_cyclegan.serving.rest.routes import Rest
 from tf_cyclegan.serving.service import Service
 
 _TYPES = (".html", ".js", ".css", ".png", ".svg")
-_HEADERS = {
+_PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -22,19 +22,19 @@ _HEADERS = {
 
 
 def create_app(repository, limits, cors=False, hosts=None):
-    """Makes the application, to be run by any ASGI server.
+    """Makes the application, which any ASGI server can run.
 
     Args:
         repository: `Repository`, already scanned or started.
         limits: `Limits`.
         cors: bool, lets pages of other origins call the models. Defaults to False.
-        hosts: what `allowed_hosts` returns, the names that the server goes by. Defaults to None, any.
+        hosts: result of `allowed_hosts`, the names of the server. Defaults to None, any name.
 
     Returns:
         `starlette.applications.Starlette`; `app.state.service` is its `Service`, whose `stopping` makes it unready.
-        Its threads and processes end when a server ends it by ASGI's lifespan; else call `app.state.service.close()`.
-        Then it answers no more. The repository is the caller's to close. Applications of one process do not know
-        of each other: give each a `max_memory_bytes`.
+        Its threads and processes end with ASGI's lifespan; without one call `app.state.service.close()`. After that it
+        answers no request. The caller closes the repository. Give each application of a process a
+        `max_memory_bytes`, because they do not know of each other.
     """
     service = Service(repository, limits)
 
@@ -58,29 +58,21 @@ def create_app(repository, limits, cors=False, hosts=None):
         return Response(service.telemetry.exposition(), media_type=service.telemetry.content_type)
 
     rest = Rest(service, cors)
-    # What no route can have is the target * alone, and only OPTIONS comes with it: the server as a whole is meant.
+    # Only `OPTIONS *`, which asks about the server as a whole, fits no route.
     app.router.default = Response(headers={"Allow": "GET, HEAD, OPTIONS, POST"})
     app.router.routes += [
-        Route("/v1/{path:path}", rest),  # the first, as they are tried one after another
+        Route("/v1/{path:path}", rest),  # the first, because routes are tried in their order
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/monitoring/prometheus/metrics", metrics),
-        *demo_routes(repository, limits),
+        *_page_routes(repository, limits),
         Route("/{path:path}", rest),
     ]
     return app
 
 
-def demo_routes(repository, limits):
-    """Routes of the page and its files. No address becomes a path: what is not listed here does not exist.
-
-    Args:
-        repository: `Repository`, whose models the page offers.
-        limits: `Limits`, which the page keeps to.
-
-    Returns:
-        list of Starlette routes.
-    """
+def _page_routes(repository, limits):
+    """Routes of the page and its files. No address becomes a path: only the files of this list exist."""
     files = _read(resources.files("tf_cyclegan.serving") / "page", "/demo/")
     routes = [Route(path, functools.partial(_send, path, content)) for path, content in files.items()]
     if "/demo/index.html" in files:
@@ -89,13 +81,13 @@ def demo_routes(repository, limits):
 
     async def config(request):
         settings = {"max_body_bytes": limits.max_body_bytes, "max_pixels": limits.max_pixels, "samples": samples}
-        return JSONResponse({"models": _models(repository.newest()), **settings}, headers=_HEADERS)
+        return JSONResponse({"models": _models(repository.newest()), **settings}, headers=_PAGE_HEADERS)
 
     return [*routes, Route("/demo/config.json", config)]
 
 
 def _read(folder, prefix):
-    """The files below a folder by their addresses."""
+    """The contents of the files below a folder, by their addresses."""
     files = {}
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.is_dir():
@@ -106,7 +98,7 @@ def _read(folder, prefix):
 
 
 async def _send(path, content, request):
-    return Response(content, media_type=mimetypes.guess_type(path)[0], headers=_HEADERS)
+    return Response(content, media_type=mimetypes.guess_type(path)[0], headers=_PAGE_HEADERS)
 
 
 def _models(newest):
@@ -124,7 +116,7 @@ def _models(newest):
 
 
 def _pair(name, served):
-    """The model of the other direction, if it is served."""
+    """The served model of the other direction, or None."""
     for end, other in (("_ab", "_ba"), ("_ba", "_ab")):
         if name.endswith(end) and name.removesuffix(end) + other in served:
             return name.removesuffix(end) + other
@@ -132,7 +124,7 @@ def _pair(name, served):
 
 
 def _takes_bytes(version):
-    """Whether a model takes an encoded image and answers one, which is what the page can show."""
+    """Whether a model takes an encoded image and gives one, as the page needs it."""
     engine = version.engine  # None, if the version has just been unloaded
     signature = engine and engine.signatures.get("serving_default")
     if not signature or len(signature.inputs) != 1 or len(signature.outputs) != 1:
@@ -142,6 +134,6 @@ def _takes_bytes(version):
 
 
 def _takes_ids(version):
-    """Whether the images that a model takes are label maps, which the page must send as they are."""
+    """Whether a model takes label maps, which the page must not change."""
     engine = version.engine
     return bool(engine) and "ids" in engine.signatures

@@ -1,4 +1,4 @@
-"""Who may ask: the hosts that requests name, and headers that keep other pages from using the replies."""
+"""The hosts that requests may name, and headers that keep pages of other sites from using the replies."""
 
 import functools
 import ipaddress
@@ -14,7 +14,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
-"""Of every reply; the page has a policy of its own."""
+"""Headers of every reply; the page has its own policy."""
 
 _FIELDS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
@@ -23,14 +23,14 @@ _PATTERN = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f
 
 
 def host_name(field):
-    """The name or address in a `Host` field, in lower case and without port and brackets; None if it is no host."""
+    """Returns the name or address in a `Host` field in lower case, without port and brackets; None if it is no host."""
     match = _HOST.fullmatch(field)
     return match and (match[1] or match[2]).lower().removesuffix(".")
 
 
 @functools.lru_cache(64)
 def is_loopback(host):
-    """Whether a name or address is of this machine alone."""
+    """Whether a name or address means this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -38,18 +38,18 @@ def is_loopback(host):
 
 
 def allowed_hosts(setting, address):
-    """The hosts that a server goes by.
+    """Reads the setting `allowed_hosts`.
 
     Args:
-        setting: str, names, `*.` and the end of names, and addresses, between commas; or `*`, which is any.
-        address: str, where the server listens.
+        setting: str, names, ends of names after `*.`, and addresses, between commas; or `*` for any.
+        address: str, on which the server listens.
 
     Returns:
-        Tuple of the names in lower case, or None for any, which is what servers on other than loopback addresses take
-        where no names are given.
+        Tuple of the names in lower case, or None for any. Without names a server takes any on other addresses than
+        loopback.
 
     Raises:
-        ValueError: if a name is none.
+        ValueError: if one is no name.
     """
     names = [name.strip().lower() for name in setting.split(",") if name.strip()]
     for name in names:
@@ -63,18 +63,18 @@ def allowed_hosts(setting, address):
 
 
 class Guard:
-    """Answers only requests that are meant for this server, and gives every reply `HEADERS`.
+    """Refuses requests whose `Host` is not this server, and adds `HEADERS` to every reply.
 
-    A page of any site can have its own name lead to 127.0.0.1 (DNS rebinding): for the browser it is then of the same
-    origin as the server there. The name in `Host` tells the two apart. Health has nothing to hide and is asked by load
-    balancers under any name: it is always answered.
+    A site can make its own name lead to 127.0.0.1 (DNS rebinding). For the browser its pages then have the same origin
+    as the server there, and only `Host` tells the two apart. Requests for health are always answered: load balancers
+    ask under any name, and health has nothing to hide.
 
     Args:
         app: ASGI application.
-        names: what `allowed_hosts` returns; those of this machine are taken as well.
+        names: result of `allowed_hosts`; the names of this machine are always allowed.
     """
 
-    # Starlette's TrustedHostMiddleware knows no networks as 127.0.0.0/8, and its errors are text.
+    # Starlette's TrustedHostMiddleware knows no networks like 127.0.0.0/8, and its errors are plain text.
 
     def __init__(self, app, names=None):
         self._app = app
@@ -105,6 +105,6 @@ def _asks_for_health(scope):
 
 
 def _misdirected(host):
-    name = host if re.fullmatch(r"[a-z0-9._:-]+", host) else "NAME"  # as somebody may paste it into a shell
+    name = host if re.fullmatch(r"[a-z0-9._:-]+", host) else "NAME"  # somebody may paste it into a shell
     text = f"The server does not go by the Host {host!r}: ask for localhost, or start it with --allowed-hosts={name}"
     return Response(write_error(text), 421, media_type="application/json")

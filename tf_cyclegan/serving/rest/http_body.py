@@ -1,4 +1,4 @@
-"""Bodies of requests: taken in slowly, greedily or compressed, but never without bound."""
+"""Bodies of requests: read within limits of size, time and memory, and decompressed."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,11 @@ import zlib
 
 from tf_cyclegan.serving.errors import Disconnected, ServingError, invalid
 
-_SLOWEST = 64 * 1024  # bytes a second that earn a body more time
+_SLOWEST = 64 * 1024  # bytes that give a body another second
 
 
 class BodyReader:
-    """Reads bodies; those that are in memory at the same time have a limit together.
+    """Reads bodies, within a limit for all that are in memory at the same time.
 
     Args:
         limits: `Limits`.
@@ -24,14 +24,14 @@ class BodyReader:
 
     @contextlib.asynccontextmanager
     async def read(self, headers, receive):
-        """Gives the body as it was sent, a bytearray.
+        """Gives the body as the client sent it, a bytearray.
 
         Args:
             headers: Starlette's `Headers` of the request.
             receive: ASGI callable.
 
         Raises:
-            ServingError: if it is too large or too slow, or too many others are being read.
+            ServingError: if it is too large or too slow, or too many other bodies are being read.
             Disconnected: if the client left.
         """
         self._check_length(headers.get("content-length", "0"))
@@ -62,21 +62,21 @@ class BodyReader:
 
     def _check(self, length):
         if length > self._limits.max_body_bytes:
-            raise too_large(self._limits.max_body_bytes)
+            raise _too_large(self._limits.max_body_bytes)
         if self._held > self._max_held:
             raise ServingError("UNAVAILABLE", "Too many requests are being sent. Try again later.")
 
     def _check_length(self, length):
         if length.isdecimal() and len(length) < 20 and int(length) <= self._limits.max_body_bytes:
             return
-        raise too_large(self._limits.max_body_bytes)
+        raise _too_large(self._limits.max_body_bytes)
 
 
 def is_gzip(headers):
-    """Whether a request's body is compressed.
+    """Whether a request's body is gzip.
 
     Raises:
-        ServingError: if it is, by anything but gzip, or more than once.
+        ServingError: if it has another encoding, or several.
     """
     encoding = ", ".join(headers.getlist("content-encoding"))
     codings = [coding.strip().lower() for coding in encoding.split(",")]
@@ -92,10 +92,10 @@ def gunzip(data, limit):
 
     Args:
         data: bytes.
-        limit: int, most bytes that may come out.
+        limit: int, the most bytes of the result.
 
     Raises:
-        ServingError: if more would come out, or it is not gzip.
+        ServingError: if the result would be larger, or the data are not gzip.
     """
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
@@ -103,12 +103,11 @@ def gunzip(data, limit):
     except zlib.error as error:
         raise invalid("The body is not gzip, as its Content-Encoding says") from error
     if len(plain) > limit:
-        raise too_large(limit)
+        raise _too_large(limit)
     if not decompressor.eof:
         raise invalid("The body's gzip ends too early")
     return plain
 
 
-def too_large(limit):
-    """The error for a body beyond the limit."""
+def _too_large(limit):
     return ServingError("INVALID_ARGUMENT", f"The body is too large. Expected at most: {limit} bytes", http_status=413)

@@ -1,4 +1,4 @@
-"""Requests in HTTP/1.1 by h11, with the rules of RFC 9112 that h11 lacks."""
+"""Messages of HTTP/1.1 by h11, with the rules of RFC 9112 for requests that h11 lacks."""
 
 import re
 
@@ -8,32 +8,33 @@ from tf_cyclegan.serving.rest.hosts import host_name
 
 _MAX_HEAD = 16 * 1024
 _MAX_FIELDS = 100
-_FREE_CHUNKS, _MIN_CHUNK = 1000, 256  # each takes h11 as long as 10 kB: bodies of tiny ones would stop everything else
+# A chunk takes h11 as long as 10 kB: a body of tiny chunks would stop all other requests.
+_FREE_CHUNKS, _MIN_CHUNK = 1000, 256
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE)
 
 
 class Connection(h11.Connection):
-    """The server's end of a connection. `request` is the one being read, `fault` what is wrong with it."""
+    """The server's end of a connection. `request` is the request in work, `fault` the rule that it breaks."""
 
     def __init__(self, received=b""):
         super().__init__(h11.SERVER, _MAX_HEAD)
         self._received = bytearray(received)
         self._chunks = self._bytes = 0
-        self._plain = False  # whether what comes is a body of known length
+        self._plain = False  # whether a body of known length is being received
         self.request = None
         self.fault = None
 
     def receive_data(self, data):
-        """Takes in what came."""
+        """Takes bytes that the client sent."""
         self._received += data
 
     def start_next_cycle(self):
         """Gets ready for the next request."""
         given, _ = self.trailing_data
-        self.__init__(given + self._received)  # as an empty line before it cannot be taken out of what h11 has
+        self.__init__(given + self._received)  # an empty line before the next request cannot be removed within h11
 
     def next_event(self):
-        """h11's next event; a request keeps to the rules, and its target is a path or `*`."""
+        """Returns h11's next event; a request has passed all rules, and its target is a path or `*`."""
         try:
             event = super().next_event()
             while event is h11.NEED_DATA and self._received:
@@ -45,11 +46,11 @@ class Connection(h11.Connection):
             raise
 
     def _give(self):
-        """Gives h11 all of a body, but of lines so little that it notices in time where they are too long."""
+        """Gives h11 all bytes of a body, but only so many of a head that it notices in time lines that are too long."""
         if self.their_state is h11.IDLE and not self.trailing_data[0]:
             self._received = self._received.lstrip(b"\r\n")  # clients send empty lines after a body
         size = len(self._received) if self._plain else _MAX_HEAD
-        if self._received:  # nothing would mean the end
+        if self._received:  # no bytes would mean the end of the connection
             super().receive_data(bytes(self._received[:size]))
             del self._received[:size]
 
@@ -70,17 +71,17 @@ class Connection(h11.Connection):
 
     @property
     def begun(self):
-        """Whether something came that is not read yet; between requests it is the start of a head."""
+        """Whether bytes wait that are not read yet; between requests they are the start of a head."""
         return bool(self._received or self.trailing_data[0])
 
     @property
     def unread(self):
-        """Whether the client has sent, or may still send, what nobody reads after the reply."""
+        """Whether the client has sent, or may still send, bytes that the server does not read after the reply."""
         return self.their_state in (h11.SEND_BODY, h11.ERROR) or (self.begun and self.their_state is not h11.IDLE)
 
     @property
     def status(self):
-        """The HTTP status for what is wrong."""
+        """The HTTP status of the fault."""
         hint = self.fault.error_status_hint
         if hint != 431 or isinstance(self.fault, _Refused):
             return hint
@@ -95,7 +96,7 @@ class _Refused(h11.RemoteProtocolError):
 
 
 def _checked_request(request):
-    """The request, with a path for a whole address in its target."""
+    """Checks a request, and makes a path of a target that is a whole address."""
     if len(request.target) > _MAX_HEAD:
         raise _Refused(f"Expected a target of at most: {_MAX_HEAD} bytes", 414)
     _check_fields(request.headers)
@@ -120,7 +121,7 @@ def _check_fields(fields):
 
 
 def _check_framing(version, fields):
-    """Where others may see the end of a body elsewhere, what follows could be a request that they let in unseen."""
+    """Refuses a body whose end a proxy may see elsewhere: a request could pass the proxy as part of the body."""
     if b"transfer-encoding" in fields and b"content-length" in fields:
         raise _Refused("Transfer-Encoding and Content-Length exclude each other. Send one of them")
     if b"transfer-encoding" in fields and version == b"1.0":

@@ -1,7 +1,7 @@
-"""Requests and replies as JSON texts: small ones where they are, large ones in processes of their own.
+"""Requests and replies as JSON texts: small ones are read and written in the thread, large ones in processes.
 
-Python reads and writes a text of 16 MiB in a second or more, in which no other thread can run, and holds up to 30 times
-its size meanwhile. Processes keep the server answering, and two of them bound the memory, however many cores there are.
+Python takes a second or more for a text of 16 MiB. Meanwhile no other thread can run, and the text takes up to 30 times
+its size in memory. With processes the server goes on answering; there are two on any machine, which bounds the memory.
 """
 
 import math
@@ -15,10 +15,10 @@ from tf_cyclegan.serving.rest.worker_processes import Workers
 
 _SMALL = 2**19  # bytes of text, or of arrays
 PROCESSES = 2
-_READING = 64  # bytes of memory for a byte of text: emoji, each a string of its own, take 25
+_READING = 64  # bytes of memory for a byte of text; a list of emoji takes 25
 _WRITING = 128  # for a value: its text, in a list, joined, and joined again
-_SHARE = 0.2  # of what is free when the server starts; images may take the rest
-_LEAST = 2**26
+_SHARE = 0.2  # of the memory that is free when the server starts; images may take the rest
+_LEAST = 2**26  # bytes that a process may take on any machine
 _MAX_STRINGS = 2**20
 
 
@@ -27,8 +27,8 @@ class Documents:
 
     Args:
         limits: `Limits`.
-        free_bytes: optional int, memory that the server may still take: the processes take no more than their share of
-            a fifth of it. Defaults to None, any.
+        free_bytes: optional int, memory that is free; all processes together take at most a fifth of it. Defaults to
+            None, without a limit.
     """
 
     def __init__(self, limits, free_bytes=None):
@@ -42,14 +42,14 @@ class Documents:
         Args:
             body: bytes.
             packed: bool, whether it is gzip.
-            signatures: dict, name to `Signature`, of the model that is asked; empty if there is none.
+            signatures: dict, name to `Signature`, of the model that the request names; empty for an unknown model.
             deadline: float, on the clock of `time.monotonic`.
 
         Returns:
-            `(signature_name, inputs, rows)`, the last two as of `read_inputs`; None if there is no such signature.
+            `(signature_name, inputs, rows)`, the last two from `read_inputs`; both None for an unknown signature.
 
         Raises:
-            ServingError: if it is no request that fits the signature, or takes too much memory or time.
+            ServingError: if the request does not fit the signature, or takes too much memory or time.
         """
         arguments = (body, self._max_bytes if packed else None, signatures)
         if not is_large(body, packed):
@@ -57,7 +57,7 @@ class Documents:
         return self._workers.run(read_request, arguments, min(_READING * self._max_bytes, self._most), deadline)
 
     def write(self, outputs, rows, deadline):
-        """Writes a reply, as `write_reply`.
+        """Writes a reply by `write_reply`.
 
         Args:
             outputs: dict, name to array.
@@ -68,7 +68,7 @@ class Documents:
             bytes.
 
         Raises:
-            ServingError: if JSON has no form for it, or it takes too much memory or time.
+            ServingError: if JSON has no form for an output, or the reply takes too much memory or time.
         """
         if not is_long(outputs):
             return write_reply(outputs, rows)
@@ -82,7 +82,7 @@ class Documents:
 
 
 def is_large(body, packed):
-    """Whether a body is read in a process; of one that is gzip nobody knows how long it is."""
+    """Whether a body is read in a process; the size of a gzip body is unknown, so it counts as large."""
     return packed or len(body) > _SMALL
 
 
@@ -92,7 +92,7 @@ def is_long(outputs):
 
 
 def read_request(body, limit, signatures):
-    """`Documents.read` where it is; `limit` is None, or how much may come out of a body that is gzip."""
+    """`Documents.read` in the calling process; `limit` is the most bytes of a gzip body once unpacked, else None."""
     document = read_document(body if limit is None else gunzip(body, limit))
     name = signature_name(document)
     if name not in signatures:
@@ -105,5 +105,5 @@ def read_request(body, limit, signatures):
 
 
 def bytes_of(arrays):
-    """The size of a dict of arrays."""
+    """The size of a dict of arrays in bytes."""
     return sum(sum(map(len, array.ravel())) if array.dtype == object else array.nbytes for array in arrays.values())

@@ -6,10 +6,10 @@ from tf_cyclegan.serving.rest.json_tensors import is_base64, read_tensor, stack_
 
 
 def signature_name(document):
-    """The signature that a request asks for.
+    """Returns the name of the signature that a request asks for.
 
     Raises:
-        ServingError: if it is not a string.
+        ServingError: if the name is not a string.
     """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
@@ -29,7 +29,7 @@ def read_inputs(document, tensors):
         `(inputs, rows)`: a dict of name to array, and True for instances. Strings are object arrays of bytes.
 
     Raises:
-        ServingError: if the values do not fit the types or have no one shape.
+        ServingError: if the values do not fit the types, or the lists are ragged.
     """
     if not tensors:
         raise invalid(f"Failed to get input map for signature: {document.get('signature_name') or 'DEFAULT'}")
@@ -66,7 +66,7 @@ def _plain_rows(instances, tensors):
     for index, item in enumerate(instances):
         if _is_object(item):
             raise invalid(f"Expecting value/list but got object at item {index} of input list")
-    return dict.fromkeys(tensors, instances)  # of which there is one
+    return dict.fromkeys(tensors, instances)  # there is one tensor
 
 
 def _named_rows(instances, tensors):

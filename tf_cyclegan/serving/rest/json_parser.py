@@ -1,4 +1,4 @@
-"""Bytes to a JSON document, with the words of TensorFlow Serving's parser for what is wrong."""
+"""The bytes of a request to a JSON document, with the error messages of TensorFlow Serving's parser."""
 
 import json
 import math
@@ -8,11 +8,11 @@ import re
 from tf_cyclegan.serving.errors import ServingError, invalid
 from tf_cyclegan.serving.rest.json_reply import show
 
-# A list takes about 80 bytes and an object 250, where three bytes of text make one.
+# Three bytes of text make a list of about 80 bytes or an object of 250.
 _MAX_LISTS = 2**20
 _MAX_OBJECTS = 2**16
 _BLANKS = re.compile(r"\ufeff?[ \t\n\r]*")
-# Up to the end of the text if the string has none. Without "+" each step of the search would take a hundred bytes.
+# A string without an end goes to the end of the text. Without "+" each step of the search would take a hundred bytes.
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _BRACKETS = re.compile(rf"{_STRING}|[\[\]{{}}]", re.DOTALL)
 _NUMBERS = re.compile(rf"{_STRING}|-?[0-9][0-9.eE+-]*", re.DOTALL)
@@ -20,7 +20,7 @@ _CONSTANT = re.compile(r"-?(?:NaN|Inf(?:inity|(?!i)))")
 _CONSTANTS = re.compile(rf"{_STRING}|{_CONSTANT.pattern}", re.DOTALL)
 _LITERALS = ("null", "true", "false", "NaN", "Infinity", "-NaN", "-Infinity")
 _MARKS = bytes.maketrans(b"123456789E", b"000000000e")
-_LONG_EXPONENT = re.compile(b"e000")  # "in" takes three times as long
+_LONG_EXPONENT = re.compile(b"e000")  # three times as fast as "in"
 _LONG_INTEGER = b"0" * 309
 _WORDS = {
     "Expecting value": "Invalid value.",
@@ -43,7 +43,7 @@ class ParseError(ServingError):
 
 
 def read_document(body):
-    """Reads a request's JSON object; text after it is ignored.
+    """Reads a request's JSON object, and ignores text after it.
 
     Args:
         body: bytes.
@@ -52,7 +52,7 @@ def read_document(body):
         dict.
 
     Raises:
-        ServingError: if it is not JSON, not an object, or made to exhaust the memory.
+        ServingError: if the body is not JSON, not an object, or has too many lists or objects.
     """
     if body.count(b"[") > _MAX_LISTS or body.count(b"{") > _MAX_OBJECTS:
         raise invalid(f"The request has more than {_MAX_LISTS} lists or {_MAX_OBJECTS} objects")
@@ -79,17 +79,17 @@ def _parse(body, text):
             json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise _parse_error(error) from None
-    except UnicodeEncodeError:  # half of a pair, which Python reads and cannot write
+    except UnicodeEncodeError:  # Python reads half of a pair, and cannot write it
         raise ParseError("The surrogate pair in string is invalid.") from None
     except RecursionError:
         raise ParseError("The document is nested too deeply.") from None
-    except ValueError:  # Python's limit to the digits of an integer
+    except ValueError:  # Python limits the digits of an integer
         end = len(text)
     _check_numbers(body, text, start, end)
     return document
 
 
-# ---- what Python reads in another way ----
+# ---- differences from Python's parser ----
 
 
 def _decode(text, start):
@@ -98,7 +98,7 @@ def _decode(text, start):
     except json.JSONDecodeError as error:
         if not _CONSTANT.match(text, error.pos):
             raise
-    # Python does not know Inf, -Inf and -NaN: it gets NaN for all constants, and says in order where they are.
+    # Python does not know Inf, -Inf and -NaN. It gets NaN for each constant, and asks for their values in order.
     constants = []
 
     def hide(found):
@@ -116,13 +116,13 @@ def _decoder(parse_constant):
 
 
 def _object(members):
-    """Of members with the same name the first counts, as for TensorFlow Serving."""
+    """A dict in which the first of several members with the same name counts, as for TensorFlow Serving."""
     found = dict(members)
     return found if len(found) == len(members) else dict(reversed(members))
 
 
 def _check_numbers(body, text, start, end):
-    """Python's integers have no end, and its decimals are infinite where they are too big."""
+    """Refuses numbers beyond a double: Python reads any integer, and makes a large decimal infinite."""
     marks = body.translate(_MARKS, b"+")
     if not _LONG_EXPONENT.search(marks) and _LONG_INTEGER not in marks:
         return
@@ -131,7 +131,7 @@ def _check_numbers(body, text, start, end):
             raise _at("Number too big to be stored in double.", text, number.start())
 
 
-# ---- what is wrong, and where ----
+# ---- errors and their offsets ----
 
 
 def _parse_error(error):
@@ -160,7 +160,7 @@ def _in_their_words(wrong, text, position):
 
 
 def _unfinished(text, position):
-    """Python ends a number before a point or an exponent that lacks digits."""
+    """The error of a point or exponent without digits, before which Python ends the number; else None."""
     number = text[len(text[:position].rstrip("0123456789.eE+-")) : position].lower()
     mark = text[position : position + 1].lower()
     if number[-1:].isdigit() and mark == "." and not {".", "e"} & set(number):
@@ -171,7 +171,7 @@ def _unfinished(text, position):
 
 
 def _missing_comma(text):
-    """What the innermost bracket that is open at the end of the text must be followed by."""
+    """The error of a missing comma within the innermost bracket that is open at the end of the text."""
     open_brackets = []
     for found in _BRACKETS.finditer(text):
         if found[0] in "[{":

@@ -1,4 +1,4 @@
-"""Arrays to the JSON of a reply, as TensorFlow Serving lays it out and writes numbers."""
+"""Arrays to the JSON of a reply, in the layout and with the numbers of TensorFlow Serving."""
 
 import base64
 import itertools
@@ -14,9 +14,8 @@ _DIGITS = {"float32": 9, "float64": 17}
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _ESCAPES = {code: f"\\u{code:04X}" for code in range(32)}
 _ESCAPES |= {ord(char): f"\\{letter}" for char, letter in zip('"\\\b\f\n\r\t', '"\\bfnrt', strict=True)}
-# A number of values that is formatted in one go, while no other thread of Python can run.
-_CHUNK = 4096
-_SHOWN = 1000
+_CHUNK = 4096  # values that are formatted in one go, while no other thread of Python can run
+_SHOWN = 1000  # letters of a value in an error
 
 
 def write_reply(outputs, rows):
@@ -30,8 +29,8 @@ def write_reply(outputs, rows):
         bytes, JSON. Strings are `{"b64": ...}` if the name of their output ends in `_bytes`.
 
     Raises:
-        ServingError: for a type that JSON has no form for, outputs of different lengths in rows, and strings that are
-            not UTF-8 in an output whose name does not end in `_bytes`.
+        ServingError: if JSON has no form for a type, outputs in rows differ in length, or a string of an output whose
+            name does not end in `_bytes` is not UTF-8.
     """
     if not outputs:
         raise invalid("Cannot convert empty tensor map to JSON")
@@ -40,16 +39,12 @@ def write_reply(outputs, rows):
 
 
 def write_error(message):
-    """The body of a reply that is an error."""
+    """Writes the body of a reply with an error."""
     return _object({"error": _string(message)}, level=0).encode("utf-8", "replace")
 
 
 def show(value):
-    """A JSON value as error messages quote it, cut where it is long.
-
-    Args:
-        value: what `json` made of it.
-    """
+    """Writes a value that `json` has read as error messages quote it; a long one is cut."""
     text = ""
     for piece in _pieces(value, level=0):
         text += piece
@@ -59,7 +54,7 @@ def show(value):
 
 
 def decimals(values):
-    """Writes numbers with 6 digits where those give the number back, else with all that can matter.
+    """Writes numbers with 6 digits if these give the number back, else with all digits that can matter.
 
     Args:
         values: float32 or float64 array of rank 1.
@@ -90,7 +85,7 @@ def _format(values, pattern):
     return (pattern * len(values) % tuple(values.tolist())).split()
 
 
-# ---- layout: values are strings already; a level is the depth of nesting, four spaces each ----
+# ---- layout of values that are strings already; each level of nesting is four spaces ----
 
 
 def _rows(outputs):
@@ -102,7 +97,7 @@ def _rows(outputs):
         name: _lists(_leaves(name, array, array.ndim + 1 + named), array.shape, 1, level=2 + named, one_line=True)
         for name, array in outputs.items()
     }
-    if not named:  # the rows stand on one line, yet the list closes on its own
+    if not named:  # the rows stand on one line, and the closing bracket on another
         (column,) = columns.values()
         return f"[{', '.join(column)}\n{_indent(1)}]"
     items = [_object({name: column[row] for name, column in columns.items()}, level=2) for row in range(count)]
@@ -184,7 +179,7 @@ def _base64(value, level):
 def _text(name, value):
     try:
         return _string(value.decode())
-    except UnicodeDecodeError as error:  # TensorFlow Serving writes these bytes, which no reader of JSON takes
+    except UnicodeDecodeError as error:  # TensorFlow Serving writes these bytes, which is no JSON
         raise invalid(f"Output {name} is not UTF-8 text; a name that ends in _bytes gets base64") from error
 
 
@@ -196,7 +191,7 @@ def _string(text):
 
 
 def _pieces(value, level):
-    """A JSON value as strings, piece by piece, so that only what is shown is made."""
+    """A JSON value as strings, piece by piece, so that only the part that is shown is made."""
     if isinstance(value, dict | list) and value:
         named = isinstance(value, dict)
         opening, closing = "{}" if named else "[]"

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from tf_cyclegan.serving.errors import ServingError, invalid
+from tf_cyclegan.serving.model_signatures import MAX_RANK
 from tf_cyclegan.serving.rest.json_reply import TYPE_NAMES, show
 
 _INTEGERS = {
@@ -17,12 +18,11 @@ _INTEGERS = {
 }
 _FLOATS = ("float32", "float64")
 _TYPES = {"string", "bool", *_FLOATS, *_INTEGERS}
-_MAX_RANK = 32  # NumPy 1's
 _BASE64 = re.compile(rb"(?:data:[^,]*,)?[A-Za-z0-9+/_\r\n-]{64,}+={0,2}")  # longer than any word
 
 
 def read_tensor(value, dtype):
-    """A value, or lists of values that all have one shape.
+    """Reads a value, or nested lists of values that have one shape.
 
     Args:
         value: what `json` made of it.
@@ -32,7 +32,7 @@ def read_tensor(value, dtype):
         Array of that type; strings are an object array of bytes.
 
     Raises:
-        ServingError: if a value is not of the type, or the lists have no one shape.
+        ServingError: if a value is not of the type, or the lists are ragged.
     """
     array = _plain_array(value, dtype) if isinstance(value, list) else None
     if array is not None:
@@ -43,15 +43,15 @@ def read_tensor(value, dtype):
 
 
 def stack_tensors(values, dtype, key=""):
-    """One tensor of the instances of an input, which must all have one shape.
+    """Reads the instances of an input, which must have one shape, as one tensor.
 
     Args:
         values: list of the instances' values.
         dtype: str, as in `TensorInfo`.
-        key: str, what an error says of the input. Defaults to "".
+        key: str, words for the input in an error. Defaults to "".
 
     Returns:
-        Array as of `read_tensor`, with one dimension more.
+        Array as `read_tensor` returns it, with one dimension more.
 
     Raises:
         ServingError: if an instance is wrong or differs in shape from the first.
@@ -85,7 +85,7 @@ def _written(shape):
 
 
 def _array(leaves, shape, dtype):
-    """The leaves in one array; without any, JSON stands for the types too that it has no form for."""
+    """The leaves in one array; without leaves, the type may be one that JSON has no form for."""
     try:
         kind = np.dtype(object if dtype == "string" else getattr(ml_dtypes, dtype, dtype))
     except TypeError:
@@ -94,15 +94,15 @@ def _array(leaves, shape, dtype):
         return np.array(leaves, kind).reshape(shape)
 
 
-# ---- the fast way: lists of numbers that are beyond doubt; everything else is looked at value by value ----
+# ---- the fast way, for lists of numbers without any doubt ----
 
 
 def _plain_array(values, dtype):
-    """An array, or None where a closer look is needed."""
+    """An array, or None if the exact way is needed."""
     shape = [len(values)]
     while values and type(values[0]) is list:
         size = len(values[0])
-        if set(map(type, values)) != {list} or set(map(len, values)) != {size} or len(shape) == _MAX_RANK:
+        if set(map(type, values)) != {list} or set(map(len, values)) != {size} or len(shape) == MAX_RANK:
             return None
         shape.append(size)
         values = list(itertools.chain.from_iterable(values))
@@ -124,22 +124,22 @@ def _plain_numbers(values, types, dtype):
     return np.array(values, bool) if dtype == "bool" and types <= {bool} else None
 
 
-# ---- the exact way, which finds the first thing that is wrong ----
+# ---- the exact way, value by value, which finds the first error ----
 
 
 def _shape(value):
-    """The shape that the first elements promise."""
+    """The shape by the first elements."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
         value = value[0] if value else None
-    if len(shape) > _MAX_RANK:
-        raise invalid(f"Lists are nested {len(shape)} deep. Expected at most: {_MAX_RANK}")
+    if len(shape) > MAX_RANK:
+        raise invalid(f"Lists are nested {len(shape)} deep. Expected at most: {MAX_RANK}")
     return tuple(shape)
 
 
 def _collect(value, shape, dtype, level, leaves):
-    """Appends the values of nested lists of this shape."""
+    """Appends the values of nested lists to `leaves`, and checks that the lists have this shape."""
     if not isinstance(value, list):
         if level != len(shape):
             where = f"incorrect level: {level + 1} in the JSON DOM. Expected at level: {len(shape)}"
@@ -192,10 +192,10 @@ def _from_base64(value):
 
 
 def base64_hint(inputs):
-    """What the error of a model is to add if a string looks as if base64 was meant and text was sent.
+    """Writes a hint for the error of a model if a string looks like base64 that was sent as plain text.
 
     Args:
-        inputs: dict, name to array, as of `read_inputs`.
+        inputs: dict, name to array, as `read_inputs` returns it.
 
     Returns:
         str, "" if no string looks so.

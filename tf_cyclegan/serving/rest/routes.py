@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST interface: paths to models, bytes to bytes, errors to replies."""
+"""TensorFlow Serving's routes: from a path to its model, and from a request's body to the reply or error."""
 
 import json
 import logging
@@ -29,18 +29,18 @@ _RETRY_SECONDS = 1
 
 
 class Rest:
-    """TensorFlow Serving's routes, as an ASGI application: every error becomes a reply, none has a traceback.
+    """TensorFlow Serving's routes as an ASGI application. Each error becomes a reply without a traceback.
 
     Args:
         service: `Service`.
-        cors: bool, lets pages of other origins call.
+        cors: bool, lets pages of other origins call the models.
     """
 
     def __init__(self, service, cors):
         self._service = service
         self._headers = _CORS if cors else {}
         self._bodies = BodyReader(service.limits)
-        self._unwritten = 0  # bytes of replies
+        self._unwritten = 0  # bytes of replies that wait to be written
 
     async def __call__(self, scope, receive, send):
         path = _path(scope)
@@ -103,7 +103,7 @@ class Rest:
         with self._service.repository.use(spec) as version:
             model = _proto_json({"name": version.name, "signature_name": "", "version": str(version.number)})
             signatures = _proto_json({"signature_def": version.engine.metadata()})
-        # Put together as TensorFlow Serving does, line breaks included.
+        # Put together as TensorFlow Serving does, with the same line breaks.
         return f'{{\n"model_spec":{model},\n"metadata": {{"signature_def": {signatures}}}\n}}\n'.encode()
 
     # ---- predict ----
@@ -138,7 +138,7 @@ class Rest:
         return reply if isinstance(reply, bytes) else await self._write(*reply, disconnected)
 
     async def _write(self, outputs, rows, deadline, disconnected):
-        """A long reply. Those who wait for a process that writes it must not keep the threads of small requests."""
+        """Writes a long reply in a thread of large requests, so that small ones do not wait for a free process."""
         size = bytes_of(outputs)
         if self._unwritten and self._unwritten + size > self._service.limits.max_unread_bytes:
             raise ServingError("UNAVAILABLE", "Too many long replies wait to be written. Try again later.")
@@ -151,7 +151,7 @@ class Rest:
             self._unwritten -= size
 
     def _run(self, spec, verb, body, packed, deadline):
-        """Bytes to the outputs, and whether they are in rows; in a thread."""
+        """The body to the outputs, and whether they are in rows; in a thread."""
         self._service.limits.check_unread(self._service.unread_bytes())
         signatures = self._service.repository.signatures(spec)
         name, inputs, rows = self._service.documents.read(body, packed, signatures, deadline)
@@ -173,7 +173,7 @@ class Rest:
 
 
 def _path(scope):
-    """The path below the place where the application is, of another or of a proxy; as it was sent, if that is told."""
+    """The path below the root of the application, as the client sent it if the ASGI server tells that."""
     raw, root = scope.get("raw_path"), scope.get("root_path", "")
     return raw.decode("latin-1").removeprefix(quote(root)) if raw else scope["path"].removeprefix(root)
 
@@ -181,7 +181,7 @@ def _path(scope):
 def _spec(match):
     version = match["version"]
     if version and (len(version.lstrip("0")) > 19 or int(version) >= 2**63):
-        raise invalid("")  # TensorFlow Serving's reply has no words for it
+        raise invalid("")  # TensorFlow Serving's reply is empty
     label = match["label"] and unquote(match["label"])
     return ModelSpec(unquote(match["name"] or ""), int(version) if version else None, label)
 
@@ -193,7 +193,7 @@ def _preflight(headers):
 
 
 def _proto_json(value):
-    """JSON as protobuf prints it."""
+    """JSON in the layout of protobuf."""
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -203,6 +203,6 @@ def _reply(body, status=200, headers=None):
 
 def _error_reply(error, headers):
     extra = {"Retry-After": str(_RETRY_SECONDS)} if error.http_status == 503 else {}
-    if error.http_status == 408:  # what comes after would be taken for the next request
+    if error.http_status == 408:  # the rest of the body would be taken for the next request
         extra["Connection"] = "close"
     return _reply(error.message and write_error(error.message), error.http_status, {**headers, **extra})

@@ -1,4 +1,4 @@
-"""Processes for work that would hold Python's lock, or memory, for too long; each piece has a deadline and a budget."""
+"""Processes for work that would hold Python's lock for too long; a call has a deadline and a memory limit."""
 
 import contextlib
 import gc
@@ -21,7 +21,7 @@ _LAST_SECONDS = 1
 
 
 class Workers:
-    """Runs functions in a few processes, which are started when they are needed and stay.
+    """Runs functions in a few processes, which start when they are needed and stay.
 
     Args:
         count: int, processes at the same time.
@@ -37,18 +37,18 @@ class Workers:
         """Calls a function in a process.
 
         Args:
-            function: function of a module that needs no TensorFlow: the process imports it.
-            arguments: tuple; it, and what the function returns, is pickled.
-            memory_bytes: int, what the call may take beyond what an idle process has. Held on Linux.
-            deadline: float, on the clock of `time.monotonic`; then the process is killed.
+            function: function of a module without TensorFlow, which the process imports.
+            arguments: tuple; arguments and result are pickled.
+            memory_bytes: int, the most memory that the call may add to the process. Holds on Linux.
+            deadline: float, on the clock of `time.monotonic`, at which the process is killed.
 
         Returns:
             What the function returns.
 
         Raises:
-            ServingError: the function's own; at the deadline (DEADLINE_EXCEEDED); if the memory is not enough
+            ServingError: if the function raises it; at the deadline (DEADLINE_EXCEEDED); if the memory is not enough
                 (RESOURCE_EXHAUSTED); after `close`, or if no process can be started (UNAVAILABLE).
-            RuntimeError: if the function fails in any other way; the text has the traceback.
+            RuntimeError: if the function fails in any other way; the message has the traceback.
         """
         try:
             worker = self._idle.get(timeout=max(0, deadline - time.monotonic()))
@@ -64,8 +64,8 @@ class Workers:
             self._idle.put(worker)
 
     def close(self):
-        """Ends the processes that are idle; the others end with their work."""
-        self._closed = True  # from here on whoever is done with a process ends it
+        """Ends the idle processes; the busy ones end after their work."""
+        self._closed = True  # from here on `run` ends its process
         workers = []
         with contextlib.suppress(queue.Empty):
             while True:
@@ -76,7 +76,7 @@ class Workers:
 
 
 class _Worker:
-    """A process, while there is one, that answers one call at a time over its standard input and output."""
+    """A process that answers one call at a time over its standard input and output; it may not run yet."""
 
     def __init__(self):
         self._process = None
@@ -89,14 +89,14 @@ class _Worker:
             pickle.dump((function, arguments, memory_bytes), process.stdin, pickle.HIGHEST_PROTOCOL)
             process.stdin.flush()
             kind, result, stays = pickle.load(process.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError):  # killed: by the timer, or for its memory
+        except (EOFError, OSError, pickle.UnpicklingError):  # killed by the timer, or for its memory
             raise self._death(deadline) from None
-        except BaseException:  # what is left in the pipes would be the next caller's
+        except BaseException:  # the next caller must not get the rest in the pipes
             self.close()
             raise
         finally:
             timer.cancel()
-        if not stays or time.monotonic() >= deadline:  # then the timer may have killed it
+        if not stays or time.monotonic() >= deadline:  # the timer may have killed it by now
             self.close()
         if kind == "error":
             raise ServingError(*result)
@@ -105,7 +105,7 @@ class _Worker:
         return result
 
     def _living(self):
-        """The process, or another if it has died since the last call, as where the system ran out of memory."""
+        """The process, or a new one if it has died since the last call, for example when memory ran out."""
         if self._process and self._process.poll() is not None:
             self.close()
         if not self._process:
@@ -118,14 +118,14 @@ class _Worker:
 
     def _death(self, deadline):
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LAST_SECONDS)  # its exit code says why it closed its end
+            self._process.wait(_LAST_SECONDS)  # its exit code says why it ended
         code = self.close()
         if time.monotonic() >= deadline:
             return too_late()
         return _too_much() if code < 0 else RuntimeError(f"A process for documents ended with exit code {code}")
 
     def close(self):
-        """Ends the process; returns its exit code, negative for a signal."""
+        """Ends the process and returns its exit code, which is negative for a signal."""
         process, self._process = self._process, None
         if process:
             process.kill()
@@ -134,14 +134,14 @@ class _Worker:
 
 
 def _start():
-    # The server's own path alone: modules in the folder where it was started are not to go before Python's.
+    # The server's path, without the current folder: a module there must not take the place of Python's.
     path = os.pathsep.join(place or os.getcwd() for place in sys.path)
     return subprocess.Popen(
         [sys.executable, "-c", f"from {__name__} import main; main()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
-        start_new_session=True,  # Ctrl-C is the server's matter, which finishes what it has accepted
+        start_new_session=True,  # Ctrl-C goes to the server, which finishes the requests that it has accepted
     )
 
 
@@ -149,18 +149,18 @@ def _too_much():
     return ServingError("RESOURCE_EXHAUSTED", "The request takes more memory than one may. Send it in smaller parts.")
 
 
-# ---- in the process ----
+# ---- within the process ----
 
 
 def main():
     """Answers calls until the server closes the pipe, or ends."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a supervisor may send it to all of the server's processes
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # where the system's memory ends, it takes this process and not the server
-    if sys.stderr is None:  # the server has none; replies must not get its number, to which libraries write
+        file.write("1000")  # when memory runs out, the system ends this process before the server
+    if sys.stderr is None:  # the server has none; libraries write to its number, which replies must not get
         sys.stderr = open(os.devnull, "w")
     calls, replies = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no reply
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # printed text must not mix with replies
     process, stays = psutil.Process(), True
     while stays:
         try:
@@ -192,7 +192,7 @@ def _outcome(function, arguments):
 
 @contextlib.contextmanager
 def _memory_limit(process, memory_bytes):
-    if not hasattr(process, "rlimit"):  # Linux and FreeBSD have it
+    if not hasattr(process, "rlimit"):  # on Linux and FreeBSD
         yield
         return
     before = process.rlimit(psutil.RLIMIT_AS)
