@@ -28,11 +28,10 @@ from tf_cyclegan.networks import (
     unit_encoder,
 )
 from tf_cyclegan.networks import layers as own
-from tf_cyclegan.networks.coarse_to_fine import AtLeastTwoPixels
 from tf_cyclegan.networks.instance_maps import LabelEncoding
 from tf_cyclegan.networks.layers.convolution import Conv2D
 from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
-from tf_cyclegan.networks.layers.resizing import BilinearEnlargement2D, HalvingPooling2D
+from tf_cyclegan.networks.layers.resizing import AtLeastTwoPixels, BilinearEnlargement2D, HalvingPooling2D
 
 GIGABYTE = 10**9
 

@@ -9,7 +9,6 @@ from conftest import random_images
 from tf_cyclegan import CycleGAN, networks
 from tf_cyclegan.networks import tapped
 from tf_cyclegan.networks.blocks import Blocks
-from tf_cyclegan.networks.resnet import residual_block
 
 # Those that CUT compares: the mirrored image, two convolutions before their norm, two residual blocks.
 CUT = ["stem_pad", "down1_conv", "down2_conv", "block1_add", "block5_add"]
@@ -107,7 +106,7 @@ class AdaptiveBlocks(Blocks):
 def test_a_residual_block_takes_its_normalization_with_a_style():
     features, style = keras.Input((None, None, 4)), keras.Input((8,))
     blocks = AdaptiveBlocks(style=style)
-    network = keras.Model([features, style], residual_block(blocks, features, "reflect", 0, "block1"))
+    network = keras.Model([features, style], blocks.residual_block(features, "block1"))
     assert [layer.name for layer in network.layers if isinstance(layer, Adaptive)] == [
         "block1_1_normalization",
         "block1_2_normalization",

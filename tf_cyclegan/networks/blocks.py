@@ -1,4 +1,4 @@
-"""What the layers of one network have in common: padding, normalization, initialization and dtype."""
+"""`Blocks`: the layers and the groups of layers that networks are built of, all in one style."""
 
 import dataclasses
 
@@ -34,8 +34,8 @@ class Blocks:
         inference_statistics: of batch normalization, see `layers.BatchNormalization`. Defaults to `"moving"`.
         convolution_padding: `"explicit"` for PyTorch's zeros, as many on every side, or `"same"` for TensorFlow's, of
             which a kernel that does not fit evenly takes one more at the bottom and right. Defaults to `"explicit"`.
-        style: tensor that each normalization is called with beside its input, where a subclass's
-            `normalization_layer` takes one. Defaults to None.
+        style: second input of each normalization, for subclasses whose `normalization_layer` takes one. Defaults to
+            None.
     """
 
     normalization: str = "instance"
@@ -62,7 +62,7 @@ class Blocks:
         return "float64" if self.dtype.compute_dtype == "float64" else "float32"
 
     def input(self, shape, name=None):
-        """The input of a network, for which Keras rounds what it is given: to no less than the network computes in."""
+        """The input of a network. Keras rounds images to its dtype, which is no narrower than the network's."""
         return keras.Input(shape, name=name, dtype=self.output_dtype)
 
     def pad(self, x, padding, mode, name):
@@ -119,7 +119,7 @@ class Blocks:
 
     @property
     def bias_before_normalization(self):
-        """All normalizations subtract the mean, and a bias with it: the bias would only drift."""
+        """Whether convolutions have a bias before a normalization, which subtracts it with the mean: it would drift."""
         return self.normalization == "none"
 
     def normalize(self, x, name):
@@ -154,6 +154,38 @@ class Blocks:
 
     def dropout(self, x, rate, name):
         return layers.Dropout(rate, dtype=self.dtype, name=f"{name}_dropout")(x) if rate else x
+
+    def normalized_convolution(self, x, filters, kernel_size, name, strides=1):
+        """A convolution, a normalization and ReLU."""
+        x = self.convolution(x, filters, kernel_size, name, strides, use_bias=self.bias_before_normalization)
+        return self.relu(self.normalize(x, name), name)
+
+    def normalized_upsampling(self, x, filters, name, upsampling="deconvolution"):
+        """Twice the size, a normalization and ReLU."""
+        x = self.upsample(x, filters, name, upsampling, self.bias_before_normalization)
+        return self.relu(self.normalize(x, name), name)
+
+    def residual_block(self, x, name, padding="reflect", dropout=0):
+        """Adds two normalized 3x3 convolutions of `x` to `x`; no activation follows the sum."""
+        y = self.pad(x, 1, padding, f"{name}_1_pad")
+        y = self.normalized_convolution(y, x.shape[-1], 3, f"{name}_1")
+        y = self.pad(self.dropout(y, dropout, name), 1, padding, f"{name}_2_pad")
+        y = self.convolution(y, x.shape[-1], 3, f"{name}_2", use_bias=self.bias_before_normalization)
+        y = self.normalize(y, f"{name}_2")
+        return layers.Add(dtype=self.dtype, name=f"{name}_add")([x, y])
+
+    def head(self, x, output_channels, name="head"):
+        """Features to an image in [-1, 1]: a mirrored border, a 7x7 convolution and tanh."""
+        x = self.convolution(self.pad(x, 3, "reflect", f"{name}_pad"), output_channels, 7, name)
+        return layers.Activation("tanh", dtype=self.output_dtype, name=f"{name}_tanh")(x)
+
+
+class HDBlocks(Blocks):
+    """The blocks of pix2pixHD, whose convolutions have a bias before batch normalization: its weights hold one."""
+
+    @property
+    def bias_before_normalization(self):
+        return self.normalization not in ("instance", "affine_instance")
 
 
 def kernel_initializer(initializer):

@@ -1,23 +1,13 @@
 """The generators of pix2pixHD: a global one, and local enhancers around it that double the resolution."""
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-from tf_cyclegan.networks.blocks import Blocks, check_image_shape
-from tf_cyclegan.networks.layers.resizing import HalvingPooling2D
-from tf_cyclegan.networks.resnet import residual_block
+from tf_cyclegan.networks.blocks import HDBlocks, check_image_shape
+from tf_cyclegan.networks.layers.resizing import AtLeastTwoPixels, CropLike, HalvingPooling2D
 from tf_cyclegan.settings.checks import check_integer
 
 _ENHANCER = "enhancer"
-
-
-class HDBlocks(Blocks):
-    """Blocks as pix2pixHD has them: with a bias beside batch normalization, which its weights are trained with."""
-
-    @property
-    def bias_before_normalization(self):
-        return self.normalization not in ("instance", "affine_instance")
 
 
 def global_generator(
@@ -65,7 +55,7 @@ def global_generator(
     blocks = HDBlocks(normalization, initializer, dtype)
     image = blocks.input(image_shape, name="image")
     features = _global_features(blocks, image, filters, downsamplings, residual_blocks)
-    return keras.Model(image, _head(blocks, features, output_channels, "head"), name=name or "global_generator")
+    return keras.Model(image, blocks.head(features, output_channels), name=name or "global_generator")
 
 
 def local_enhancer(
@@ -170,11 +160,11 @@ def coarse_and_fine(
     image = pyramid[0]
 
     x = _global_features(blocks, pyramid.pop(), filters * 2**enhancers, downsamplings, residual_blocks)
-    coarse = keras.Model(image, _head(blocks, x, output_channels, "head"), name=f"{name}_coarse")
+    coarse = keras.Model(image, blocks.head(x, output_channels), name=f"{name}_coarse")
     for number in range(1, enhancers + 1):
         width = filters * 2 ** (enhancers - number)
         x = _enhanced(blocks, pyramid.pop(), x, width, local_residual_blocks, f"{_ENHANCER}{number}")
-    fine = _head(blocks, x, output_channels, f"{_ENHANCER}{enhancers}_head")
+    fine = blocks.head(x, output_channels, f"{_ENHANCER}{enhancers}_head")
     return coarse, keras.Model(image, fine, name=name)
 
 
@@ -250,93 +240,32 @@ def _check_settings(image_shape, output_channels, filters, downsamplings, residu
 
 def _global_features(blocks, x, filters, downsamplings, residual_blocks):
     """All of the global generator but its head."""
-    x = _convolution(blocks, blocks.pad(x, 3, "reflect", "stem_pad"), filters, 7, "stem")
+    x = blocks.normalized_convolution(blocks.pad(x, 3, "reflect", "stem_pad"), filters, 7, "stem")
     for level in range(1, downsamplings + 1):
         x = _down(blocks, x, filters * 2**level, f"down{level}")
     x = _transformed(blocks, x, residual_blocks) if residual_blocks else x
     for step in range(1, downsamplings + 1):
-        x = _up(blocks, x, filters * 2 ** (downsamplings - step), f"up{step}")
+        x = blocks.normalized_upsampling(x, filters * 2 ** (downsamplings - step), f"up{step}")
     return x
 
 
 def _transformed(blocks, features, residual_blocks):
     x = AtLeastTwoPixels(dtype=blocks.dtype, name="blocks_grow")(features)
     for index in range(1, residual_blocks + 1):
-        x = residual_block(blocks, x, "reflect", 0, f"block{index}")
+        x = blocks.residual_block(x, f"block{index}")
     return CropLike(dtype=blocks.dtype, name="blocks_crop")([x, features])
 
 
 def _enhanced(blocks, image, features, filters, residual_blocks, name):
-    x = _convolution(blocks, blocks.pad(image, 3, "reflect", f"{name}_stem_pad"), filters, 7, f"{name}_stem")
+    x = blocks.pad(image, 3, "reflect", f"{name}_stem_pad")
+    x = blocks.normalized_convolution(x, filters, 7, f"{name}_stem")
     x = _down(blocks, x, 2 * filters, f"{name}_down")
     x = layers.Add(dtype=blocks.dtype, name=f"{name}_sum")([x, features])
     for index in range(1, residual_blocks + 1):
-        x = residual_block(blocks, x, "reflect", 0, f"{name}_block{index}")
-    return _up(blocks, x, filters, f"{name}_up")
+        x = blocks.residual_block(x, f"{name}_block{index}")
+    return blocks.normalized_upsampling(x, filters, f"{name}_up")
 
 
 def _down(blocks, x, filters, name):
     # Explicit zeros on all four sides, as PyTorch: Keras's "same" would shift the image by a pixel.
-    return _convolution(blocks, blocks.pad(x, 1, "zero", f"{name}_pad"), filters, 3, name, strides=2)
-
-
-def _convolution(blocks, x, filters, kernel_size, name, strides=1):
-    x = blocks.convolution(x, filters, kernel_size, name, strides, use_bias=blocks.bias_before_normalization)
-    return blocks.relu(blocks.normalize(x, name), name)
-
-
-def _up(blocks, x, filters, name):
-    x = blocks.deconvolution(x, filters, name, blocks.bias_before_normalization)
-    return blocks.relu(blocks.normalize(x, name), name)
-
-
-def _head(blocks, x, output_channels, name):
-    x = blocks.convolution(blocks.pad(x, 3, "reflect", f"{name}_pad"), output_channels, 7, name)
-    return layers.Activation("tanh", dtype=blocks.output_dtype, name=f"{name}_tanh")(x)
-
-
-@keras.saving.register_keras_serializable(package="tf_cyclegan")
-class AtLeastTwoPixels(keras.layers.Layer):
-    """Doubles a height or width of one pixel, which cannot be mirrored: the smallest images would end in an error.
-
-    Call arguments:
-        inputs: float tensor `(batch, height, width, channels)`.
-    """
-
-    def call(self, inputs):
-        if all(side is not None and side > 1 for side in inputs.shape[1:3]):
-            return inputs
-        # A padding whose size is not known would leave TFLite's converter without the number of channels.
-        missing = [tf.maximum(2 - tf.shape(inputs)[axis], 0) for axis in (1, 2)]
-        taller = tf.concat([inputs, inputs[:, : missing[0]]], axis=1)
-        return tf.concat([taller, taller[:, :, : missing[1]]], axis=2)
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, channels = input_shape
-        return (batch, *(side if side is None else max(side, 2) for side in (height, width)), channels)
-
-    def get_config(self):
-        # Keras does not make the configuration of a layer whose dtype is a policy.
-        return super().get_config()
-
-
-@keras.saving.register_keras_serializable(package="tf_cyclegan")
-class CropLike(keras.layers.Layer):
-    """Crops the first of two tensors to the height and width of the second, at the top left.
-
-    Call arguments:
-        inputs: pair of float tensors `(batch, height, width, channels)`.
-    """
-
-    def call(self, inputs):
-        x, like = inputs
-        if x.shape[1:3].is_fully_defined() and x.shape[1:3] == like.shape[1:3]:
-            return x
-        return x[:, : tf.shape(like)[1], : tf.shape(like)[2]]
-
-    def compute_output_shape(self, input_shape):
-        shape, like = input_shape
-        return (shape[0], *like[1:3], shape[3])
-
-    def get_config(self):
-        return super().get_config()
+    return blocks.normalized_convolution(blocks.pad(x, 1, "zero", f"{name}_pad"), filters, 3, name, strides=2)

@@ -1,11 +1,8 @@
-"""Discriminators: PatchGANs at one scale and at several."""
+"""Builders of the discriminators: PatchGANs at one scale and at several, and a discriminator of single pixels."""
 
 import keras
-from keras import layers
-from keras import layers as keras_layers
 
-from tf_cyclegan.networks.blocks import Blocks, check_image_shape
-from tf_cyclegan.networks.coarse_to_fine import HDBlocks
+from tf_cyclegan.networks.blocks import Blocks, HDBlocks, check_image_shape
 from tf_cyclegan.networks.layers.resizing import HalvingPooling2D
 from tf_cyclegan.settings.checks import check_integer
 
@@ -112,43 +109,9 @@ def pixel_discriminator(
     x = blocks.leaky_relu(blocks.convolution(x, filters, 1, "pixel1"), "pixel1")
     x = blocks.convolution(x, 2 * filters, 1, "pixel2", use_bias=blocks.bias_before_normalization)
     x = blocks.leaky_relu(blocks.normalize(x, "pixel2"), "pixel2")
-    # The reference's head has no bias beside batch normalization.
+    # With batch normalization the reference's head has no bias.
     x = blocks.convolution(x, 1, 1, "head", use_bias=normalization != "batch")
     return keras.Model(image, _scores(blocks, x), name=name or "pixel_discriminator")
-
-
-def _patch_discriminator(blocks, image_shape, filters, strides, head_padding, name):
-    check_image_shape(image_shape)
-    check_integer("filters", filters, 1)
-    if blocks.convolution_padding == "explicit":
-        _check_large_enough(image_shape, strides, head_padding)
-    x = image = blocks.input(image_shape, name="image")
-    for index, stride in enumerate(strides):
-        width = filters * min(2**index, 8)
-        use_bias = index == 0 or blocks.bias_before_normalization
-        # Explicit zeros: Keras's "same" is one pixel off for stride 1 and for odd sizes.
-        x = blocks.padded_convolution(x, width, 4, f"patch{index + 1}", stride, use_bias=use_bias)
-        if index > 0:
-            x = blocks.normalize(x, f"patch{index + 1}")
-        x = blocks.leaky_relu(x, f"patch{index + 1}")
-    x = blocks.padded_convolution(x, 1, 4, "head", padding=(head_padding, head_padding))
-    return keras.Model(image, _scores(blocks, x), name=name)
-
-
-def _check_large_enough(image_shape, strides, head_padding):
-    for side in image_shape[:2]:
-        size = side
-        for stride in strides if side is not None else ():
-            size = (size + 2 - 4) // stride + 1
-        if side is not None and size + sum(head_padding) < 4:
-            raise ValueError(
-                f"`image_shape` is too small for {len(strides)} convolutions before the last one: take larger images "
-                f"or fewer `layers`. Received: image_shape={tuple(image_shape)}"
-            )
-
-
-def _scores(blocks, x):
-    return layers.Activation("linear", dtype=blocks.output_dtype, name="scores")(x)
 
 
 def multiscale_discriminator(
@@ -207,26 +170,10 @@ def multiscale_discriminator(
     return keras.Model(image, outputs, name=name or "multiscale_discriminator")
 
 
-def _judged(blocks, x, filters, layers, name):
-    """The features of one scale, and its scores."""
-    features = []
-    for index in range(layers + 1):
-        part = f"{name}_patch{index + 1}"
-        x = blocks.pad(x, 2, "zero", f"{part}_pad")
-        use_bias = index == 0 or blocks.bias_before_normalization
-        strides = 2 if index < layers else 1
-        x = blocks.convolution(x, min(filters * 2**index, _LARGEST_WIDTH), 4, part, strides, use_bias=use_bias)
-        x = blocks.leaky_relu(blocks.normalize(x, part) if index else x, part)
-        features.append(x)
-    x = blocks.convolution(blocks.pad(x, 2, "zero", f"{name}_head_pad"), 1, 4, f"{name}_head")
-    scores = keras_layers.Activation("linear", dtype=blocks.output_dtype, name=f"{name}_scores")(x)
-    return [*features, scores]
-
-
 def unit_discriminator(
     image_shape=(256, 256, 3), filters=64, layers=4, scales=3, initializer="normal", name=None, dtype=None
 ):
-    """The discriminator of UNIT 1.1: patches of the image, of half of it, of a quarter, each judged by weights apart.
+    """The discriminator of UNIT 1.1: judges patches at full, half and quarter size, each size by its own weights.
 
     At each scale strided 4x4 convolutions that double the filters, with mirrored borders and no normalization, and a
     1x1 convolution to the scores.
@@ -267,13 +214,58 @@ def unit_discriminator(
     return keras.Model(image, scores, name=name or "unit_discriminator")
 
 
+def _patch_discriminator(blocks, image_shape, filters, strides, head_padding, name):
+    check_image_shape(image_shape)
+    check_integer("filters", filters, 1)
+    if blocks.convolution_padding == "explicit":
+        _check_large_enough(image_shape, strides, head_padding)
+    x = image = blocks.input(image_shape, name="image")
+    for index, stride in enumerate(strides):
+        width = filters * min(2**index, 8)
+        use_bias = index == 0 or blocks.bias_before_normalization
+        # Explicit zeros: Keras's "same" is one pixel off for stride 1 and for odd sizes.
+        x = blocks.padded_convolution(x, width, 4, f"patch{index + 1}", stride, use_bias=use_bias)
+        if index > 0:
+            x = blocks.normalize(x, f"patch{index + 1}")
+        x = blocks.leaky_relu(x, f"patch{index + 1}")
+    x = blocks.padded_convolution(x, 1, 4, "head", padding=(head_padding, head_padding))
+    return keras.Model(image, _scores(blocks, x), name=name)
+
+
+def _check_large_enough(image_shape, strides, head_padding):
+    for side in image_shape[:2]:
+        size = side
+        for stride in strides if side is not None else ():
+            size = (size + 2 - 4) // stride + 1
+        if side is not None and size + sum(head_padding) < 4:
+            raise ValueError(
+                f"`image_shape` is too small for {len(strides)} convolutions before the last one: take larger images "
+                f"or fewer `layers`. Received: image_shape={tuple(image_shape)}"
+            )
+
+
+def _judged(blocks, x, filters, layers, name):
+    """The features of one scale, and its scores."""
+    features = []
+    for index in range(layers + 1):
+        part = f"{name}_patch{index + 1}"
+        x = blocks.pad(x, 2, "zero", f"{part}_pad")
+        use_bias = index == 0 or blocks.bias_before_normalization
+        strides = 2 if index < layers else 1
+        x = blocks.convolution(x, min(filters * 2**index, _LARGEST_WIDTH), 4, part, strides, use_bias=use_bias)
+        x = blocks.leaky_relu(blocks.normalize(x, part) if index else x, part)
+        features.append(x)
+    x = blocks.convolution(blocks.pad(x, 2, "zero", f"{name}_head_pad"), 1, 4, f"{name}_head")
+    return [*features, _scores(blocks, x, f"{name}_scores")]
+
+
 def _scale_scores(blocks, x, filters, layers, name):
     for index in range(layers):
         layer = f"{name}_patch{index + 1}"
         x = blocks.pad(x, 1, "reflect", f"{layer}_pad")
         x = blocks.leaky_relu(blocks.convolution(x, filters * 2**index, 4, layer, strides=2), layer)
     x = blocks.convolution(x, 1, 1, f"{name}_head")
-    return keras_layers.Activation("linear", dtype=blocks.output_dtype, name=f"{name}_scores")(x)
+    return _scores(blocks, x, f"{name}_scores")
 
 
 def _check_pyramid_size(image_shape, layers, scales):
@@ -285,3 +277,7 @@ def _check_pyramid_size(image_shape, layers, scales):
             f"`image_shape` must have a height and width of at least {smallest} for {layers} `layers` at {scales} "
             f"`scales`: take larger images or fewer of them. Received: image_shape={tuple(image_shape)}"
         )
+
+
+def _scores(blocks, x, name="scores"):
+    return keras.layers.Activation("linear", dtype=blocks.output_dtype, name=name)(x)

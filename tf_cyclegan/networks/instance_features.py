@@ -1,4 +1,4 @@
-"""The table of how objects of each class may look, from which an image gets its instance features at test time."""
+"""`FeatureTable`: how objects of each class may look; images get their instance features from it at test time."""
 
 import keras
 import numpy as np

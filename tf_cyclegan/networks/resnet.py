@@ -88,7 +88,7 @@ def resnet_generator(
 def _encoder(blocks, image_shape, filters, downsamplings):
     x = image = blocks.input(image_shape)
     x = blocks.pad(x, 3, "reflect", "stem_pad")
-    x = _normalized_convolution(blocks, x, filters, 7, "stem")
+    x = blocks.normalized_convolution(x, filters, 7, "stem")
     for level in range(1, downsamplings + 1):
         name, use_bias = f"down{level}", blocks.bias_before_normalization
         # Explicit zeros on all four sides, as PyTorch: Keras's "same" would shift the image by a pixel.
@@ -100,39 +100,14 @@ def _encoder(blocks, image_shape, filters, downsamplings):
 def _transformer(blocks, feature_shape, residual_blocks, padding, dropout):
     x = features = blocks.input(feature_shape)
     for index in range(1, residual_blocks + 1):
-        x = residual_block(blocks, x, padding, dropout, f"block{index}")
+        x = blocks.residual_block(x, f"block{index}", padding, dropout)
     if not residual_blocks:  # Keras 3.12 refuses a model whose output is its input
         x = layers.Activation("linear", dtype=blocks.dtype, name="identity")(x)
     return keras.Model(features, x, name="transformer")
 
 
-def residual_block(blocks, x, padding, dropout, name):
-    """Two normalized 3x3 convolutions beside an identity; no activation after the sum."""
-    filters = x.shape[-1]
-    y = blocks.pad(x, 1, padding, f"{name}_1_pad")
-    y = _normalized_convolution(blocks, y, filters, 3, f"{name}_1")
-    y = blocks.dropout(y, dropout, name)
-    y = blocks.pad(y, 1, padding, f"{name}_2_pad")
-    y = blocks.convolution(y, filters, 3, f"{name}_2", use_bias=blocks.bias_before_normalization)
-    y = blocks.normalize(y, f"{name}_2")
-    return layers.Add(dtype=blocks.dtype, name=f"{name}_add")([x, y])
-
-
 def _decoder(blocks, feature_shape, downsamplings, output_channels, upsampling):
     x = features = blocks.input(feature_shape)
     for step in range(1, downsamplings + 1):
-        x = _upsampled(blocks, x, x.shape[-1] // 2, upsampling, f"up{step}")
-    x = blocks.pad(x, 3, "reflect", "head_pad")
-    x = blocks.convolution(x, output_channels, 7, "head")
-    x = layers.Activation("tanh", dtype=blocks.output_dtype, name="head_tanh")(x)
-    return keras.Model(features, x, name="decoder")
-
-
-def _upsampled(blocks, x, filters, upsampling, name):
-    x = blocks.upsample(x, filters, name, upsampling, blocks.bias_before_normalization)
-    return blocks.relu(blocks.normalize(x, name), name)
-
-
-def _normalized_convolution(blocks, x, filters, kernel_size, name):
-    x = blocks.convolution(x, filters, kernel_size, name, use_bias=blocks.bias_before_normalization)
-    return blocks.relu(blocks.normalize(x, name), name)
+        x = blocks.normalized_upsampling(x, x.shape[-1] // 2, f"up{step}", upsampling)
+    return keras.Model(features, blocks.head(x, output_channels), name="decoder")

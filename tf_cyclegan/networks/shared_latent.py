@@ -5,7 +5,6 @@ from keras import layers
 
 from tf_cyclegan.networks.blocks import Blocks, check_image_shape
 from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
-from tf_cyclegan.networks.resnet import residual_block
 from tf_cyclegan.settings.checks import check_integer
 
 _DOWNSAMPLINGS = 2
@@ -91,7 +90,7 @@ def unit_decoder(output_channels=3, filters=64, residual_blocks=4, initializer="
         x = blocks.convolution(x, filters * 2 ** (_DOWNSAMPLINGS - step), 5, layer)
         x = LayerNormalization(dtype=blocks.dtype, name=f"{layer}_normalization")(x)
         x = blocks.relu(x, layer)
-    return keras.Model(latent, _head(blocks, x, output_channels), name=name or "unit_decoder")
+    return keras.Model(latent, blocks.head(x, output_channels, "decoder_head"), name=name or "unit_decoder")
 
 
 def shared_latent_block(filters=64, initializer="normal", name="shared_block", dtype=None):
@@ -113,7 +112,7 @@ def shared_latent_block(filters=64, initializer="normal", name="shared_block", d
     check_integer("filters", filters, 1)
     blocks = Blocks("instance", initializer, dtype)
     features = blocks.input((None, None, _SCALE * filters))
-    return keras.Model(features, residual_block(blocks, features, "reflect", 0, "shared"), name=name)
+    return keras.Model(features, blocks.residual_block(features, "shared"), name=name)
 
 
 def shared_latent_encoder(
@@ -196,7 +195,7 @@ def shared_latent_decoder(
         width = filters * 2 ** (_DOWNSAMPLINGS - step)
         x = blocks.deconvolution(x, width, layer, use_bias=False, kernel_size=4)
         x = blocks.leaky_relu(blocks.normalize(x, layer), layer)
-    return keras.Model(latent, _head(blocks, x, output_channels), name=name or "shared_latent_decoder")
+    return keras.Model(latent, blocks.head(x, output_channels, "decoder_head"), name=name or "shared_latent_decoder")
 
 
 def _check_encoder(image_shape, filters, residual_blocks):
@@ -234,15 +233,9 @@ def _down(blocks, x, filters, padding, name):
 
 def _residual_blocks(blocks, x, count, name):
     for index in range(1, count + 1):
-        x = residual_block(blocks, x, "reflect", 0, f"{name}_block{index}")
+        x = blocks.residual_block(x, f"{name}_block{index}")
     return x
 
 
 def _latent(blocks, x):
     return layers.Activation("linear", dtype=blocks.output_dtype, name="latent_mean")(x)
-
-
-def _head(blocks, x, output_channels):
-    x = blocks.pad(x, 3, "reflect", "decoder_head_pad")
-    x = blocks.convolution(x, output_channels, 7, "decoder_head")
-    return layers.Activation("tanh", dtype=blocks.output_dtype, name="decoder_head_tanh")(x)

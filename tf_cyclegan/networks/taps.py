@@ -1,13 +1,13 @@
-"""What a network computes on the way: the answers of layers that are named."""
+"""`tapped`: a network that answers with the features of named layers of another network."""
 
 import keras
 
 
 def tapped(network, names):
-    """A network that answers with what some layers of another do, and computes no further than the last of them.
+    """A network that answers with the features of some layers of another, and computes no further than these.
 
-    Both share all weights. A model that keeps it beside the network hides it from Keras, as by `object.__setattr__`:
-    else its weights would be counted and saved under its name.
+    Both share all weights. A model that keeps both hides this one from Keras, as by `object.__setattr__`: else its
+    weights would be counted and saved under its name.
 
     Args:
         network: functional `keras.Model` of one input, as those of `tf_cyclegan.networks`; layers may be inside of
@@ -15,7 +15,7 @@ def tapped(network, names):
         names: list of str, names of layers, in any order.
 
     Returns:
-        `keras.Model`, what `network` takes to a dict of the names to what the layers answer.
+        `keras.Model`, from the input of `network` to a dict of the names to the features.
 
     Raises:
         ValueError: if there is no layer of a name, or more than one.
@@ -41,7 +41,7 @@ def _is_network(layer):
 
 
 def _layer_names(network):
-    """Of all layers but the inputs, those of networks inside in their place."""
+    """The names of all layers but inputs; layers of an inner network stand in its place."""
     names = []
     for layer in network.operations:
         if not isinstance(layer, keras.layers.InputLayer):
@@ -50,7 +50,7 @@ def _layer_names(network):
 
 
 def _follow(network, x, names, found):
-    """Calls the layers of a network once more, and notes what those in `names` answer."""
+    """Calls the layers of a network once more, and notes the features of those in `names`."""
 
     def call(layer, *args, **kwargs):
         within = _is_network(layer) and names & set(_layer_names(layer))
@@ -59,5 +59,5 @@ def _follow(network, x, names, found):
             found[layer.name] = answer
         return answer
 
-    # What `clone_model` does, which would end an inner network at what it begins with.
+    # As `clone_model`, which would end an inner network at its input.
     return network._run_through_graph(x, operation_fn=lambda layer: layer, call_fn=call)

@@ -29,8 +29,8 @@ def unet_generator(
     """The U-Net of pix2pix, equal to the PyTorch implementation's to the pixel.
 
     Encoder: strided 4x4 convolutions that double the filters, up to eight times, until with 256 pixels and 8 steps one
-    pixel is left. Decoder: as many transposed ones, each on the output of the one before beside that of the encoder
-    of the same size.
+    pixel is left. Decoder: as many transposed ones, each on the output of the one before, joined with the
+    encoder's features of the same size.
 
     Args:
         image_shape: `(height, width, channels)`; height and width are multiples of 2^downsamplings, or None for any
@@ -110,7 +110,7 @@ def _encoder(blocks, image, stem, filters, downsamplings):
     for level in range(1, downsamplings + 1):
         name = f"down{level}"
         normalized = 1 < level < downsamplings
-        # The reference has no bias beside batch normalization, not even where nothing is normalized.
+        # With batch normalization the reference has no bias, not even where nothing is normalized.
         use_bias = blocks.bias_before_normalization if normalized else blocks.normalization != "batch"
         x = x if x is image else blocks.leaky_relu(x, name)
         # "same" is right here: 4x4 with stride 2 takes one zero on each side of an even size.
@@ -122,7 +122,7 @@ def _encoder(blocks, image, stem, filters, downsamplings):
 
 
 def _up(blocks, x, bridge, upsampling, dropout, name):
-    """Twice the size and as many filters as the bridge, and the bridge beside them."""
+    """Twice the size, as many filters as the bridge, and joined with the bridge."""
     x = blocks.relu(x, name)
     x = blocks.upsample(x, bridge.shape[-1], name, upsampling, blocks.bias_before_normalization, kernel_size=4)
     x = blocks.dropout(blocks.normalize(x, name), dropout, name)

@@ -19,11 +19,10 @@ from tf_cyclegan.inference.strips.rules import (
     clipped,
 )
 from tf_cyclegan.networks import layers as own
-from tf_cyclegan.networks.coarse_to_fine import AtLeastTwoPixels, CropLike
 from tf_cyclegan.networks.instance_maps import LabelEncoding
 from tf_cyclegan.networks.layers.convolution import Conv2D, doubling_kernel
 from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
-from tf_cyclegan.networks.layers.resizing import BilinearEnlargement2D, HalvingPooling2D
+from tf_cyclegan.networks.layers.resizing import AtLeastTwoPixels, BilinearEnlargement2D, CropLike, HalvingPooling2D
 
 # Where a convolution gains by four pixels at a time, although a quarter of what it then multiplies by are zeros.
 _FEW_FILTERS = 4

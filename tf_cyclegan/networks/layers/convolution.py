@@ -17,7 +17,7 @@ _NONE = ([0, 0],)
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class Conv2D(keras.layers.Conv2D):
-    """Keras's, the same to the bit but for the order of sums in its gradients; and one that doubles its images first.
+    """Keras's layer, equal but for the order of sums in its gradients; and one that doubles its images first.
 
     Where TensorFlow convolves with Eigen's float32 kernels, a stride of 1 without padding gets its gradients by matrix
     products if the kernel is one of those for which they are faster. Everywhere else it is Keras's layer.

@@ -1,4 +1,4 @@
-"""Layer normalization as UNIT has it: over all of an image at once."""
+"""Layer normalization as in UNIT: over height, width and channels of an image."""
 
 import keras
 import tensorflow as tf

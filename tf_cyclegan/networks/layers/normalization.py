@@ -122,7 +122,7 @@ class InstanceNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's, with a choice of the statistics that it normalizes by outside of training.
+    """Keras's layer, with a choice of the statistics that it normalizes by outside of training.
 
     A network trained on batches of one image has never seen another normalization than that by the image's own
     statistics; pix2pix is therefore tested with them. An answer then depends on the image alone, whatever the batch.

@@ -69,7 +69,7 @@ class ReplicationPadding2D(_Padding2D):
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class Cropping2D(keras.layers.Cropping2D):
-    """Keras's, whose gradient only pads where top and left are cropped; a strided slice's takes 20 times as long."""
+    """Keras's layer. At top and left its gradient only pads, which is 20 times as fast as a strided slice's."""
 
     def call(self, inputs):
         (top, bottom), (left, right) = self.cropping

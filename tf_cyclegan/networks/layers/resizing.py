@@ -1,4 +1,4 @@
-"""Steps between the sizes of an image: smaller for a pyramid, larger to be looked at."""
+"""Layers that change the height and width of images: halve, enlarge, grow to two pixels, crop to another's size."""
 
 import keras
 import tensorflow as tf
@@ -79,3 +79,50 @@ class BilinearEnlargement2D(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class AtLeastTwoPixels(keras.layers.Layer):
+    """Doubles a height or width of one pixel, which cannot be mirrored: the smallest images would end in an error.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`.
+    """
+
+    def call(self, inputs):
+        if all(side is not None and side > 1 for side in inputs.shape[1:3]):
+            return inputs
+        # A padding whose size is not known would leave TFLite's converter without the number of channels.
+        missing = [tf.maximum(2 - tf.shape(inputs)[axis], 0) for axis in (1, 2)]
+        taller = tf.concat([inputs, inputs[:, : missing[0]]], axis=1)
+        return tf.concat([taller, taller[:, :, : missing[1]]], axis=2)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, *(side if side is None else max(side, 2) for side in (height, width)), channels)
+
+    def get_config(self):
+        # Keras does not make the configuration of a layer whose dtype is a policy.
+        return super().get_config()
+
+
+@keras.saving.register_keras_serializable(package="tf_cyclegan")
+class CropLike(keras.layers.Layer):
+    """Crops the first of two tensors to the height and width of the second, at the top left.
+
+    Call arguments:
+        inputs: pair of float tensors `(batch, height, width, channels)`.
+    """
+
+    def call(self, inputs):
+        x, like = inputs
+        if x.shape[1:3].is_fully_defined() and x.shape[1:3] == like.shape[1:3]:
+            return x
+        return x[:, : tf.shape(like)[1], : tf.shape(like)[2]]
+
+    def compute_output_shape(self, input_shape):
+        shape, like = input_shape
+        return (shape[0], *like[1:3], shape[3])
+
+    def get_config(self):
+        return super().get_config()

@@ -1,4 +1,4 @@
-"""What the processor and TensorFlow's kernels can do, and how to give TensorFlow less to trace."""
+"""What the processor and TensorFlow's kernels can do; and `once_a_shape`, which has TensorFlow trace less."""
 
 import functools
 from pathlib import Path
@@ -7,10 +7,10 @@ import tensorflow as tf
 
 
 def has(flag):
-    """Whether the processor names a feature, as `"amx_bf16"`, among its own."""
+    """Whether the processor has a feature, as `"amx_bf16"`."""
     try:
         return flag in Path("/proc/cpuinfo").read_text().split()
-    except OSError:  # not Linux: nothing of it that TensorFlow would use
+    except OSError:  # not Linux, where TensorFlow uses none of them
         return False
 
 
