@@ -33,7 +33,7 @@ from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.settings.data import DataSettings
 from tf_cyclegan.training.initial_weights import begin_with
-from tf_cyclegan.weights.assembly import import_model
+from tf_cyclegan.weights.import_model import import_model
 
 LOSSES = ("cycle", "identity", "adversarial", "discriminator")
 NETWORKS = ("filters", "residual_blocks", "discriminator_filters", "pool_size")

@@ -16,7 +16,7 @@ from tf_cyclegan.networks.blocks import Blocks
 from tf_cyclegan.networks.layers.convolution import Conv2D, doubling_kernel
 from tf_cyclegan.pytorch import network_from_state_dict, to_state_dict
 from tf_cyclegan.training import cost
-from tf_cyclegan.weights.pytorch.inspection import architecture_of
+from tf_cyclegan.weights.pytorch.architecture import architecture_of
 
 
 def in_two_steps(x, kernel):

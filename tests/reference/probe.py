@@ -8,8 +8,7 @@ import numpy as np
 
 from tf_cyclegan import networks
 from tf_cyclegan.settings.checks import one_line
-from tf_cyclegan.weights.pytorch.architecture import canonical
-from tf_cyclegan.weights.pytorch.inspection import architecture_of
+from tf_cyclegan.weights.pytorch.architecture import architecture_of, canonical
 
 _SIZE = 64
 _LATENT_SCALE = 4

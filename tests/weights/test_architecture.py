@@ -8,7 +8,7 @@ from conftest import golden, part, random_images
 
 from tf_cyclegan import networks
 from tf_cyclegan.pytorch import infer, load_state_dict, network_from_state_dict, to_state_dict
-from tf_cyclegan.weights.pytorch.inspection import architecture_of
+from tf_cyclegan.weights.pytorch.architecture import architecture_of
 
 ANY = (None, None, 3)
 NETWORKS = {

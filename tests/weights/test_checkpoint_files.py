@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, TESTS, part
 
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
-from tf_cyclegan.weights.pytorch.reading import read_regions
+from tf_cyclegan.weights.pytorch.torch_files import read_regions
 
 FOLDER = TESTS / "data" / "checkpoints"
 EXPECTED = dict(np.load(FOLDER / "expected.npz"))

@@ -13,9 +13,9 @@ from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.settings.commands import ConvertSettings
 from tf_cyclegan.weights.addons import addons_networks
-from tf_cyclegan.weights.assembly import import_model
 from tf_cyclegan.weights.convert import run_convert
-from tf_cyclegan.weights.file_roles import role_of
+from tf_cyclegan.weights.import_model import import_model
+from tf_cyclegan.weights.weight_files import role_of
 
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "residual_blocks": 1, "pool_size": 0, "discriminator_filters": 4}
 OFFICIAL = {"generator_ab": "G_A", "generator_ba": "G_B", "discriminator_b": "D_A", "discriminator_a": "D_B"}

@@ -20,8 +20,8 @@ from tf_cyclegan.models import PretrainedGenerator
 from tf_cyclegan.settings.parsing import parsed_train
 from tf_cyclegan.settings.train import train_settings
 from tf_cyclegan.weights import bundled_folder, bundled_names, provenance, read_document
-from tf_cyclegan.weights.pretrained import DOCUMENT, WEIGHTS
 from tf_cyclegan.weights.trained_models import load_trained
+from tf_cyclegan.weights.weight_folders import DOCUMENT, WEIGHTS
 
 KINDS = [
     (CycleGAN, {**SMALL, "residual_blocks": 1, "upsampling": "resize", "lambda_cycle": (10.0, 5.0)}),

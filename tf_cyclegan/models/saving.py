@@ -121,7 +121,7 @@ class Exchanging:
         """The constructor's arguments that make this model of the networks in weight files.
 
         Args:
-            found: `importing.assembly.Found`, whose `settings()` fill in the other arguments.
+            found: `weights.import_model.Found`, whose `settings()` fill in the other arguments.
 
         Returns:
             Dict of arguments, or None if the networks belong to another model.

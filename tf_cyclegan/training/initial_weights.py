@@ -5,9 +5,9 @@ from pathlib import Path
 from tf_cyclegan.models import MODELS
 from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.settings.fields import USE, facts_of
-from tf_cyclegan.weights.assembly import generator_type
+from tf_cyclegan.weights.import_model import generator_type
 from tf_cyclegan.weights.known_ranges import known_ranges
-from tf_cyclegan.weights.pytorch.inspection import architecture_of
+from tf_cyclegan.weights.pytorch.architecture import architecture_of
 from tf_cyclegan.weights.run_files import newest_checkpoint, run_settings
 from tf_cyclegan.weights.trained_models import load_trained
 

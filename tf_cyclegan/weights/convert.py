@@ -1,4 +1,4 @@
-"""The command `convert`: makes a model of weight files of other implementations, and the other way round."""
+"""The command `convert`: makes a model of weight files of other implementations, and weight files of a model."""
 
 from pathlib import Path
 
@@ -8,16 +8,15 @@ import numpy as np
 from tf_cyclegan.files import check_writable, replacing
 from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.weights import save_pretrained
-from tf_cyclegan.weights.assembly import import_model
-from tf_cyclegan.weights.file_roles import FILE_NAMES
+from tf_cyclegan.weights.import_model import import_model
 from tf_cyclegan.weights.known_ranges import known_ranges, ranges_in
-from tf_cyclegan.weights.pretrained import DOCUMENT, WEIGHTS
+from tf_cyclegan.weights.pretrained import stored_arrays
 from tf_cyclegan.weights.provenance import command_of, scores_of, terms_of
 from tf_cyclegan.weights.pytorch import read_checkpoint, to_state_dict, write_checkpoint
 from tf_cyclegan.weights.run_files import run_settings
-from tf_cyclegan.weights.storing import stored_arrays
 from tf_cyclegan.weights.trained_models import load_trained
-from tf_cyclegan.weights.weight_files import is_pytorch_file, is_weight_file
+from tf_cyclegan.weights.weight_files import FILE_NAMES, is_pytorch_file, is_weight_file
+from tf_cyclegan.weights.weight_folders import DOCUMENT, WEIGHTS
 
 _KERAS = ".keras"
 

@@ -11,12 +11,12 @@ from tf_cyclegan.weights import read_document
 from tf_cyclegan.weights.run_files import run_settings
 from tf_cyclegan.weights.trained_models import weights_folder
 
-# Lies beside an exported model.
+# A file in the folder of an exported model.
 RANGES_FILE = "assets.extra/value_ranges.json"
 
 
 class Ranges(NamedTuple):
-    """What the domains hold: `(low, high)` of each, or None where it is not known.
+    """The ranges of values of two domains: `(low, high)`, or None where a range is not known.
 
     Args:
         a, b: of the domains; of an exported model, of its images and of their translations.
@@ -26,11 +26,11 @@ class Ranges(NamedTuple):
     b: tuple | None = None
 
     def along(self, direction):
-        """Those of the images and of their translations, in a direction."""
+        """The ranges of the images and of their translations in a direction."""
         return self if direction == "ab" else Ranges(self.b, self.a)
 
     def flags(self):
-        """How a command line says them."""
+        """The flags of a command line that give these ranges."""
         given = {"--value-range": self.a, "--value-range-b": self.b}
         return " ".join(f"{name} {value[0]:.10g} {value[1]:.10g}" for name, value in given.items() if value)
 
@@ -58,9 +58,10 @@ def known_ranges(path, given=None, report=lambda line: None):
 
 
 def given_ranges(known, given=None, direction="ab", report=lambda line: None):
-    """`Ranges` along a direction, in which those that a command is given come first.
+    """The `Ranges` of a model, replaced by those that a command gives for the images and translations of a direction.
 
-    What is given for A alone is given for B too, where both had one range; otherwise that of B stays, which is told.
+    A range for the images alone replaces both, where both had the same range or the other was not known. Otherwise the
+    range of the translations stays, and `report` is told.
     """
     range_a, range_b = (getattr(given, name, None) for name in ("value_range", "value_range_b"))
     check_range("value_range", range_a)
@@ -76,7 +77,7 @@ def given_ranges(known, given=None, direction="ab", report=lambda line: None):
 def ranges_in(settings):
     """The `Ranges` in the settings of a run, or in the document of a folder of weights.
 
-    Where none was given, it is that of the integers that the run has read.
+    Where no range was given, it is the range of the integers that the run has read.
     """
     names = ("value_range", "value_range_b", "type_range", "type_range_b")
     range_a, range_b, type_a, type_b = (_range(settings.get(name)) for name in names)
@@ -84,7 +85,7 @@ def ranges_in(settings):
 
 
 def read_exported(version):
-    """The `Ranges` beside an exported model: of its images, of their translations."""
+    """The `Ranges` in the folder of an exported model: of its images and of their translations."""
     try:
         found = json.loads((version / RANGES_FILE).read_bytes())
         return Ranges(_range(found["images"]), _range(found["translations"]))
@@ -93,12 +94,12 @@ def read_exported(version):
 
 
 def exported_text(ranges):
-    """What `read_exported` reads."""
+    """The text of the file that `read_exported` reads."""
     return json.dumps({"images": ranges.a, "translations": ranges.b})
 
 
 def notes_of(ranges, channels, takes_ids=False):
-    """What who serves an exported model of so many channels should know of its ranges: lines. Ids have none."""
+    """Lines on the ranges of an exported model, for people who serve it. Label maps have no range."""
     lines = []
     if ranges.a is not None and not takes_ids:
         lines += [f"Images: {as_text(ranges.a)} in 16 bits is black to white, and -1 to 1 in tensors."]
@@ -112,7 +113,7 @@ def notes_of(ranges, channels, takes_ids=False):
 
 
 def _range(value):
-    """A range in JSON; None for none, or for what is not one."""
+    """A range out of JSON; None for anything else."""
     try:
         low, high = map(float, value)
         check_range("value_range", (low, high))

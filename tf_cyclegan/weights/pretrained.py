@@ -1,147 +1,176 @@
-"""Folders of trained weights: bundled with the package, local, or downloaded and checked."""
+"""`save_pretrained` and `read_pretrained`: models as folders of settings in JSON and weights; no code is run."""
 
 import hashlib
-import http.client
 import json
-import re
-import urllib.error
-import urllib.request
+import os
 from pathlib import Path
 
-from tf_cyclegan.files import cached_folder, write_whole
-from tf_cyclegan.settings.checks import one_line
+import keras
+import numpy as np
+import tensorflow as tf
 
-DOCUMENT = "model.json"
-WEIGHTS = "weights.safetensors"
-FORMAT = 1
-# What is taken where no model is named.
-DEFAULT = "emoji"
-# Larger files are no such documents: a CycleGAN's has 3 kB.
-DOCUMENT_BYTES = 2**20
-_FIELDS = {"format": int, "model": str, "settings": dict, "weights": dict}
-_OF_WEIGHTS = {"sha256": str, "bytes": int}
-_TIMEOUT = 30
-# `pathlib` makes one slash of two.
-_ADDRESS = re.compile(r"(https?):/+(.+)", re.DOTALL)
+from tf_cyclegan import __version__
+from tf_cyclegan.files import digest_of, write_whole
+from tf_cyclegan.models import MODELS
+from tf_cyclegan.settings.checks import check_choice, one_line
+from tf_cyclegan.weights.pytorch import write_checkpoint
+from tf_cyclegan.weights.pytorch.safetensors import read_header
+from tf_cyclegan.weights.pytorch.tensors import read_arrays
+from tf_cyclegan.weights.unreadable import Unreadable
+from tf_cyclegan.weights.weight_folders import DOCUMENT, FORMAT, WEIGHTS, read_document
 
-
-def bundled_names():
-    """The names of the weights that come with the package.
-
-    Returns:
-        Tuple of str.
-    """
-    return tuple(sorted(path.parent.name for path in Path(__file__).parent.glob(f"*/{DOCUMENT}")))
+# Settings in a model's configuration that do not say what it computes.
+_OF_OBJECTS = ("name", "dtype", "frozen")
 
 
-def bundled_folder(name):
-    """The folder of bundled weights.
+def save_pretrained(model, path, license=None, command=None, scores=None, value_range=None, value_range_b=None):
+    """Writes the generators of a trained model in half the bytes: a folder that `from_pretrained` takes.
+
+    `model.json` says what the model is, and where it is from. `weights.safetensors` has the weights of its generators
+    in float16. Discriminators and optimizers are left out. An earlier `model.json` and its weights are replaced, other
+    files in the folder stay.
 
     Args:
-        name: anything.
-
-    Returns:
-        `Path`, or None where `name` is no name of bundled weights.
-    """
-    return Path(__file__).parent / str(name) if str(name) in bundled_names() else None
-
-
-def is_weights_folder(path):
-    """Whether a path is a folder of trained weights, as `save_pretrained` writes them."""
-    return (Path(path) / DOCUMENT).is_file()
-
-
-def read_document(folder):
-    """What a folder of trained weights says of them.
-
-    Args:
-        folder: path.
-
-    Returns:
-        dict with `format`, `model` (a key of `MODELS`), `settings` (of the model), `weights` (`file`, `sha256`,
-        `bytes`, `dtype`), and where they are known `license`, `command`, `versions`, `scores`, `value_range`,
-        `value_range_b`.
+        model: `TranslationModel` of `MODELS`, as `CycleGAN`, whose generators are made by its settings.
+        path: the folder; it is made if it does not exist.
+        license: optional str, the terms of the weights, and of the images that they were learned from.
+        command: optional str, the command line that made them.
+        scores: optional dict of JSON's types, the scores of the model.
+        value_range, value_range_b: optional pairs `(low, high)` that the training read as -1 and 1 in domain A and in
+            domain B, see `images.read_image`.
 
     Raises:
-        ValueError: if it is not such a document, or of a later version.
-        OSError: if it cannot be read.
+        ValueError: if the model has generators of its own, or is of another kind.
+        OSError: if a file cannot be written.
+
+    Example:
+        >>> save_pretrained(model, "emoji", license="Apache-2.0")  # doctest: +SKIP
+        >>> model = from_pretrained("emoji")  # doctest: +SKIP
     """
-    with open(Path(folder) / DOCUMENT, "rb") as file:
-        return parse_document(file.read(DOCUMENT_BYTES + 1))
+    names = {kind: name for name, kind in MODELS.items()}
+    check_choice("model", type(model).__name__, [kind.__name__ for kind in MODELS.values()])
+    arrays = stored_arrays(model)
+    document = {"format": FORMAT, "model": names[type(model)], "settings": _settings(model)}
+    _check_rebuilt(document, arrays)
+    known = {"license": license, "command": command, "scores": scores}
+    known |= {"value_range": value_range, "value_range_b": value_range_b}
+    document |= {name: value for name, value in known.items() if value is not None}
+    document["versions"] = {"tf_cyclegan": __version__, "tensorflow": tf.__version__, "keras": keras.__version__}
+    _write(Path(os.path.expanduser(path)), document, arrays)
 
 
-def parse_document(data):
-    """Reads the bytes of a document, see `read_document`."""
+def _write(folder, document, arrays):
+    """Writes the document last: until then, an earlier document refuses the new weights by its digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(folder / WEIGHTS, arrays)
+    data = (folder / WEIGHTS).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    document["weights"] = {"file": WEIGHTS, "sha256": digest, "bytes": len(data), "dtype": "float16"}
+    write_whole(folder / DOCUMENT, f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode())
+
+
+def stored_arrays(model):
+    """The arrays that are written: the weights of all directions in half precision, by direction and place."""
+    return {name: _halved(variable.numpy()) for name, variable in _variables(model).items()}
+
+
+def _variables(model):
+    """The weights of all directions, each once, by direction and place, as `ab.0.kernel`."""
+    found, seen = {}, set()
+    for direction in model.directions:
+        for index, variable in enumerate(model.generator(direction).weights):
+            if id(variable) not in seen:
+                found[f"{direction}.{index}.{variable.name}"] = variable
+            seen.add(id(variable))
+    return found
+
+
+def _halved(array):
+    """The array as float16, where float16 holds its numbers."""
+    largest = np.abs(array).max(initial=0) if array.dtype.kind == "f" else np.inf
+    return array.astype("float16") if largest <= np.finfo("float16").max else array
+
+
+def _settings(model):
+    """The constructor's arguments without networks. Raises `ValueError` if the user gave one that translates."""
+    config = {name: value for name, value in model.get_config().items() if name not in _OF_OBJECTS}
+    ours = {id(variable) for variable in _variables(model).values()}
+    for name in set(config) & set(model.network_arguments):
+        network = getattr(model, name)
+        if ours & {id(variable) for variable in getattr(network, "variables", ())}:
+            raise ValueError(
+                f"`model` must have generators that its settings make. Received: one with its own `{name}`"
+            )
+        del config[name]
+    return json.loads(json.dumps(config))
+
+
+def _check_rebuilt(document, arrays):
+    """Raises `ValueError` unless the document and the arrays make the model again."""
     try:
-        document = json.loads(data) if len(data) <= DOCUMENT_BYTES else None
-    except (ValueError, RecursionError):
-        document = None
-    if not _has(document, _FIELDS) or not _has(document["weights"], _OF_WEIGHTS):
-        raise ValueError(f"its {DOCUMENT} is damaged, or not of weights that `save_pretrained` wrote")
-    if document["format"] != FORMAT:
-        raise ValueError(
-            f"its {DOCUMENT} has the format {document['format']}, and this version of tf_cyclegan reads {FORMAT}"
-        )
-    return document
-
-
-def _has(found, fields):
-    return isinstance(found, dict) and all(type(found.get(name)) is kind for name, kind in fields.items())
-
-
-def address_of(path):
-    """The http address that a str or path means.
-
-    Args:
-        path: anything.
-
-    Returns:
-        str without a slash or `model.json` at its end, or None.
-    """
-    match = _ADDRESS.fullmatch(path if isinstance(path, str) else getattr(path, "as_posix", str)())
-    return f"{match[1]}://{match[2]}".removesuffix(f"/{DOCUMENT}").rstrip("/") if match else None
-
-
-def downloaded(address):
-    """The folder of weights at an address, downloaded once.
-
-    Args:
-        address: str, of a folder with `model.json` and `weights.safetensors`.
-
-    Returns:
-        `Path` of a folder in the user's cache.
-
-    Raises:
-        ValueError: if it cannot be fetched, or is damaged; nothing is kept.
-    """
-    name = address.rpartition("/")[2] or "weights"
-    key = hashlib.sha256(address.encode()).hexdigest()[:16]
-    return cached_folder(f"weights/{re.sub('[^A-Za-z0-9_-]', '_', name)[:40]}-{key}", lambda f: _fetch(address, f))
-
-
-def _fetch(address, folder):
-    data = _get(f"{address}/{DOCUMENT}", DOCUMENT_BYTES)
-    try:
-        document = parse_document(data)
+        _assign(_built(document, "float32"), arrays)
     except ValueError as error:
-        raise ValueError(f"`name` has no weights: {error}. Received: {address}/{DOCUMENT}") from error
-    write_whole(folder / DOCUMENT, data)
-    expected = document["weights"]
-    weights = _get(f"{address}/{WEIGHTS}", expected["bytes"])
-    if hashlib.sha256(weights).hexdigest() != expected["sha256"]:
-        raise ValueError(
-            f"`name` has damaged weights: their digest is not the one in {DOCUMENT}. Received: {address}/{WEIGHTS}"
-        )
-    write_whole(folder / WEIGHTS, weights)
+        raise ValueError(f"`model` cannot be made of its settings again: {one_line(error)}") from error
 
 
-def _get(url, most):
-    """The bytes at an address, at most `most + 1`: more than `most` show that there are too many."""
-    request = urllib.request.Request(url, headers={"User-Agent": "tf_cyclegan"})
+def read_pretrained(folder, dtype=None):
+    """The model in a folder of trained weights.
+
+    Args:
+        folder: path, as `save_pretrained` writes it.
+        dtype: optional dtype or policy of the networks. Defaults to the ambient policy.
+
+    Returns:
+        `TranslationModel` with trained generators, which translates as the one that was saved, up to the rounding of
+        its weights to float16. Discriminators are new, and it is not compiled.
+
+    Raises:
+        ValueError: if the folder is damaged.
+        OSError: if a file cannot be read.
+    """
+    folder = Path(os.path.expanduser(folder))
+    document = read_document(folder)
+    arrays = _read_arrays(folder / WEIGHTS, document["weights"])
+    model = _built(document, dtype)
+    _assign(model, arrays)
+    return model
+
+
+def _read_arrays(path, expected):
+    size = path.stat().st_size
+    if size != expected["bytes"] or digest_of(path) != expected["sha256"]:
+        raise ValueError(f"its {WEIGHTS} is damaged: its digest is not the one in {DOCUMENT}")
+    with open(path, "rb") as file:
+        try:
+            tensors, regions = read_header(file)
+            return read_arrays(file, tensors, regions)
+        except Unreadable as error:
+            raise ValueError(f"its {WEIGHTS} is no safetensors file: {error}") from error
+
+
+def _built(document, dtype):
+    """A new model by its settings: none of them is an object, so none can bring code."""
+    check_choice("model", document["model"], MODELS)
+    kind, settings = MODELS[document["model"]], document["settings"]
+    if any(isinstance(value, dict) for value in settings.values()) or set(settings) & set(kind.network_arguments):
+        raise ValueError(f"the settings in its {DOCUMENT} must be numbers, text and lists of them")
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as reply:
-            return reply.read(most + 1)
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        code = f"HTTP {error.code}: " if isinstance(error, urllib.error.HTTPError) else ""
-        raise ValueError(f"`name` cannot be downloaded: {code}{one_line(reason)}. Received: {url}") from error
+        model = kind.from_config({**settings, "dtype": dtype})
+    except TypeError as error:
+        raise ValueError(f"a {kind.__name__} has other settings than its {DOCUMENT}: {one_line(error)}") from error
+    model.to_last_stage()
+    return model
+
+
+def _assign(model, arrays):
+    variables = _variables(model)
+    found = {name: tuple(array.shape) for name, array in arrays.items()}
+    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise ValueError(
+                f"the weights do not fit the settings: {name} must have the shape {wanted.get(name)}. "
+                f"Received: {found.get(name)}"
+            )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

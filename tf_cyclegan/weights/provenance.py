@@ -1,4 +1,4 @@
-"""What the folder of a run says about the origin of its weights. Imports no TensorFlow."""
+"""The origin of weights, told by the folder of their run: terms, command line and scores. Imports no TensorFlow."""
 
 import json
 import shlex
@@ -22,7 +22,7 @@ def terms_of(settings):
     """The terms of weights that were learned from bundled images; None for other weights.
 
     Args:
-        settings: dict, the settings of a run, as `run_data.run_settings` reads them.
+        settings: dict, the settings of a run, as `run_files.run_settings` reads them.
     """
     return EMOJI_TERMS if str(settings.get("dataset", "")).split("/")[0] == "emoji" else None
 
@@ -31,7 +31,7 @@ def command_of(settings):
     """The command line of a run: the settings that are not the model's defaults for the data.
 
     Args:
-        settings: dict, the settings of a run, as `run_data.run_settings` reads them.
+        settings: dict, the settings of a run, as `run_files.run_settings` reads them.
 
     Returns:
         str, or None where the settings are not a run's. It has only the last name of each folder.
@@ -41,7 +41,7 @@ def command_of(settings):
     data = settings.get("dataset") or None
     paired = {} if data else {"data_a": Path("a"), "data_b": Path("b")}
     default = train_settings(model=settings["model"], dataset=data, **paired).resolved().to_dict()
-    # None follows from other settings: there are no minutes where there is a number of epochs.
+    # A None follows from other settings: a run with a number of epochs has no minutes.
     given = {name: value for name, value in settings.items() if value is not None and name not in _ASIDE}
     others = [name for name in TRAIN_FACTS if name in given and given[name] != default[name]]
     flags = [f"--model={settings['model']}"]

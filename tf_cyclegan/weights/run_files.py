@@ -1,4 +1,4 @@
-"""The files of a run: its checkpoints, and the settings that stand in them."""
+"""The files of a run: its checkpoints, and its settings in them and in `config.json`."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.settings.train import TRAIN_NAMES, train_settings
 
 _NAME = re.compile(r"step_(\d+)\.keras")
-# Of a comment of a ZIP archive.
+# The most bytes of a comment in a ZIP archive.
 _LONGEST_COMMENT = 2**16 - 1
 
 
@@ -50,7 +50,7 @@ def load_newest(directory, loader=keras.models.load_model):
         loader: callable `path -> model`. Defaults to `keras.models.load_model`.
 
     Returns:
-        `(model, path, skipped)`: the model, the path it came from, and a list of `(path, reason)` of newer files that
+        `(model, path, skipped)`: the model, its path, and a list of `(path, reason)` of newer files that
         are damaged. `(None, None, [])` if there is no checkpoint.
 
     Raises:
@@ -115,7 +115,7 @@ def write_settings(path, settings):
 
 
 def read_settings(path):
-    """The settings that a checkpoint holds beside the model.
+    """The settings that a checkpoint holds next to its model.
 
     Args:
         path: a `.keras` file.

@@ -1,4 +1,4 @@
-"""Trained models from where they are kept: the package, a run folder, a file, an address."""
+"""`from_pretrained` and `load_trained`: trained models of the package, a run folder, a file or an address."""
 
 import functools
 import os
@@ -10,11 +10,11 @@ from tf_cyclegan import weights
 from tf_cyclegan.models import TranslationModel
 from tf_cyclegan.settings.checks import one_line
 from tf_cyclegan.settings.user_errors import renamed
-from tf_cyclegan.weights.assembly import import_model
+from tf_cyclegan.weights.import_model import import_model
 from tf_cyclegan.weights.run_files import check_file, load_newest
 from tf_cyclegan.weights.weight_files import is_weight_file
 
-# Lies next to an exported model whose images are label maps.
+# A file in the folder of an exported model whose images are label maps.
 TAKES_IDS_FILE = "assets.extra/takes_ids"
 TAKEN = (
     "a run folder, a .keras file, a generator's weights, as latest_net_G.pth, a folder of weights or its http address, "
@@ -36,8 +36,8 @@ def from_pretrained(name, dtype=None):
             have their own. Defaults to the ambient policy.
 
     Returns:
-        `TranslationModel`, as a `CycleGAN`, not compiled. Of a name, a folder of weights or an address the
-        discriminators are new: it can be trained on, and they have everything to learn.
+        `TranslationModel`, as a `CycleGAN`, not compiled. The discriminators of a
+        name, a folder of weights or an address are new and not trained.
 
     Raises:
         ValueError: if there is no such model, or it is damaged.
@@ -156,7 +156,7 @@ def _load_keras(path, name):
 
 
 def read_model(reader, path, name="model"):
-    """What `reader` makes of a model's file or folder.
+    """Reads a model's file or folder by `reader`.
 
     Raises:
         ValueError: if it fails, in one line; a damaged model fails in any of the readers' ways.

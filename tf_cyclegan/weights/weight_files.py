@@ -1,22 +1,84 @@
-"""The networks that weight files hold."""
+"""Weight files of other implementations: the networks in them, and their roles in a model by the names."""
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 
 from tf_cyclegan.settings.user_errors import restated
 from tf_cyclegan.weights.addons.addons_networks import addons_architectures, assign_layers
-from tf_cyclegan.weights.file_roles import role_of, roles_of
 from tf_cyclegan.weights.pytorch import infer, load_state_dict, read_checkpoint
 from tf_cyclegan.weights.pytorch.architecture import Architecture
-from tf_cyclegan.weights.pytorch.state import check_fits
+from tf_cyclegan.weights.pytorch.state_dicts import check_fits
 
 _PYTORCH = (".pth", ".pt", ".ckpt", ".safetensors")
 _TENSORFLOW = (".h5", ".hdf5", ".index")
 _DOMAINS = ("a", "b")
 _HALVES = {"enc": "encoder", "dec": "decoder", "cnns": "discriminator"}
+
+
+ROLES = (
+    "generator_ab",
+    "generator_ba",
+    "discriminator_a",
+    "discriminator_b",
+    "generator",
+    "discriminator",
+    "encoder",
+    "encoder_a",
+    "encoder_b",
+    "decoder_a",
+    "decoder_b",
+)
+# Names in CycleGAN's, pix2pix's and pix2pixHD's own implementation, whose D_A judges domain B.
+_OWN = {
+    "G_A": "generator_ab",
+    "G_B": "generator_ba",
+    "D_A": "discriminator_b",
+    "D_B": "discriminator_a",
+    "G": "generator",
+    "D": "discriminator",
+    "E": "encoder",
+}
+# Names in the PyTorch-GAN collection, of its CycleGAN and its UNIT; the number of an epoch follows.
+_COLLECTION = {
+    "G_AB": "generator_ab",
+    "G_BA": "generator_ba",
+    "D_A": "discriminator_a",
+    "D_B": "discriminator_b",
+    "E1": "encoder_a",
+    "E2": "encoder_b",
+    "G1": "decoder_a",
+    "G2": "decoder_b",
+    "D1": "discriminator_a",
+    "D2": "discriminator_b",
+}
+# Names in implementations that write "net" without "_", whose D_A judges domain A.
+_JOINED = {
+    "G_A2B": "generator_ab",
+    "G_B2A": "generator_ba",
+    "G_AB": "generator_ab",
+    "G_BA": "generator_ba",
+    "D_A": "discriminator_a",
+    "D_B": "discriminator_b",
+    "G": "generator",
+    "D": "discriminator",
+}
+# Names that mean the same network in all implementations, unlike D_A.
+_PLAIN = {"G_A": "generator_ab", "G_B": "generator_ba", "G_A2B": "generator_ab", "G_B2A": "generator_ba"}
+_PLAIN |= {"G_AB": "generator_ab", "G_BA": "generator_ba", "G": "generator", "D": "discriminator", "E": "encoder"}
+_PATTERNS = (
+    (r"(?:^|_)net_({})(?:\.|$)", _OWN),
+    (r"^net({})(?:[._]|$)", _JOINED),
+    (r"^({})_\d+(?:\.|$)", _COLLECTION),
+    (r"^({})(?:\.[a-z]+|$)$", _PLAIN),
+    (r"(?:^|_)({})(?:\.|$)", {role: role for role in ROLES}),
+)
+_PATTERNS = [(re.compile(pattern.format("|".join(roles))), roles) for pattern, roles in _PATTERNS]
+# Names of this package's networks in PyTorch's files, to write them.
+FILE_NAMES = {role: f"latest_net_{name}" for name, role in _OWN.items()}
 
 
 @dataclasses.dataclass
@@ -25,7 +87,7 @@ class Part:
 
     Args:
         path: path of the file.
-        role: one of `roles.ROLES`, or None where neither names nor content tell it.
+        role: one of `ROLES`, or None where neither names nor content tell it.
         architecture: `Architecture`.
         state: dict of PyTorch's names to arrays, or of layers to the weights that TensorFlow saved.
     """
@@ -90,7 +152,7 @@ def read_parts(path, role=None):
 
     Args:
         path: path of a checkpoint of PyTorch, a safetensors file, or what `addons.read_addons_weights` reads.
-        role: one of `roles.ROLES` for a file of one network, in the place of what its name tells. Defaults to None.
+        role: one of `ROLES` for a file of one network, in the place of what its name tells. Defaults to None.
 
     Returns:
         List of `Part`.
@@ -132,7 +194,7 @@ def _naming(path):
 
 
 def _by_role(state, role):
-    """Pairs of roles and states of the networks that a file holds, each under a name of its own, or the only one."""
+    """Pairs of role and state dict, one for each network in a file; a network without a name has the role `role`."""
     groups = {}
     for name, value in state.items():
         group, _, rest = name.partition(".")
@@ -153,3 +215,39 @@ def _halves(state, suffix):
         kind = _HALVES.get(name.partition(".")[0], "generator")
         kinds.setdefault(kind + suffix, {})[name] = value
     return kinds
+
+
+def role_of(name):
+    """The network that a file of this name holds.
+
+    Args:
+        name: str, of a file, or the first part of its weights' names.
+
+    Returns:
+        One of `ROLES`, or None if the name does not tell.
+
+    Example:
+        >>> role_of("latest_net_D_A.pth"), role_of("D_A_12.pth")
+        ('discriminator_b', 'discriminator_a')
+    """
+    for pattern, roles in _PATTERNS:
+        if found := pattern.search(name):
+            return roles[found[1]]
+    return None
+
+
+def roles_of(names):
+    """The roles of several networks in one file, by the names that they have in it.
+
+    Args:
+        names: list of str.
+
+    Returns:
+        Dict of the names to roles or None. Where generators are called G_A and G_B, D_A judges domain B.
+
+    Example:
+        >>> roles_of(["G_A", "D_A"])
+        {'G_A': 'generator_ab', 'D_A': 'discriminator_b'}
+    """
+    own = _OWN if {"G_A", "G_B"} & set(names) else {}
+    return {name: own.get(name) or role_of(name) for name in names}

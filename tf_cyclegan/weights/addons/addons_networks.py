@@ -1,4 +1,4 @@
-"""Loads weights from files into networks, exactly or not at all."""
+"""Networks with weights from files of tensorflow_addons' users, loaded exactly or not at all."""
 
 import os
 
@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from tf_cyclegan.networks import patchgan_discriminator, resnet_generator
-from tf_cyclegan.weights.addons.addons_files import ALONE, UNSURE, part_name, read_addons_weights, refuse, shown
+from tf_cyclegan.weights.addons.addons_files import ALONE, UNSURE, part_name, read_addons_weights
+from tf_cyclegan.weights.unreadable import refuse, shown
 
 
 def load_addons_weights(network, path, part=None):

@@ -1,4 +1,4 @@
-"""PyTorch's names in pix2pixHD, whose global generator with two steps is CycleGAN's generator."""
+"""PyTorch's names of the layers of pix2pixHD's networks, and of CycleGAN's generator."""
 
 import re
 
@@ -11,10 +11,10 @@ _SEQUENCE = re.compile(r"^layer(\d+)\.(\d+)\.")
 def resnet_positions(named):
     """Names in a generator of any number of steps down and up: `model.N` counts modules without weights too."""
     positions = {"stem_conv": "model.1", "stem_normalization": "model.2"}
-    steps = _count(named, r"down\d+_conv")
+    steps = count(named, r"down\d+_conv")
     for step in range(1, steps + 1):
         positions |= _normalized(f"down{step}", "model", 1 + 3 * step)
-    blocks = _count(named, r"block\d+_add")
+    blocks = count(named, r"block\d+_add")
     for block in range(1, blocks + 1):
         positions |= _residual_positions(named, f"block{block}", f"model.{3 + 3 * steps + block}.conv_block")
     index = 4 + 3 * steps + blocks
@@ -35,10 +35,10 @@ def enhancer_positions(named):
     """Names in a local enhancer: `model` is the global part, `modelN_1` and `modelN_2` are enhancer N's two halves."""
     positions = resnet_positions(named)
     del positions["head_conv"]
-    for number in range(1, _count(named, r"enhancer\d+_stem_conv") + 1):
+    for number in range(1, count(named, r"enhancer\d+_stem_conv") + 1):
         name, first, second = f"enhancer{number}", f"model{number}_1", f"model{number}_2"
         positions |= _normalized(f"{name}_stem", first, 1) | _normalized(f"{name}_down", first, 4)
-        blocks = _count(named, rf"{name}_block\d+_add")
+        blocks = count(named, rf"{name}_block\d+_add")
         for block in range(1, blocks + 1):
             positions |= _residual_positions(named, f"{name}_block{block}", f"{second}.{block - 1}.conv_block")
         positions |= _normalized(f"{name}_up", second, blocks)
@@ -48,8 +48,8 @@ def enhancer_positions(named):
 
 def multiscale_positions(named):
     """Names in a multi-scale discriminator: the reference numbers its scales from the smallest image up."""
-    scales = _count(named, r"scale\d+_head_conv")
-    layers = _count(named, r"scale0_patch\d+_conv")
+    scales = count(named, r"scale\d+_head_conv")
+    layers = count(named, r"scale0_patch\d+_conv")
     positions = {}
     for scale in range(scales):
         prefix = f"scale{scales - 1 - scale}_layer"
@@ -70,7 +70,8 @@ def canonical_name(name):
     return f"scale{scale}_layer{layer}.{part}.{name[found.end() :]}"
 
 
-def _count(named, pattern):
+def count(named, pattern):
+    """How many names of layers match a pattern."""
     return sum(bool(re.fullmatch(pattern, name)) for name in named)
 
 

@@ -1,11 +1,15 @@
-"""PyTorch's names of the layers of the networks here."""
-
-import re
+"""PyTorch's names of the layers of a network; those of U-Nets, PatchGANs and pixel discriminators are here."""
 
 import keras
 
 from tf_cyclegan.networks.layers import InstanceNormalization
-from tf_cyclegan.weights.pytorch.hd_names import enhancer_positions, multiscale_positions, resizes, resnet_positions
+from tf_cyclegan.weights.pytorch.hd_names import (
+    count,
+    enhancer_positions,
+    multiscale_positions,
+    resizes,
+    resnet_positions,
+)
 from tf_cyclegan.weights.pytorch.unit_names import parameter_names, pyramid_positions, unit_positions
 
 # Keras weight -> PyTorch's name of it.
@@ -73,7 +77,7 @@ def check_has_counterpart(network):
 def _unet_positions(named):
     """Each level stands inside the one above, after its convolution."""
     positions = {"down1_conv": "model.model.0", "head_conv": "model.model.3"}
-    levels = sum(bool(re.fullmatch(r"down\d+_conv", name)) for name in named)
+    levels = count(named, r"down\d+_conv")
     for level in range(2, levels + 1):
         prefix = f"model.model.1{'.model.3' * (level - 2)}.model"
         up = 3 if level == levels else 5
@@ -83,7 +87,7 @@ def _unet_positions(named):
 
 
 def _patchgan_positions(named):
-    convolutions = sum(bool(re.fullmatch(r"patch\d+_conv", name)) for name in named)
+    convolutions = count(named, r"patch\d+_conv")
     positions = {"patch1_conv": "model.0"}
     for number in range(2, convolutions + 1):
         index = 2 + 3 * (number - 2)

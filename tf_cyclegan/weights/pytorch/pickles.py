@@ -7,8 +7,9 @@ or calls anything that a file names, and its memory is bounded by the number of 
 
 import struct
 
-from tf_cyclegan.weights.pytorch import rebuilding
-from tf_cyclegan.weights.pytorch.tensors import SAVE_AGAIN, refuse, shown
+from tf_cyclegan.weights.pytorch import pickled_objects
+from tf_cyclegan.weights.pytorch.tensors import SAVE_AGAIN
+from tf_cyclegan.weights.unreadable import refuse, shown
 
 PICKLE_BYTES = 4 * 2**20
 STEPS = 250_000  # about 7000 tensors; at most some 100 bytes each
@@ -124,7 +125,7 @@ def _push(read):
 
 
 def _storage(machine):
-    storage = rebuilding.storage(machine.pop())
+    storage = pickled_objects.storage(machine.pop())
     known = machine.storages.setdefault(storage.key, storage)
     if (known.dtype, known.whole) != (storage.dtype, storage.whole):
         refuse("one dtype and size of a storage", "two", SAVE_AGAIN)
@@ -160,12 +161,12 @@ def _appends(machine):
 
 def _set_item(machine):
     value, key = machine.pop(), machine.pop()
-    rebuilding.set_items(machine.top(dict), [key, value])
+    pickled_objects.set_items(machine.top(dict), [key, value])
 
 
 def _set_items(machine):
     values = machine.pop_marked()
-    rebuilding.set_items(machine.top(dict), values)
+    pickled_objects.set_items(machine.top(dict), values)
 
 
 def _build(machine):
@@ -179,7 +180,7 @@ def _reduce(machine):
     arguments, function = machine.pop(), machine.pop()
     if type(arguments) is tuple and len(arguments) == 1 and type(arguments[0]) is list:
         machine.spend(len(arguments[0]))  # a kept list can be copied by a few bytes, again and again
-    return rebuilding.call(function, arguments)
+    return pickled_objects.call(function, arguments)
 
 
 _OPCODES = {
@@ -203,7 +204,7 @@ _OPCODES = {
     b"X": _push(lambda machine: machine.text(machine.number("<I"))),
     b"T": _push(lambda machine: machine.text(machine.number("<I"))),
     b"U": _push(lambda machine: machine.text(machine.number("<B"))),
-    b"c": _push(lambda machine: rebuilding.known_name(machine.line(), machine.line())),
+    b"c": _push(lambda machine: pickled_objects.known_name(machine.line(), machine.line())),
     b"R": _push(_reduce),
     b"Q": _push(_storage),
     b"b": _build,

@@ -1,32 +1,32 @@
-"""`read_checkpoint`: a file of PyTorch's or of safetensors as a flat dict of arrays."""
+"""`read_checkpoint`: the weights in a file of PyTorch or of safetensors, as a flat dict of arrays by name."""
 
+import itertools
 import os
-import struct
-import zipfile
+import re
 
-from tf_cyclegan.weights.pytorch import safetensors
-from tf_cyclegan.weights.pytorch.flattening import named_tensors
-from tf_cyclegan.weights.pytorch.pickles import PICKLE_BYTES, unpickle
-from tf_cyclegan.weights.pytorch.tensors import (
-    COPY_AGAIN,
-    SAVE_AGAIN,
-    Region,
-    Unreadable,
-    check_checksum,
-    itemsize,
-    read_arrays,
-    refuse,
-    shown,
+from tf_cyclegan.weights.pytorch import safetensors, torch_files
+from tf_cyclegan.weights.pytorch.tensors import SAVE_AGAIN, Tensor, read_arrays
+from tf_cyclegan.weights.unreadable import COPY_AGAIN, Unreadable, refuse, shown
+
+NESTING = 16
+ITEMS = 20_000
+NAME_LENGTH = 512
+# Names under which training programs keep the weights next to other things, the surest first.
+_WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "network",
+    "net",
+    "params_ema",
+    "params",
+    "ema",
+    "weights",
+    "module",
 )
-
-# The pickled number that every file of PyTorch before 1.6 begins with.
-_LEGACY_NUMBER = 0x1950A86A20F9469CFC6C
-_LEGACY_START = b"\x80\x02\x8a\n" + _LEGACY_NUMBER.to_bytes(10, "little") + b"."
-_LEGACY_PROTOCOL = 1001
-DIRECTORY_BYTES = 2**20  # about 10,000 records, of which `zipfile` makes objects of 8 MB
-_END = struct.Struct("<4s16xH")
-_LOCAL = struct.Struct("<4s4xH16x2H")
-_ENCRYPTED = 1
+_TRAINING = re.compile(r"optim|sched|scaler|rng|ema|loss|metric", re.IGNORECASE)
+# `DataParallel` and `torch.compile` put these before every name.
+PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 def read_checkpoint(path):
@@ -67,17 +67,16 @@ def read_checkpoint(path):
 
 
 def _read(file):
-    size = file.seek(0, 2)
-    file.seek(0)
     start = file.read(512)
     if start.startswith(b"PK\3\4"):
-        return _read_zip(file)
-    if start.startswith(_LEGACY_START):
-        return _read_legacy(file, size)
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
-        tensors, regions = safetensors.read_header(file)
-        return read_arrays(file, named_tensors(tensors), regions)
-    return _refuse_kind(start)
+        value, regions, big_endian = torch_files.read_zip(file)
+    elif start.startswith(torch_files.STREAM_START):
+        (value, regions), big_endian = torch_files.read_stream(file), False
+    elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= file.seek(0, 2):
+        (value, regions), big_endian = safetensors.read_header(file), False
+    else:
+        _refuse_kind(start)
+    return read_arrays(file, named_tensors(value), regions, big_endian)
 
 
 def _refuse_kind(start):
@@ -93,133 +92,70 @@ def _refuse_kind(start):
     refuse("a zip file, PyTorch's magic number or a header of safetensors", shown(start[:16]), advice)
 
 
-def _read_zip(file):
-    regions = read_regions(file)
-    value, _, storages = unpickle(_record(file, regions, "data.pkl", PICKLE_BYTES))
-    order = _record(file, regions, "byteorder", 16) if "byteorder" in regions else b"little"
-    if order not in (b"little", b"big"):
-        refuse("the byte order little or big", shown(order))
-    held = {key: regions.get(f"data/{key}") for key in storages}
-    for key, storage in storages.items():
-        needed, found = _bytes(storage), held[key].size if held[key] else 0
-        if needed > found:
-            refuse(f"{needed} bytes in the record {shown(f'data/{key}')}", f"{found}")
-    return read_arrays(file, named_tensors(value), held, order == b"big")
+def named_tensors(value):
+    """The tensors of a checkpoint by name.
 
-
-def _bytes(storage):
-    return storage.whole * itemsize(storage.dtype)
-
-
-def _record(file, regions, name, limit):
-    region = regions[name]
-    if region.size > limit:
-        refuse(f"at most {limit} bytes in the record {name}", f"{region.size}", SAVE_AGAIN)
-    check_checksum(file, region)
-    file.seek(region.start)
-    return file.read(region.size)
-
-
-def _read_legacy(file, size):
-    """A stream: magic number, protocol, what the machine was, the value, keys of the storages, then their numbers.
-
-    The numbers are little-endian on every machine.
-    """
-    file.seek(0)
-    data = file.read(PICKLE_BYTES)
-    protocol, position, _ = unpickle(data, len(_LEGACY_START))
-    if protocol != _LEGACY_PROTOCOL:
-        refuse(f"the protocol {_LEGACY_PROTOCOL} of PyTorch", "something else")
-    _, position, _ = unpickle(data, position)
-    value, position, storages = unpickle(data, position)
-    keys, position, _ = unpickle(data, position)
-    return read_arrays(file, named_tensors(value), _stream_regions(file, size, position, keys, storages))
-
-
-def _stream_regions(file, size, position, keys, storages):
-    """Where the storages stand: each behind its number of elements, in the order of the keys."""
-    if type(keys) is not list or not all(type(key) is str for key in keys) or sorted(keys) != sorted(storages):
-        refuse(f"a list of the keys of {len(storages)} storages", "others")
-    regions = {}
-    for key in keys:
-        file.seek(position)
-        count = int.from_bytes(file.read(8), "little")
-        if count != storages[key].whole:
-            refuse(f"a storage of {storages[key].whole} elements at byte {position}", f"one of {count}")
-        regions[key] = Region(position + 8, _bytes(storages[key]))
-        position = regions[key].start + regions[key].size
-    if position != size:
-        refuse(f"a file of {position} bytes", f"{size}")
-    return regions
-
-
-class _Bounded:
-    """A file that gives no more at once than a directory may have, whatever size the file claims it to have."""
-
-    def __init__(self, file):
-        self.seek, self.tell, self._file = file.seek, file.tell, file
-
-    def read(self, count=-1):
-        if count > DIRECTORY_BYTES:
-            refuse(f"a directory of at most {DIRECTORY_BYTES} bytes", f"{count}", SAVE_AGAIN)
-        return self._file.read(count)
-
-
-def read_regions(file):
-    """Finds the records of a zip file.
+    Nested dicts make dotted names. Of a dict that wraps the weights, only the weights are taken. Optimizers are
+    dropped, and everything that is not a tensor.
 
     Args:
-        file: binary file.
+        value: what a checkpoint holds.
 
     Returns:
-        Dict of names, without the folder that all records of PyTorch stand in, to `Region`.
+        Dict of names to `Tensor`.
 
     Raises:
-        Unreadable: if it is cut short, or anything but a zip file of stored records.
+        Unreadable: if there is no tensor, or two of one name, or more nesting than a checkpoint needs.
     """
-    archive = _opened(file)
-    records = sorted(archive.infolist(), key=lambda record: record.header_offset)
-    if len(set(archive.namelist())) < len(records):
-        refuse("every record once", "one twice", SAVE_AGAIN)
-    starts = [*(record.header_offset for record in records), archive.start_dir]
-    if starts[0]:
-        refuse("a record or the directory at byte 0", f"it at {starts[0]}")
-    regions = {record.filename: _region(file, record, end) for record, end in zip(records, starts[1:], strict=True)}
-    folder = _folder(regions)
-    return {name.removeprefix(folder): region for name, region in regions.items() if name.startswith(folder)}
+    if type(value) is not dict:
+        refuse("a dict of tensors", f"one value of type {type(value).__name__}", SAVE_AGAIN)
+    named = {}
+    for name, item in _items(_unwrapped(value)):
+        if type(item) is Tensor and name in named:
+            refuse("every name once", f"{shown(name)} twice, with and without a prefix", SAVE_AGAIN)
+        if type(item) is Tensor:
+            named[name] = item
+    if not named:
+        refuse("a dict of tensors", "a dict without any", SAVE_AGAIN)
+    return named
 
 
-def _opened(file):
-    try:
-        archive = zipfile.ZipFile(_Bounded(file), metadata_encoding="utf-8")
-    except Unreadable:
-        raise
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
-        return refuse("the directory at the end of a zip file", shown(error))
-    file.seek(-_END.size - len(archive.comment), 2)
-    if _END.unpack(file.read(_END.size)) != (b"PK\5\6", len(archive.comment)):
-        refuse("a zip file that ends with its directory", "more behind it")
-    return archive
+def _items(mapping):
+    """All items, those of nested dicts too, up to as many as a checkpoint can have."""
+    for count, item in enumerate(_walk(mapping, "", 1)):
+        if count >= ITEMS:
+            refuse(f"at most {ITEMS} tensors and numbers", "more", SAVE_AGAIN)
+        yield item
 
 
-def _region(file, record, end):
-    """The bytes between a record's own header, whose length stands only there, and the next record."""
-    if record.compress_type or record.flag_bits & _ENCRYPTED or record.compress_size != record.file_size:
-        refuse("stored records", f"{shown(record.filename)} compressed or encrypted", SAVE_AGAIN)
-    file.seek(record.header_offset)
-    header = file.read(_LOCAL.size)
-    marker, method, *lengths = _LOCAL.unpack(header) if len(header) == _LOCAL.size else (b"", 0)
-    start = record.header_offset + _LOCAL.size + sum(lengths)
-    if marker != b"PK\3\4" or method or start + record.file_size > end:
-        refuse(f"the record {shown(record.filename)} before byte {end}", "another, or one that ends behind it")
-    # PyTorch writes 0 where it was told to compute no checksums.
-    return Region(start, record.file_size, record.CRC or None)
+def _walk(mapping, prefix, depth):
+    if depth > NESTING:
+        refuse(f"dicts nested at most {NESTING} deep", "deeper ones", SAVE_AGAIN)
+    for key, value in mapping.items():
+        name = prefix + PREFIXES.sub("", str(key))
+        if len(name) > NAME_LENGTH:
+            refuse(f"names of at most {NAME_LENGTH} characters", "a longer one", SAVE_AGAIN)
+        yield name, value
+        if type(value) is dict and not _is_optimizer(value):
+            yield from _walk(value, f"{name}.", depth + 1)
 
 
-def _folder(names):
-    folders = [name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")]
-    folders = [folder for folder in folders if folder.count("/") == 1]
-    if len(folders) != 1:
-        advice = COPY_AGAIN if folders else "A file in a zip must be unpacked first."
-        refuse("a zip file with one record FOLDER/data.pkl", f"{len(folders)} such records", advice)
-    return folders[0]
+def _is_optimizer(mapping):
+    return {"state", "param_groups"} <= set(itertools.islice(mapping, ITEMS))
+
+
+def _has_tensors(value):
+    return type(value) is dict and any(type(item) is Tensor for _, item in _items({"": value}))
+
+
+def _unwrapped(mapping):
+    """The dict of the weights; all of `mapping` where it would be a guess which dict they are."""
+    for _ in range(NESTING):
+        with_tensors = [key for key, value in mapping.items() if _has_tensors(value)]
+        # Averaged weights are for training too, unless there are no others.
+        holding = [key for key in with_tensors if not _TRAINING.search(str(key))] or with_tensors
+        known = [key for key in holding if key in _WRAPPERS]
+        if len(holding) != 1 or not known:
+            return mapping
+        mapping = mapping[known[0]]
+    return mapping

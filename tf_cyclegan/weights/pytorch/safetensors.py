@@ -18,9 +18,8 @@ from tf_cyclegan.weights.pytorch.tensors import (
     checked_tensor,
     contiguous_strides,
     itemsize,
-    refuse,
-    shown,
 )
+from tf_cyclegan.weights.unreadable import refuse, shown
 
 HEADER_BYTES = 2**20  # about 10,000 tensors
 # By the format's names, as F16 and BF16.

@@ -1,4 +1,4 @@
-"""Tensors of PyTorch's files as numpy arrays, and what is said of files that hold none."""
+"""Tensors of weight files: storages, views of them, and their numbers as NumPy arrays in bounded memory."""
 
 import dataclasses
 import math
@@ -6,8 +6,9 @@ import zlib
 
 import numpy as np
 
+from tf_cyclegan.weights.unreadable import refuse
+
 SAVE_AGAIN = "Where it was made, save it again by `torch.save(network.state_dict(), path)`."
-COPY_AGAIN = "Copy or download it again: it is cut short or damaged."
 # PyTorch's name of a dtype -> how its elements stand in a file. NumPy has no bfloat16: it is read as its 16 bits.
 DTYPES = {
     "float16": "<f2",
@@ -29,30 +30,6 @@ ELEMENTS = 2**48  # keeps the products of sizes far from overflow
 CHUNK = 2**20
 # Memory is promised to stay below twice the file plus 64 MiB; the rest of the 64 is for pickles, names and objects.
 SLACK = 16 * 2**20
-
-
-class Unreadable(ValueError):
-    """A file that is not read; `read_checkpoint` adds the name of the file."""
-
-
-def refuse(expected, found, advice=COPY_AGAIN):
-    """Raises `Unreadable` in one line.
-
-    Args:
-        expected: str, what should stand there.
-        found: str, what stands there; anything taken from the file went through `shown`.
-        advice: str, what the user can do.
-
-    Raises:
-        Unreadable: always.
-    """
-    raise Unreadable(f"Expected {expected}. Found {found}. {advice}")
-
-
-def shown(value):
-    """Text or bytes of a file as one short line of ASCII, whatever they hold."""
-    text = value[:80].decode("latin-1") if isinstance(value, bytes) else str(value)[:80]
-    return ascii(text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import re
 
 from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
+from tf_cyclegan.weights.pytorch.hd_names import count
 
 
 def unit_positions(named):
@@ -24,7 +25,7 @@ def pyramid_positions(named):
         found = re.fullmatch(r"pyramid(\d+)_(?:patch(\d+)|head)_conv", name)
         if found:
             scale, layer = int(found[1]) - 1, found[2]
-            index = f"{int(layer) - 1}.conv" if layer else _count(named, rf"pyramid{found[1]}_patch\d+_conv")
+            index = f"{int(layer) - 1}.conv" if layer else count(named, rf"pyramid{found[1]}_patch\d+_conv")
             positions[name] = f"cnns.{scale}.{index}"
     return positions
 
@@ -56,7 +57,7 @@ def _paper_encoder(named):
 
 
 def _paper_decoder(named):
-    first = _count(named, r"decoder_block\d+_add")
+    first = count(named, r"decoder_block\d+_add")
     positions = {"decoder_up1_conv": f"model_blocks.{first}", "decoder_up2_conv": f"model_blocks.{first + 3}"}
     # A module of reflection padding stands before the head.
     positions |= {"decoder_head_conv": f"model_blocks.{first + 7}"}
@@ -75,13 +76,9 @@ def _paper_blocks(named, network, first):
 def _residual_positions(named, network, pattern, convolutions, first=0):
     return {
         f"{network}_block{block}_{number}_conv": pattern.format(block=first + block - 1, conv=conv)
-        for block in range(1, _count(named, rf"{network}_block\d+_add") + 1)
+        for block in range(1, count(named, rf"{network}_block\d+_add") + 1)
         for number, conv in enumerate(convolutions, start=1)
     }
-
-
-def _count(named, pattern):
-    return sum(bool(re.fullmatch(pattern, name)) for name in named)
 
 
 def parameter_names(layer):

@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 
 from tf_cyclegan.files import write_whole
-from tf_cyclegan.weights.pytorch.flattening import NAME_LENGTH
 from tf_cyclegan.weights.pytorch.pickles import PICKLE_BYTES
+from tf_cyclegan.weights.pytorch.reading import NAME_LENGTH
 from tf_cyclegan.weights.pytorch.safetensors import HEADER_BYTES, data_of
 from tf_cyclegan.weights.pytorch.tensors import DTYPES, contiguous_strides
 

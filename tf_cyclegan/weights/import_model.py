@@ -1,4 +1,4 @@
-"""Makes a model of the networks in weight files."""
+"""`import_model`: makes a model of the networks in weight files of other implementations."""
 
 import dataclasses
 import inspect
@@ -7,8 +7,7 @@ import os
 from tf_cyclegan.models import MODELS, PretrainedGenerator
 from tf_cyclegan.models.building import DISCRIMINATORS
 from tf_cyclegan.settings.checks import check_choice
-from tf_cyclegan.weights.file_roles import ROLES
-from tf_cyclegan.weights.weight_files import read_parts
+from tf_cyclegan.weights.weight_files import ROLES, read_parts
 
 _TYPES = {builder.__name__: name for name, builder in DISCRIMINATORS.items()}
 _OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers", "scales": "scales"}
@@ -25,14 +24,14 @@ def import_model(
 
     Args:
         paths: list of paths: checkpoints of PyTorch, safetensors files, or what `addons.read_addons_weights` reads.
-        roles: optional list of `roles.ROLES`, one for each file. Defaults to what the names of the files tell, as
+        roles: optional list of `ROLES`, one for each file. Defaults to what the names of the files tell, as
             `latest_net_G_A.pth`, and for generators to their order: ab, ba.
         direction: `"ab"` or `"ba"` of a single generator. Defaults to what its name tells, else ab.
         label_classes: int, of pix2pixHD's label maps; 0 for images. Defaults to 0.
         image_size: `(height, width)` that the model is to be trained on. Defaults to `(256, 256)`.
         report: callable, takes lines of text on what was found. Defaults to nothing.
-        **settings: arguments of the generators' builders that files do not tell: `padding` and
-            `inference_statistics`. None leaves them as found.
+        **settings: `padding` and `inference_statistics` of the generators, which files do not tell. None leaves them as
+            found.
 
     Returns:
         Pair of the `TranslationModel`, and a dict of roles to pairs of network and `Part`.
@@ -120,7 +119,7 @@ def _apply(settings, parts):
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The networks in weight files; each model says whether they are its own.
+    """The networks in weight files; each model says whether it is made of them.
 
     Args:
         parts: dict of roles to `Part`.

@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from tf_cyclegan.networks.layers import InstanceNormalization
-from tf_cyclegan.weights.pytorch.architecture import canonical, explain_misfit, infer
+from tf_cyclegan.weights.pytorch.architecture import architecture_of, canonical, explain_misfit, infer
 from tf_cyclegan.weights.pytorch.hd_names import resizes
-from tf_cyclegan.weights.pytorch.inspection import architecture_of
 from tf_cyclegan.weights.pytorch.names import check_has_counterpart, entries, named_layers, torch_prefixes
 from tf_cyclegan.weights.pytorch.unit_names import is_of_other_half
 

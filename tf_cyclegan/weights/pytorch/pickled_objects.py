@@ -1,4 +1,4 @@
-"""What the names in a checkpoint's pickle stand for: a fixed table of PyTorch's names; nothing is imported."""
+"""Objects of PyTorch in a pickle: a fixed table of names and what they make; nothing is imported."""
 
 import dataclasses
 
@@ -9,9 +9,8 @@ from tf_cyclegan.weights.pytorch.tensors import (
     Storage,
     Tensor,
     checked_tensor,
-    refuse,
-    shown,
 )
+from tf_cyclegan.weights.unreadable import refuse, shown
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
