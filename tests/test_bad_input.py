@@ -22,7 +22,7 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
-from tf_cyclegan.data import cache, images
+from tf_cyclegan.data import cache, images, labels
 from tf_cyclegan.data.folders import list_images
 from tf_cyclegan.data.image_files import unreadable_in
 from tf_cyclegan.training import callbacks
@@ -114,7 +114,7 @@ def test_a_file_that_is_no_image_is_named_in_one_line(case, tmp_path):
         assert "\n" not in str(caught.value) and str(caught.value).startswith("Cannot read the image")
     with contextlib.suppress(ValueError):  # the header may be whole
         assert images.read_header(path)[:2] == (40, 48)
-    for read in (images.read_ids, images.read_ids_header):
+    for read in (labels.read_ids, labels.read_ids_header):
         with pytest.raises(ValueError, match="Cannot read the label map .*x.png: ") as caught:
             read(path)
         assert "\n" not in str(caught.value)
@@ -193,7 +193,7 @@ def test_strips_make_the_image(size, mode, monkeypatch):
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_not_waited_for(make, tmp_path):
     make(tmp_path / "x.png")
-    for read in (images.read_image, images.read_header, images.read_ids, images.read_ids_header):
+    for read in (images.read_image, images.read_header, labels.read_ids, labels.read_ids_header):
         with pytest.raises(ValueError, match="x.png: a folder, pipe or device"):
             read(tmp_path / "x.png")
 

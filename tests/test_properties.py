@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tf_cyclegan import CycleGAN, networks
-from tf_cyclegan.data import images
+from tf_cyclegan.data import images, labels
 from tf_cyclegan.data.domains import Images
 from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source
@@ -26,6 +26,7 @@ from tf_cyclegan.serving.model_signatures import TensorInfo
 from tf_cyclegan.serving.rest.json_inputs import read_inputs
 from tf_cyclegan.serving.rest.json_parser import read_document
 from tf_cyclegan.serving.rest.json_reply import write_reply
+from tf_cyclegan.settings.data import DataSettings
 from tf_cyclegan.training.schedules import ConstantThenLinearDecay, CosineDecay, StepDecay
 
 # Function-scoped fixtures are the clean Keras of conftest.py, which may as well be shared by the examples of a test.
@@ -186,7 +187,8 @@ def dataset(counts, batch_size=1, seed=0, paired=False):
         contents = [np.full((6, 5, 3), index, np.uint8) for index in range(count)]
         domains.append(Images([str(index) for index in range(count)], contents))
     sizing = Sizing("crop", (4, 4), (4, 4))
-    return TranslationDataset(Source("colors", *domains, paired), sizing, sizing, "train", batch_size, seed)
+    settings = DataSettings(batch_size=batch_size, seed=seed)
+    return TranslationDataset(Source("colors", *domains, paired), sizing, sizing, settings)
 
 
 @examples(10)
@@ -256,7 +258,7 @@ def test_translations_come_back_from_files(suffix, seed, height, width, channels
     start=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00", b"BM", b"\xff\xd8\xff"]),
 )
 def test_any_bytes_are_an_image_or_one_line(data, start):
-    for read in (images.read_image, images.read_header, images.read_ids, images.read_ids_header):
+    for read in (images.read_image, images.read_header, labels.read_ids, labels.read_ids_header):
         try:
             read(start + data)
         except ValueError as error:

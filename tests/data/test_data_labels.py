@@ -5,7 +5,7 @@ import pytest
 from conftest import gray_png, open_dataset
 from PIL import Image
 
-from tf_cyclegan.data import images
+from tf_cyclegan.data import labels
 
 OPTIONS = {"image_size": 16, "load_size": (20, 24), "label_classes": 8}
 
@@ -56,9 +56,9 @@ def test_labels_stay_with_their_pixels(root, tmp_path, cache, instances):
     for _ in range(2):  # the second time from the cache on disk
         data = open_dataset(root, **options, **OPTIONS)
         assert data.paired and data.channels == (1 + instances, 3) and data.counts == (5, 5)
-        for labels, photos in batches(data.stream(), 6):
-            assert labels.shape == (2, 16, 16, 1 + instances) and photos.shape == (2, 16, 16, 3)
-            found, photos = ids(labels), ids(photos)
+        for label_maps, photos in batches(data.stream(), 6):
+            assert label_maps.shape == (2, 16, 16, 1 + instances) and photos.shape == (2, 16, 16, 3)
+            found, photos = ids(label_maps), ids(photos)
             np.testing.assert_array_equal(found[..., 0] * 30, photos[..., 0])
             if instances:
                 np.testing.assert_array_equal(found[..., 1], found[..., 0] * 1000 + photos[..., 2])
@@ -204,25 +204,25 @@ def test_ids_of_every_mode(tmp_path, mode, dtype):
         Image.fromarray(expected.astype(bool)).save(tmp_path / "x.png")
     else:
         save(tmp_path / "x.png", expected.astype(np.uint16 if mode == "I;16" else np.uint8), mode)
-    found = images.read_ids(tmp_path / "x.png")
+    found = labels.read_ids(tmp_path / "x.png")
     np.testing.assert_array_equal(found[..., 0], expected)
     assert found.shape == (2, 3, 1) and found.dtype == dtype
-    assert images.read_ids_header((tmp_path / "x.png").read_bytes()) == (2, 3, dtype)
+    assert labels.read_ids_header((tmp_path / "x.png").read_bytes()) == (2, 3, dtype)
 
 
 def test_ids_of_arrays(tmp_path):
     np.save(tmp_path / "x.npy", np.array([[0, 26005]]))
-    assert images.read_ids(tmp_path / "x.npy").ravel().tolist() == [0, 26005]
-    assert images.read_ids_header(tmp_path / "x.npy") == (1, 2, "float32")
+    assert labels.read_ids(tmp_path / "x.npy").ravel().tolist() == [0, 26005]
+    assert labels.read_ids_header(tmp_path / "x.npy") == (1, 2, "float32")
     for array, message in (([[-1, 0]], "ids from -1"), ([[2**21]], "ids from 2097152"), ([[0.5]], "whole numbers")):
         np.save(tmp_path / "x.npy", np.array(array))
         with pytest.raises(ValueError, match=message):
-            images.read_ids(tmp_path / "x.npy")
+            labels.read_ids(tmp_path / "x.npy")
 
 
 def test_lossy_label_maps_are_refused(tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "x.jpg")
-    for read in (images.read_ids, images.read_ids_header):
+    for read in (labels.read_ids, labels.read_ids_header):
         with pytest.raises(ValueError, match=r"label map .*x\.jpg: JPEG changes values"):
             read(tmp_path / "x.jpg")
 
@@ -246,7 +246,7 @@ def test_an_ignored_id_is_no_class_and_no_mistake(root):
 def test_ids_of_few_bits_are_the_numbers_in_the_file(depth):
     """PIL shows them as levels of gray: 3 of 2 bits as 255."""
     rows = np.arange(24).reshape(3, 8) % min(2**depth, 16)
-    np.testing.assert_array_equal(images.read_ids(gray_png(rows, depth))[..., 0], rows)
+    np.testing.assert_array_equal(labels.read_ids(gray_png(rows, depth))[..., 0], rows)
 
 
 @pytest.mark.parametrize("white, kind", [(34, np.uint8), (255, np.uint8), (4095, ">u2"), (65535, ">u2")])
@@ -254,4 +254,4 @@ def test_ids_of_pgm_are_the_numbers_in_the_file(white, kind):
     rows = np.arange(24).reshape(3, 8)
     rows[0, 0] = white
     data = b"P5 8 3 %d\n" % white + rows.astype(kind).tobytes()
-    np.testing.assert_array_equal(images.read_ids(data)[..., 0], rows)
+    np.testing.assert_array_equal(labels.read_ids(data)[..., 0], rows)

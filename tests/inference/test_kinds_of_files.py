@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
-from tf_cyclegan.data import images
+from tf_cyclegan.data import images, labels
 from tf_cyclegan.data.image_files import count_pages
 from tf_cyclegan.inference import image_runs
 from tf_cyclegan.inference import inputs as extras
@@ -351,7 +351,7 @@ def test_a_value_range_leaves_files_of_8_bits_as_they_are(suffix, tmp_path):
 def test_black_and_white_of_a_plain_file():
     data = b"P1\n2 2\n0 1\n1 1\n"
     assert images.read_image(data, 1, value_range=(0, 9)).ravel().tolist() == [255, 0, 0, 0]
-    assert images.read_ids(data).ravel().tolist() == [0, 1, 1, 1]
+    assert labels.read_ids(data).ravel().tolist() == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("mode", ["1", "L"])
@@ -359,4 +359,4 @@ def test_ids_of_a_tiff_in_which_white_is_0(mode, tmp_path):
     ids = np.array([[0, 1], [1, 1]] if mode == "1" else [[0, 7], [34, 200]])
     levels = ids == 0 if mode == "1" else 255 - ids
     Image.fromarray(levels.astype(bool if mode == "1" else np.uint8)).save(tmp_path / "x.tif", tiffinfo={262: 0})
-    np.testing.assert_array_equal(images.read_ids(tmp_path / "x.tif")[..., 0], ids)
+    np.testing.assert_array_equal(labels.read_ids(tmp_path / "x.tif")[..., 0], ids)

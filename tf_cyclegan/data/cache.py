@@ -20,22 +20,16 @@ from tf_cyclegan.settings.user_errors import is_ours
 
 CACHES = ("memory", "disk", "none")
 _HINT = ". Remove the file, or leave it out with `skip_unreadable`"
-# So many files are tried to find out whether an error is of one file.
+# Other files that are tried, to find out whether an error concerns one file alone.
 _OTHERS = 3
-# Pixels of files that are decoded at the same time, at most: each takes 7 bytes on its way through PIL.
+# The most pixels that are decoded at the same time: PIL takes 7 bytes for each.
 PIXELS_AT_ONCE = 2**28
-
-
-def default_folder() -> pathlib.Path:
-    """Where `cache="disk"` keeps its files: `tf_cyclegan` in the user's cache directory."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.join("~", ".cache")
-    return pathlib.Path(base).expanduser() / "tf_cyclegan"
 
 
 class DecodedImages:
     """The images of a domain, decoded, in the size they have before the crop.
 
-    What it will hold is known from the headers of the files when it is made; `load_together` decodes.
+    Sizes and types come from the headers of the files at once; `load_together` decodes the images.
 
     Args:
         images: the `Images`.
@@ -68,7 +62,7 @@ class DecodedImages:
 
     @property
     def nbytes(self) -> int:
-        """What all images take up decoded, in bytes."""
+        """The bytes that all decoded images take."""
         return int(self._offsets[-1]) * self.dtype.itemsize
 
     @property
@@ -78,17 +72,17 @@ class DecodedImages:
 
     @property
     def use(self) -> Use | None:
-        """How the images use their range, as far as they were read."""
+        """The `Use` of their range by the images that were read; `None` before."""
         return self._use or joined_use(list(self.images.uses.values()))
 
     @property
     def type_range(self) -> tuple[float, float] | None:
-        """The range of the integers in the files, if these have 16 bits or more and no other was given; else `None`."""
+        """The range of the integers in files of 16 bits or more, if no `value_range` was given; else `None`."""
         use = self.use if self.images.value_range is None else None
         return (use.low, use.high) if use and use.high - use.low > 255 else None
 
     def name(self, index: int) -> str:
-        """What an image is called."""
+        """The name of an image."""
         return self.images.names[self.usable[index]]
 
     def digests(self) -> list[str]:
@@ -96,7 +90,7 @@ class DecodedImages:
         return _parallel(self.images.digest, self.usable)
 
     def is_filled(self) -> bool:
-        """Whether nothing needs to be decoded; takes over the files of an earlier run."""
+        """Whether all images are decoded; takes over the files of an earlier run."""
         if not self._loaded and self.cache == "disk" and self._reuse(self._path()):
             self._loaded = True
         return self._loaded
@@ -138,7 +132,7 @@ class DecodedImages:
                 flat[self._offsets[index] : self._offsets[index + 1]] = image.ravel()
 
     def _storage(self):
-        """What holds the images while they are decoded, and keeps them afterwards."""
+        """The context in which images are decoded, and which keeps them at its end."""
         return {"memory": self._memory, "disk": self._disk, "none": contextlib.nullcontext}[self.cache]()
 
     @contextlib.contextmanager
@@ -147,7 +141,7 @@ class DecodedImages:
             flat = np.empty(self._offsets[-1], self.dtype)
         except MemoryError as error:
             raise ValueError(
-                f"`cache`='memory' needs {self.nbytes / 1e9:.1f} GB for {len(self)} images, more than there are. Use "
+                f"`cache`='memory' needs {self.nbytes / 1e9:.1f} GB for {len(self)} images, more than memory has. Use "
                 "`cache`='disk' or 'none'"
             ) from error
         yield flat
@@ -163,7 +157,7 @@ class DecodedImages:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 cache_folder.clean(self.folder)
                 aside = stack.enter_context(cache_folder.writing(path))
-                _reserve(aside, self.nbytes)
+                cache_folder.reserve(aside, self.nbytes)
                 flat = np.memmap(aside, self.dtype, "r+", shape=(int(self._offsets[-1]),))
             yield flat
             with self._named_in_errors():
@@ -225,14 +219,14 @@ class DecodedImages:
             return None
 
     def _shared(self, function, index, error):
-        """Whether other files fail in the same words: then it is no matter of one file."""
+        """Whether other files fail with the same words: the error then does not concern one file alone."""
         names, others = self.images.names, [i for i in range(len(self.images)) if i != index]
         said = _without_place(error, names[index])
         return all(_fault(function, i, names[i]) == said for i in others[:_OTHERS])
 
 
 def _fault(function, index, name):
-    """What is said of an image that `function` fails with; None where it does not fail."""
+    """The words of the error that `function` raises for an image; None where it raises none."""
     try:
         function(index)
     except ValueError as error:
@@ -256,16 +250,6 @@ def load_together(domains: Sequence[DecodedImages]) -> None:
         if fills:
             indices = range(max(len(domain.images) for domain in domains))
             _parallel(lambda index: [fill(index) for fill in fills], indices, max(1, PIXELS_AT_ONCE // largest))
-
-
-def _reserve(path, size):
-    """Makes a file that has its place on the disk: under a map with holes a full one kills the process (SIGBUS)."""
-    with open(path, "wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            for start in range(0, size, 2**20):
-                file.write(bytes(min(2**20, size - start)))
 
 
 def _parallel(function, items, most=16):

@@ -1,23 +1,30 @@
-"""The folder of `cache="disk"`: what killed runs left in it goes, and what nobody has used for long."""
+"""The folder of `cache="disk"`: files are written aside, and files that are left over or unused are removed."""
 
 import contextlib
 import os
+import pathlib
 import re
 import time
 import uuid
 
 import filelock
 
-# The images and their description; what is being written, and the lock of who writes it.
+# Names of files: images and their description; a file that is being written, and its lock.
 _OURS = re.compile(r"[0-9a-f]{32}\.(bin|json|([0-9a-f]{32})(\.lock)?)")
 _UNUSED = 30 * 86400  # seconds
-# Without a lock a file may be of an earlier version that writes it still.
+# A file without a lock may be one that an earlier version of the package is still writing.
 _STRAY = 86400
+
+
+def default_folder() -> pathlib.Path:
+    """Where `cache="disk"` keeps its files: `tf_cyclegan` in the user's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.join("~", ".cache")
+    return pathlib.Path(base).expanduser() / "tf_cyclegan"
 
 
 @contextlib.contextmanager
 def writing(path):
-    """A path to write to beside `path`, which is gone once the block has ended; `clean` leaves it alone until then."""
+    """A path next to `path` to write to. `clean` leaves it alone until the block ends, which removes it."""
     aside = path.with_suffix(f".{uuid.uuid4().hex}")
     lock = filelock.FileLock(f"{aside}.lock")
     lock.acquire()
@@ -28,8 +35,18 @@ def writing(path):
         lock.release()
 
 
+def reserve(path, size):
+    """Makes a file with all its blocks on the disk: with holes in it, a full disk would kill the process (SIGBUS)."""
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            for start in range(0, size, 2**20):
+                file.write(bytes(min(2**20, size - start)))
+
+
 def mark_used(path):
-    """Notes when the images of `path` were last asked for."""
+    """Notes that the images of `path` are used now."""
     file = path.with_suffix(".json")
     with contextlib.suppress(OSError):  # a folder that can only be read
         os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
@@ -59,7 +76,7 @@ def _lock_of(file):
 
 
 def _remove_if_left(lock_file):
-    """Removes what is being written, unless its process is alive and holds the lock."""
+    """Removes a file that is being written, unless its process is alive and holds the lock."""
     lock = filelock.FileLock(lock_file)
     with contextlib.suppress(filelock.Timeout, RuntimeError, OSError):  # RuntimeError: held by this very process
         with lock.acquire(timeout=0):

@@ -1,4 +1,4 @@
-"""The images of one domain before they are kept anywhere: whole files, or halves of files that hold a pair."""
+"""The images of one domain, not yet decoded: whole files, or halves of files that hold A and B side by side."""
 
 import dataclasses
 import functools
@@ -30,11 +30,11 @@ class Images:
     """The images of one domain, not yet decoded.
 
     Args:
-        names: what each is called in messages and by `names()`.
+        names: names of the images in messages and in `TranslationDataset.names()`.
         contents: for each a path, the bytes of an encoded file, or a uint8 array `(height, width, channels)`.
         channels: channels to read. Defaults to 3.
-        value_range: `(low, high)` of 16-bit files and `.npy`, see `tf_cyclegan.images.read_image`. Defaults to `None`.
-        uses: how each image that was read uses its range, by index; it fills itself.
+        value_range: `(low, high)` of 16-bit files and `.npy`, see `images.read_image`. Defaults to `None`.
+        uses: the `Use` of the range by each image that was read, by index; reading fills it.
     """
 
     names: Sequence[str]
@@ -74,7 +74,7 @@ class Images:
         self.uses[index] = value_ranges.use_of(values, *how)
 
     def resize(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """An image that was read, in another `(height, width)`."""
+        """An image, resized to `(height, width)`."""
         return images.resize(image, size)
 
     def inspect(self, index: int, image: np.ndarray) -> None:
@@ -95,7 +95,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class _Pairs(Images):
-    """Files that hold a pair side by side; `uses` are those of the left halves, `uses_b` those of the right ones."""
+    """Files that hold A and B side by side; `uses` belongs to the left halves, `uses_b` to the right halves."""
 
     uses_b: dict[int, value_ranges.Use] = dataclasses.field(default_factory=dict, compare=False, kw_only=True)
 
@@ -105,10 +105,9 @@ class _Pairs(Images):
 
 
 class WholeFiles:
-    """Files that hold a pair side by side, as both of their halves read them.
+    """Files that hold A and B side by side, each decoded once for both halves.
 
-    The halves of a file are asked for one after the other, by the same thread: the last file of a thread is kept, so
-    that it is decoded once.
+    A thread reads both halves of a file one after the other: the last file of each thread is kept.
 
     Args:
         images: the `Images` of the whole files.
@@ -119,7 +118,7 @@ class WholeFiles:
         self._last = threading.local()
 
     def read(self, index: int) -> np.ndarray:
-        """A whole image; the other half is expected to be read next."""
+        """A whole image; it is kept until it is read for the other half."""
         kept, self._last.entry = getattr(self._last, "entry", None), None
         if kept is not None and kept[0] == index:
             return kept[1]
@@ -174,7 +173,7 @@ def halves(
 
     Args:
         names, contents: as of `Images`.
-        channels, value_ranges: those of `Images`, of A and of B.
+        channels, value_ranges: as in `Images`, for A and for B.
     """
     read_a, read_b = zip(channels, value_ranges, strict=True)
     if read_a != read_b:
@@ -187,12 +186,12 @@ def halves(
 
 
 def states(contents: Sequence[Content]) -> list:
-    """What tells that contents have changed, for fingerprints."""
+    """Path, size and time of files, and digests of other contents: they change when the contents change."""
     return [_state(content) for content in contents]
 
 
 def digest_of(content: Content) -> str:
-    """A digest of the contents of an image; of a file its size and three parts of it are taken for the whole."""
+    """A digest of the contents of an image; the digest of a file covers its size and three parts of it."""
     if isinstance(content, (np.ndarray, bytes)):
         return _state(content)
     size = os.path.getsize(content)
@@ -211,6 +210,6 @@ def _state(content):
         return hashlib.sha256(content).hexdigest()
     try:
         status = os.stat(content)
-    except OSError:  # a link to nowhere, which reading names, or leaves out
+    except OSError:  # a link to nowhere: reading it raises the error
         return [os.path.abspath(content)]
     return [os.path.abspath(content), status.st_size, status.st_mtime_ns]

@@ -8,12 +8,11 @@ import os
 import pathlib
 import re
 
-from tf_cyclegan.data.image_files import left_out
-from tf_cyclegan.data.images import EXTENSIONS
+from tf_cyclegan.data.image_files import EXTENSIONS, left_out
 from tf_cyclegan.data.pairing import Files, match
 from tf_cyclegan.settings.checks import check_share
 
-# A folder for each domain, of which pairs may be made by name.
+# Layouts with a folder for each domain; their files can be paired by name.
 TWO_FOLDERS = ("{split}{domain}", "{split}/{domain}", "{split}_{domain}")
 # pix2pixHD's: label maps, photographs, and instance maps beside them.
 LABELS, PHOTOS, INSTANCES = "{split}_label", "{split}_img", "{split}_inst"
@@ -24,7 +23,7 @@ FALLBACK = {"test": "val"}
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a folder has of a split.
+    """The files of a split in a folder.
 
     Args:
         layout: `"folders"` (a folder for each domain), `"labels"` (label maps and photographs) or `"halves"` (A and B
@@ -133,7 +132,7 @@ def list_files(folder: str | os.PathLike) -> tuple[list[pathlib.Path], list[path
 
 
 def why_no_folder(path: str | os.PathLike) -> str:
-    """What a path is that is no folder, in words."""
+    """Why a path is no folder, in words."""
     path = pathlib.Path(path)
     if path.exists():
         archive = path.suffix.lower() in ARCHIVES
@@ -210,7 +209,7 @@ def _whole_folder(folder, label):
 
 
 def _check_apart(folder_a, folder_b):
-    """Two domains that are one have nothing to translate; a link or a folder too high makes them so unseen."""
+    """Raises `ValueError` if two folders are the same, or one lies in the other, also by links."""
     real_a, real_b = (pathlib.Path(os.path.realpath(folder)) for folder in (folder_a, folder_b))
     if real_a == real_b or real_a in real_b.parents or real_b in real_a.parents:
         what = "the same folder" if real_a == real_b else "one inside the other"
@@ -228,7 +227,7 @@ def _test_indices(names, share):
 
 
 def _no_split(folder, split, finders):
-    """What is said where only the training images are there; None where something else is wrong."""
+    """The error of a folder that has training images only; None for other folders."""
     if split == "train" or any((folder / layout).exists() for layout in (split, *_layouts(split))):
         return None
     train = next(filter(None, (finder(folder, "train") for finder in finders)), None)
@@ -268,7 +267,7 @@ def _describe(find_files, path):
 
 
 def _but(others):
-    """What a folder without images holds in their place: perhaps pictures of a kind that is not read."""
+    """The files in a folder without images, which may be images of a kind that is not read."""
     return f"; {left_out([os.fspath(name) for name in others])}" if others else ""
 
 

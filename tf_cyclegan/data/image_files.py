@@ -1,9 +1,8 @@
-"""Image files, read with bounded memory; and headers of `.npy` checked against the file."""
+"""Image files before they are decoded: kinds, suffixes, sizes, pages, and what is said of files that are no images."""
 
 import collections
 import contextlib
 import io
-import math
 import os
 import re
 import stat
@@ -12,19 +11,24 @@ import struct
 import numpy as np
 from PIL import Image
 
+from tf_cyclegan.data import npy_files
 from tf_cyclegan.settings.checks import one_line
 
-# What is opened: formats PIL decodes but nobody trains on (PDF, EPS, video) stay closed.
+EXTENSIONS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".pgm", ".ppm", ".pnm", ".npy"),
+)
+# The formats that are opened. PIL decodes others (PDF, EPS, video), which nobody trains on.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM")
-# What is read, in words.
+# The kinds of files that are read, in words.
 KINDS = "PNG, JPEG, WebP, BMP, TIFF, PGM, PPM or .npy"
-# Of medicine, which has numbers with a unit: suffixes, and what they are.
+# Suffixes of files of medical scanners, whose numbers have a unit, and their formats.
 SCANS = {".dcm": "DICOM", ".dicom": "DICOM", ".nii": "NIfTI", ".nii.gz": "NIfTI"}
 FROM_SCAN = "save the numbers of each slice as .npy, and give --value-range"
 # What PIL and NumPy raise for files that are broken (the warning only where warnings are errors).
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, *BOMBS)
-# How files begin, by what they are: to tell what was found where it is no image that can be read.
+# First bytes of files that are no readable images, and what these files are.
 BEGINNINGS = {
     rb"GIF8": "a GIF; save it as PNG",
     rb"....ftyp": "a HEIF, AVIF or video file; save it as PNG",
@@ -42,14 +46,13 @@ BEGINNINGS = {
     rb"PK\x03\x04": "a zip file; unpack it",
 }
 _BEGINNING = 352  # bytes
-# TIFF's tag of what a page is, and its bits.
+# TIFF's tag that says what a page is, and two of its bits.
 _SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4
-MAGIC = b"\x93NUMPY"
 
 
 @contextlib.contextmanager
 def open_stream(file):
-    """What a path or bytes hold, as a binary stream.
+    """Opens a path, or bytes, as a binary stream.
 
     Args:
         file: path of a regular file, or the `bytes` of one.
@@ -93,7 +96,7 @@ def count_pages(file):
     """
     try:
         with open_stream(file) as stream:
-            if is_npy(stream):
+            if npy_files.is_npy(stream):
                 return 1
             with open_image(stream) as image:
                 pages = getattr(image, "n_frames", 1) if image.format in ("TIFF", "PNG", "WEBP") else 1
@@ -108,14 +111,65 @@ def _is_page(image, page):
     return page == 0 or not (isinstance(kind, int) and kind & (_REDUCED | _MASK))
 
 
+def header_of(image):
+    """The size and the data type of an opened image file, as `images.read_header` returns them."""
+    height, width = image.height, image.width
+    # For a PNG without EXIF data PIL would decode the whole image to look for them at its end.
+    orientation = image.getexif().get(0x0112) if image.format != "PNG" or "exif" in image.info else None
+    if orientation in (5, 6, 7, 8):  # the orientations that swap the sides
+        height, width = width, height
+    return height, width, "float32" if is_deep(image) else "uint8"
+
+
+def type_of(image):
+    """NumPy's data type of the numbers in an opened image file."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return np.dtype("uint16")
+    return np.dtype({"I": "int32", "F": "float32"}.get(image.mode, "uint8"))
+
+
+def is_deep(image):
+    """Whether an image of PIL's has more than 8 bits in a channel."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def level_step(image):
+    """The factor by which PIL multiplies the numbers of a gray file that do not take the whole range of their type.
+
+    Args:
+        image: image of PIL's that is not decoded yet.
+    """
+    if image.tile and image.tile[0][0].startswith("ppm") and isinstance(image.tile[0][3], tuple):
+        _, white = image.tile[0][3]
+        return (65535 if image.mode == "I" else 255) / white
+    return {"L;2": 85, "L;4": 17}.get(_raw_mode(image).removesuffix("I"), 1)
+
+
+def is_inverted(image):
+    """Whether 0 is white in a gray file that is not decoded yet; PIL's 0 is black."""
+    return _raw_mode(image).endswith("I")
+
+
+def _raw_mode(image):
+    """How the numbers stand in a file that is not decoded yet, in PIL's words; WebP has none."""
+    arguments = image.tile[0][3] if image.tile else ""
+    mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return mode if isinstance(mode, str) and ";" in mode else ""
+
+
+def without_step(levels, step):
+    """The numbers of a file, of which PIL has made `levels` by multiplying with `step`."""
+    return levels if step == 1 else np.rint(levels / step).astype(levels.dtype)
+
+
 def unreadable(file, name, error, kind="image"):
-    """What is raised of a file that cannot be read, in one line.
+    """The error of a file that cannot be read, in one line.
 
     Args:
         file: path, or the `bytes` of a file.
-        name: what the file is called; `None` for its path.
+        name: what the error calls the file; `None` for its path.
         error: one of `UNREADABLE`.
-        kind: what was to be read. Defaults to `"image"`.
+        kind: what the file should be. Defaults to `"image"`.
 
     Returns:
         `ValueError`.
@@ -125,7 +179,7 @@ def unreadable(file, name, error, kind="image"):
 
 
 def unreadable_in(error):
-    """The words of `unreadable`, out of an error in which TensorFlow has wrapped them.
+    """Finds the line of `unreadable` in an error of TensorFlow that wraps it.
 
     Args:
         error: exception, such as reading a `tf.data.Dataset` raises.
@@ -158,6 +212,10 @@ def _beginning(file):
     return next(known, f"a file that begins with {start[:16]!r}")
 
 
+def _too_large(size):
+    return f"{size} pixels, more than the {Image.MAX_IMAGE_PIXELS} that are safe to decode. Shrink or cut the image"
+
+
 def kind_of(name):
     """The suffix of a file that is no image, in small letters: `.nii.gz` is one; `"no suffix"` where there is none."""
     name = os.path.basename(name).lower()
@@ -165,7 +223,7 @@ def kind_of(name):
 
 
 def left_out(names):
-    """How many files are no images, by their suffixes, in a line; and what is to be done about those of scanners.
+    """A line on files that are no images: their number, their suffixes, and what to do about files of scanners.
 
     Args:
         names: list of file names.
@@ -176,64 +234,3 @@ def left_out(names):
     advice = f". {' and '.join(scans)}: {FROM_SCAN}" if scans else ""
     verb = "files that are" if len(names) != 1 else "file that is"
     return f"left out {len(names):,} {verb} no {KINDS}: {kinds}{advice}"
-
-
-def _too_large(size):
-    return f"{size} pixels, more than the {Image.MAX_IMAGE_PIXELS} that are safe to decode. Shrink or cut the image"
-
-
-def is_npy(stream):
-    """Whether a binary stream, which stays where it is, goes on with a `.npy` file."""
-    start = stream.read(len(MAGIC))
-    stream.seek(-len(start), os.SEEK_CUR)
-    return start == MAGIC
-
-
-def read_header(stream):
-    """Reads the header of a `.npy` file.
-
-    Args:
-        stream: binary stream, at the beginning of the file; it is left at the beginning of the numbers.
-
-    Returns:
-        `(shape, dtype)`.
-
-    Raises:
-        ValueError: if it is no header, tells of Python objects, or of more than the file holds.
-    """
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    try:
-        shape, _, dtype = read(stream)
-    except Exception as error:  # NumPy takes the text for a Python expression, which fails in many ways
-        raise ValueError("a .npy whose header is damaged") from error
-    if dtype.hasobject:
-        raise ValueError("a .npy of Python objects, which is never unpickled; expected numbers")
-    if any(isinstance(side, bool) or side < 0 for side in shape):
-        raise ValueError(f"a .npy whose header is damaged: shape {shape}")
-    _check_length(stream, shape, dtype)
-    return shape, dtype
-
-
-def read(stream):
-    """Reads the array that follows the header of a `.npy` file, from the beginning of the file.
-
-    Raises:
-        ValueError: as `read_header`.
-    """
-    start = stream.tell()
-    read_header(stream)
-    stream.seek(start)
-    return np.load(stream, allow_pickle=False)
-
-
-def _check_length(stream, shape, dtype):
-    here = stream.tell()
-    there = stream.seek(0, os.SEEK_END) - here
-    stream.seek(here)
-    needed = math.prod(shape) * dtype.itemsize
-    if there < needed:
-        raise ValueError(
-            f"a .npy cut short: by its header of shape {shape} in {dtype}, which takes {needed:,} bytes, of which "
-            f"{there:,} are there"
-        )

@@ -1,4 +1,4 @@
-"""Label maps: a class for each pixel and, if wanted, the number of an object; and whether the classes are in range."""
+"""Label maps: files with the id of a class, and perhaps of an object, in each pixel; reading and checking them."""
 
 import collections
 import dataclasses
@@ -8,13 +8,81 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from tf_cyclegan.data import images
+from tf_cyclegan.data import npy_files
 from tf_cyclegan.data.domains import Images, digest_of, states
+from tf_cyclegan.data.image_files import (
+    UNREADABLE,
+    header_of,
+    is_inverted,
+    level_step,
+    open_image,
+    open_stream,
+    unreadable,
+    without_step,
+)
 
-# What the table of ids shows at most.
+# The most ids that the table of ids shows, the most wrong ids, and ids in a line.
 SHOWN, SHOWN_WRONG, PER_LINE = 256, 20, 8
+# The modes of PIL's images that hold numbers, apart from 16 bits; the largest number that survives in [-1, 1].
+ID_MODES = ("1", "L", "P", "I")
+MAX_ID = 2**20
+
+
+def read_ids(file, name=None, channels=1):
+    """Reads one label map: the number in each pixel, whatever a palette would show for it.
+
+    Args:
+        file: path, or the `bytes` of an encoded file: a gray or palette image, not JPEG, or a `.npy` of whole numbers.
+        name: what errors call it. Defaults to the path.
+        channels: 1, or 2 for a label map with instance ids, which only a `.npy` can hold. Defaults to 1.
+
+    Returns:
+        Array `(height, width, channels)`: uint8 for files of at most 8 bits, otherwise float32, of whole
+        numbers from 0 to `MAX_ID`.
+
+    Raises:
+        ValueError: if the file cannot be read, or holds no ids.
+    """
+    try:
+        with open_stream(file) as stream:
+            if npy_files.is_npy(stream):
+                return _ids(npy_files.read_npy(stream, channels))
+            with open_image(stream) as image:
+                _check_ids_image(image, channels)
+                step, inverted = level_step(image), is_inverted(image)
+                image.load()
+                levels = np.asarray(ImageOps.exif_transpose(image))[..., None]
+                if inverted:  # 0 is white in the file, and black here
+                    levels = ~levels
+                return _ids(without_step(levels, step))
+    except UNREADABLE as error:
+        raise unreadable(file, name, error, "label map") from error
+
+
+def read_ids_header(file, name=None):
+    """Reads the size and the data type of a label map without decoding it.
+
+    Args:
+        file, name: as in `read_ids`.
+
+    Returns:
+        `(height, width, dtype)` as `read_ids` would return them; dtype is `"uint8"` or `"float32"`.
+
+    Raises:
+        ValueError: if the file is not a label map.
+    """
+    try:
+        with open_stream(file) as stream:
+            if npy_files.is_npy(stream):
+                shape, dtype = npy_files.npy_image_header(stream, 1)
+                return shape[0], shape[1], _ids(np.zeros((), dtype)).dtype.name
+            with open_image(stream) as image:
+                _check_ids_image(image)
+                return header_of(image)
+    except UNREADABLE as error:
+        raise unreadable(file, name, error, "label map") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +92,8 @@ class LabelMaps(Images):
     Args:
         names, contents: as of `Images`; the files of the label maps.
         classes: how many classes there are; ids are in [0, classes).
-        instances: for each the path of its instance map, or `None` for none. Defaults to `None`.
-        instance_names: what the instance maps are called in messages. Defaults to nothing.
+        instances: paths of the instance maps, one for each label map, or `None`. Defaults to `None`.
+        instance_names: names of the instance maps in messages. Defaults to nothing.
         ignore_label: id of pixels that are of no class. Defaults to `None`.
     """
 
@@ -39,11 +107,11 @@ class LabelMaps(Images):
     )
 
     def header(self, index):
-        height, width, dtype = images.read_ids_header(self.contents[index], self.names[index])
+        height, width, dtype = read_ids_header(self.contents[index], self.names[index])
         if self.instances is None:
             return height, width, dtype
         name = self.instance_names[index]
-        size_and_type = images.read_ids_header(self.instances[index], name)
+        size_and_type = read_ids_header(self.instances[index], name)
         if size_and_type[:2] != (height, width):
             raise ValueError(
                 f"The instance map {name} must be as large as {self.names[index]}: {size_and_type[0]}x"
@@ -52,14 +120,14 @@ class LabelMaps(Images):
         return height, width, "float32" if "float32" in (dtype, size_and_type[2]) else dtype
 
     def read(self, index):
-        labels = images.read_ids(self.contents[index], self.names[index])
+        labels = read_ids(self.contents[index], self.names[index])
         if self.instances is None:
             return labels
-        instances = images.read_ids(self.instances[index], self.instance_names[index])
+        instances = read_ids(self.instances[index], self.instance_names[index])
         return np.concatenate([labels, instances], axis=-1)
 
     def resize(self, image, size):
-        """The nearest pixel: between two ids there is nothing. PIL's, as in the reference."""
+        """Takes the nearest pixels, by PIL as the reference does: there is no id between two ids."""
         height, width = size
         planes = [Image.fromarray(np.ascontiguousarray(image[..., i])) for i in range(image.shape[2])]
         resized = [np.asarray(plane.resize((width, height), Image.Resampling.NEAREST)) for plane in planes]
@@ -95,7 +163,7 @@ class LabelMaps(Images):
 
 
 def check_ids(ids, classes, ignore_label, name):
-    """Raises `ValueError` unless the ids of a label map are those of classes, or the one that is ignored.
+    """Raises `ValueError` unless all ids of a label map are ids of classes or `ignore_label`.
 
     Args:
         ids: array `(height, width, channels)`, whose first channel counts.
@@ -107,8 +175,13 @@ def check_ids(ids, classes, ignore_label, name):
     if wrong.any():
         others = f" and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
         share = 100 * counts[wrong].sum() / counts.sum()
-        expected = images.expected_ids(classes, ignore_label)
+        expected = expected_ids(classes, ignore_label)
         raise ValueError(f"{name}: id {found[wrong][0]}{others} in {share:.2g} % of the pixels, expected {expected}")
+
+
+def expected_ids(classes, ignore_label=None):
+    """The ids that label maps may have, in words."""
+    return f"ids from 0 to {classes - 1}" + ("" if ignore_label is None else f" or {ignore_label}, which is ignored")
 
 
 def _out_of_range(classes, pixels, wrong):
@@ -142,3 +215,26 @@ def _table(cells):
 
 def _percent(share):
     return f"{share:.2%}" if share >= 0.0001 else "<0.01%"
+
+
+def _check_ids_image(image, channels=1):
+    if channels != 1:
+        raise ValueError(f"an image, expected a .npy of whole numbers (height, width, {channels}): classes, instances")
+    if image.format == "JPEG":
+        raise ValueError("JPEG changes values, which a label map cannot stand. Use PNG")
+    if image.mode not in ID_MODES and not image.mode.startswith("I;16"):
+        raise ValueError(
+            f"colors (mode {image.mode}) where one id a pixel was expected. Use gray or palette images, in which the "
+            "value is the number of the class"
+        )
+
+
+def _ids(array):
+    """The ids of a decoded label map, as `read_ids` returns them."""
+    if array.dtype.kind not in "bui":
+        raise ValueError(f"an array of {array.dtype} where whole numbers were expected")
+    if array.dtype.itemsize == 1 and array.dtype.kind in "bu":
+        return array.astype(np.uint8)
+    if array.min() < 0 or array.max() > MAX_ID:
+        raise ValueError(f"ids from {array.min()} to {array.max()}, expected from 0 to {MAX_ID}")
+    return array.astype(np.float32)

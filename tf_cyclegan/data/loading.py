@@ -35,19 +35,7 @@ def open_dataset(data: DataSettings, view: View = TRAINING) -> TranslationDatase
     _check(data, view)
     source = find_source(data, view)
     make_sizing = _sizings(source, data, view.multiple)
-    return TranslationDataset(
-        source,
-        make_sizing(view.split == "train"),
-        make_sizing(False),
-        view.split,
-        data.batch_size,
-        seed=data.seed,
-        flip=data.flip,
-        cache=data.cache,
-        cache_dir=view.cache_dir,
-        skip_unreadable=data.skip_unreadable,
-        start_epoch=view.start_epoch,
-    )
+    return TranslationDataset(source, make_sizing(view.split == "train"), make_sizing(False), data, view)
 
 
 def _check(data, view):
@@ -108,11 +96,11 @@ def load_dataset(
             again by the next run) or `"none"` (decoded each time). Defaults to `"memory"`.
         data_a, data_b: two folders of images, instead of `name`.
         test_share: share of `data_a` and `data_b` held out for `split="test"`. Defaults to 0.1.
-        channels: 3 (color), 1 (gray) or, for `.npy`, any number; or two of them for A and B. One number is that of B
-            alone where A holds label maps, which have 1 channel, with instance maps 2. Defaults to 3.
+        channels: 3 (color), 1 (gray) or, for `.npy`, any number; or two of them for A and B. Where A holds label maps
+            (1 channel, with instance maps 2), one number counts for B alone. Defaults to 3.
         value_range: `(low, high)`, the values of 16-bit and `.npy` files that become -1 and 1. Defaults to the range
             of the data type; floating-point data need it.
-        value_range_b: those of domain B. Defaults to `value_range`.
+        value_range_b: the same for domain B. Defaults to `value_range`.
         resize_mode: `"resize_and_crop"`, `"crop"`, `"scale_width"`, `"scale_width_and_crop"` or `"none"`, as
             `preprocess` of the PyTorch implementation. Defaults to `"resize_and_crop"`.
         flip: whether training images are flipped left to right at random. Defaults to `True`.
@@ -143,7 +131,7 @@ def load_dataset(
         ValueError: if an argument is not one of the above, a file cannot be read or has no partner, or a label map
             has ids that are no classes.
 
-    The layouts of a folder, for `train` (and likewise for `test`), in the order in which they are looked for:
+    The layouts of a folder, for `train` (for `test` they are the same), in the order in which they are looked for:
 
     - `trainA` and `trainB`, or `train/A` and `train/B`, or `train_A` and `train_B`: a folder for each domain.
     - `train`, with image files directly in it: A is the left half of each, B the right one.
@@ -210,14 +198,14 @@ def open_data(data, view, augment=True):
     Args:
         data: resolved `DataSettings`.
         view: `View`.
-        augment: bool, whether it is to be trained on; otherwise images come one by one, are not flipped, and are not
+        augment: bool, whether a model trains on it; otherwise images come one by one, are not flipped, and are not
             resized for a crop. Defaults to True.
 
     Returns:
         `TranslationDataset`.
 
     Raises:
-        ValueError: if there is none, or not as described.
+        ValueError: if the data set is not found, or does not fit the settings.
     """
     image_size = parse_size(data.image_size, "image_size")
     load_size = data.load_size and parse_size(data.load_size, "load_size")

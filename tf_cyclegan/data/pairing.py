@@ -5,7 +5,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-# How Cityscapes ends the names of the files that belong together.
+# Cityscapes' endings of the names of files that belong together.
 ENDINGS = re.compile(r"_(gt(Fine|Coarse)_(labelIds|labelTrainIds|instanceIds)|leftImg8bit)$")
 SHOWN = 3
 
@@ -16,9 +16,9 @@ class Files:
 
     Args:
         folder: the folder that holds them.
-        names: what each is called in messages.
-        paths: where each is.
-        others: names of files that were found with them and are no images. Defaults to nothing.
+        names: their names in messages.
+        paths: their paths.
+        others: names of the files in the folder that are no images. Defaults to nothing.
     """
 
     folder: pathlib.Path
@@ -30,7 +30,7 @@ class Files:
         return len(self.names)
 
     def keys(self) -> list[str]:
-        """What the files of a pair have in common: the path in the folder, without suffix and Cityscapes' endings."""
+        """The keys by which files are paired: paths in the folder, without suffixes and Cityscapes' endings."""
         return [ENDINGS.sub("", path.relative_to(self.folder).with_suffix("").as_posix()) for path in self.paths]
 
     def pick(self, indices: Sequence[int]) -> "Files":

@@ -1,22 +1,20 @@
-"""Batches of two domains. Every order, crop and flip is a function of the seed, the epoch and the place in it."""
+"""`TranslationDataset`: batches of two domains of images, which can begin at any step."""
 
 import hashlib
-import itertools
 import json
-import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.data import images
-from tf_cyclegan.data.cache import DecodedImages, default_folder, load_together
+from tf_cyclegan.data import notes
+from tf_cyclegan.data.cache import DecodedImages, load_together
+from tf_cyclegan.data.cache_folder import default_folder
+from tf_cyclegan.data.images import to_float
+from tf_cyclegan.data.order import Order
 from tf_cyclegan.data.sources import Source
 from tf_cyclegan.data.transforms import Sizing, center_crop, crop_and_flip
-from tf_cyclegan.data.value_ranges import notes_on
-
-# How many times an image may be enlarged before it is said.
-ENLARGED = 4
+from tf_cyclegan.settings.data import TRAINING, DataSettings, View
 
 
 class TranslationDataset:
@@ -31,45 +29,26 @@ class TranslationDataset:
         source: the `Source` of the images.
         sizing: the `Sizing` of the images in batches.
         test_sizing: the `Sizing` of `samples()`.
-        split: `"train"` or `"test"`.
-        batch_size: images of each domain in a batch.
-        seed: of order, crop and flip. Defaults to 0.
-        flip: whether training images are flipped at random. Defaults to `True`.
-        cache: `"memory"`, `"disk"` or `"none"`. Defaults to `"memory"`.
-        cache_dir: folder for `"disk"`. Defaults to `tf_cyclegan` in the user's cache directory.
-        skip_unreadable: whether to leave out files that cannot be read. Defaults to `False`.
-        start_epoch: number of the first epoch that `epoch()` gives. Defaults to 0.
+        data: `DataSettings`, with a batch size.
+        view: `View`. Defaults to the images to train on.
 
     Raises:
         ValueError: if the images do not make a batch.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        sizing: Sizing,
-        test_sizing: Sizing,
-        split: str,
-        batch_size: int,
-        seed: int = 0,
-        flip: bool = True,
-        cache: str = "memory",
-        cache_dir: str | os.PathLike | None = None,
-        skip_unreadable: bool = False,
-        start_epoch: int = 0,
-    ):
-        self.name, self.split, self.batch_size, self.seed = source.name, split, batch_size, seed
+    def __init__(self, source: Source, sizing: Sizing, test_sizing: Sizing, data: DataSettings, view: View = TRAINING):
+        self.name, self.split, self.batch_size, self.seed = source.name, view.split, data.batch_size, data.seed
         self.paired, self._drawings = source.paired, source.native_size is not None
-        self.notes, self.start_epoch = source.notes, start_epoch
-        self._training, self._flip, self._cache = split == "train", flip, cache
+        self.notes, self.start_epoch = source.notes, view.start_epoch
+        self._training, self._flip, self._cache = view.split == "train", data.flip, data.cache
         self._sizing, self._test_sizing = sizing, test_sizing
-        folder = pathlib.Path(cache_dir).expanduser() if cache_dir else default_folder()
+        folder = pathlib.Path(view.cache_dir).expanduser() if view.cache_dir else default_folder()
         self._domains = [
-            DecodedImages(domain, sizing, cache, folder, skip_unreadable)
+            DecodedImages(domain, sizing, data.cache, folder, data.skip_unreadable)
             for domain in (source.images_a, source.images_b)
         ]
         self._check()
-        self.notes += self._taken_in_part()
+        self.notes += notes.pages_notes(self._domains)
 
     @property
     def image_size(self) -> tuple[int | None, int | None]:
@@ -89,7 +68,7 @@ class TranslationDataset:
 
     @property
     def side_by_side(self) -> tuple[float, float] | None:
-        """The least and the largest width of a whole file by its height, where files hold A and B; else `None`."""
+        """The least and the largest ratio of width to height of files that hold A and B; `None` for other files."""
         domain = self._domains[0]
         if not domain.images.halved:
             return None
@@ -98,18 +77,22 @@ class TranslationDataset:
 
     @property
     def type_ranges(self) -> tuple[tuple[float, float] | None, ...]:
-        """By which ranges A and B were read where none was given: those of their integers; complete after `load()`."""
+        """The ranges of the integers in A and in B, by which they were read without a `value_range`; see `load()`."""
         return tuple(domain.type_range for domain in self._domains)
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        whole, rest = divmod(max(self.counts), self.batch_size)
-        return whole if self._training else whole + bool(rest)
+        return self._order.steps_per_epoch
+
+    @property
+    def _order(self):
+        """Changes when `load()` leaves out unreadable images."""
+        return Order(self.counts, self.batch_size, self.seed, self.paired, self._training)
 
     @property
     def cache_bytes(self) -> int:
-        """What the cache takes, of memory or disk, in bytes. Known before anything is decoded."""
+        """The bytes of memory or disk that the cache takes; known before anything is decoded."""
         return 0 if self._cache == "none" else sum(domain.nbytes for domain in self._domains)
 
     @property
@@ -120,58 +103,29 @@ class TranslationDataset:
     def describe(self) -> str:
         """The data set in a line, for people."""
         count_a, count_b = self.counts
-        height, width = self.image_size
-        size = "of differing sizes" if height is None else f"of {height}x{width} pixels"
-        load_size = self._sizing.load_size
-        if self._training and self._sizing.mode == "resize_and_crop" and load_size != self._sizing.image_size:
-            size += f" (cropped from {load_size[0]}x{load_size[1]})"
-        what = "paired" if self.paired else "unpaired"
         place = {"memory": "of memory", "disk": "of disk"}.get(self._cache)
-        cache = f"{self.cache_bytes / 1e6:.0f} MB {place}" if place else "none, decoded each time"
-        text = f"{self.name} ({self.split}): {count_a} images in A, {count_b} in B, {what}, {size}, "
-        text += f"{self.steps_per_epoch} steps of {self.batch_size} an epoch, cache: {cache}"
+        text = f"{self.name} ({self.split}): {count_a} images in A, {count_b} in B, "
+        text += f"{'paired' if self.paired else 'unpaired'}, "
+        text += f"{notes.sizes_text(self.image_size, self._sizing, self._training)}, "
+        text += f"{self.steps_per_epoch} steps of {self.batch_size} an epoch, cache: "
+        text += f"{self.cache_bytes / 1e6:.0f} MB {place}" if place else "none, decoded each time"
         text += f", {len(self.skipped)} unreadable files left out" if self.skipped else ""
-        return "; ".join([text, *self.notes, *self._enlarged()])
-
-    def _taken_in_part(self):
-        """A note on files of several pages, of which the first is an image here."""
-        pages = {domain.images.names[i]: n for domain in self._domains for i, n in enumerate(domain.pages) if n > 1}
-        if not pages:
-            return ()
-        name, number = next(iter(pages.items()))
-        files = "files have" if len(pages) != 1 else "file has"
-        return (f"{len(pages):,} {files} several pages, of which the first is taken: page 1 of {number} of {name}",)
-
-    def _enlarged(self):
-        """A note on images that are little more than a color where they are trained on."""
-        factors = [
-            (target / side, domain.images.names[i], size)
-            for domain in self._domains
-            for i, size in domain.sizes.items()
-            for target, side in zip(domain.targets[i], size, strict=True)
-            if target > ENLARGED * side
-        ]
-        if not factors:
-            return []
-        _, name, (height, width) = max(factors)
-        count = len({name for _, name, _ in factors})
-        verb = "s are" if count != 1 else " is"
-        return [
-            f"{count:,} image{verb} enlarged more than {ENLARGED} times, most of all {name} of {height}x{width} pixels"
-        ]
+        return "; ".join([text, *self.notes, *notes.enlarged_notes(self._domains)])
 
     def check_sides(self, least: int) -> None:
         """Raises `ValueError` if an image comes to fewer pixels, in height or width, than `least`."""
-        for domain in self._domains:
-            sizes = {index: self._sizing.output(domain.targets[index]) for index in domain.usable}
-            index = min(sizes, key=lambda index: min(sizes[index]))
-            if min(sizes[index]) < least:
-                height, width = sizes[index]
-                raise ValueError(
-                    f"Images must come to sides of at least {least} pixels, or the networks leave nothing of them. "
-                    f"Received: {domain.images.names[index]}, which comes to {height}x{width} (height x width) with "
-                    f"`resize_mode` {self._sizing.mode}. Leave out small images, or take another `resize_mode`"
-                )
+        sizes = [
+            (min(size := self._sizing.output(domain.targets[index])), domain.images.names[index], size)
+            for domain in self._domains
+            for index in domain.usable
+        ]
+        side, name, (height, width) = min(sizes, key=lambda entry: entry[0])
+        if side < least:
+            raise ValueError(
+                f"Images must come to sides of at least {least} pixels, or the networks leave nothing of them. "
+                f"Received: {name}, which comes to {height}x{width} (height x width) with `resize_mode` "
+                f"{self._sizing.mode}. Leave out small images, or take another `resize_mode`"
+            )
 
     def load(self) -> "TranslationDataset":
         """Fills the cache; a second call does nothing.
@@ -187,15 +141,8 @@ class TranslationDataset:
         return self
 
     def range_notes(self, advise: bool = True) -> list[str]:
-        """A line for each domain whose images hardly use their range, or are clipped by it; complete after `load()`.
-
-        Args:
-            advise: whether another range is a remedy, as it is not where a model was trained with this one. Defaults to
-                `True`.
-        """
-        found = zip("AB", self._domains, ("value_range", "value_range_b"), strict=True)
-        notes = [(label, notes_on(domain.use, name if advise else None)) for label, domain, name in found]
-        return [f"Domain {label} has {note}." for label, found in notes for note in found]
+        """See `notes.range_notes`; complete after `load()`."""
+        return notes.range_notes(self._domains, advise)
 
     def epoch(self) -> tf.data.Dataset:
         """One epoch, another with each iteration: the first is `start_epoch`.
@@ -204,20 +151,13 @@ class TranslationDataset:
             `tf.data.Dataset` of `(images_a, images_b)`, float32 in [-1, 1], `(batch, height, width, channels)`.
         """
         self.load()
+        batches = self._batches(self._order.epoch(self.start_epoch))
         if not self._training:
-            return self._batches(tf.data.Dataset.range(max(self.counts)))
-        per_epoch = self.steps_per_epoch * self.batch_size
-        epochs = itertools.count(self.start_epoch)
-
-        def numbers(_):
-            first = tf.numpy_function(lambda: np.int64(next(epochs) * per_epoch), [], tf.int64)
-            return tf.data.Dataset.range(first, first + per_epoch)
-
-        batches = self._batches(tf.data.Dataset.range(1).flat_map(numbers))
+            return batches
         return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
 
     def stream(self, start_step: int = 0, shard: int = 0, shards: int = 1) -> tf.data.Dataset:
-        """All epochs on end, from any step: batch k is batch `start_step + k` of a run from the beginning.
+        """All epochs, one after the other, from any step on: batch k is batch `start_step + k` of a run from the start.
 
         Args:
             start_step: number of the first batch. Defaults to 0.
@@ -238,11 +178,7 @@ class TranslationDataset:
         self.load()
         if not self._training:
             return self.epoch().repeat().skip(start_step % self.steps_per_epoch)
-        share = self.batch_size // shards
-        numbers = tf.data.Dataset.range(start_step * share, tf.int64.max)
-        if shards > 1:
-            numbers = numbers.map(lambda i: i // share * self.batch_size + shard * share + i % share)
-        batches = self._batches(numbers, share)
+        batches = self._batches(self._order.stream(start_step, shard, shards), self.batch_size // shards)
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     def names(self, step: int) -> tuple[list[str], list[str]]:
@@ -256,23 +192,23 @@ class TranslationDataset:
         """
         self.load()
         with tf.device("CPU:0"):
-            numbers = [tf.constant(number, tf.int64) for number in self._numbers(step)]
+            numbers = [tf.constant(number, tf.int64) for number in self._order.numbers(step)]
             return tuple(
-                [domain.name(int(self._draw(number, i)[0])) for number in numbers]
+                [domain.name(int(self._order.draw(number, i)[0])) for number in numbers]
                 for i, domain in enumerate(self._domains)
             )
 
     def digest(self) -> str:
-        """A digest of what the images are and of their order: the same files in another folder have the same."""
+        """A digest of the images and their order; the same files in another folder have the same digest."""
         self.load()
         digests = [domain.digests() for domain in self._domains]
         return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
     def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images to look at, not augmented: the first ones, for the bundled emoji ones spread over the split.
+        """Images to look at, not augmented: the first images, of the bundled emoji some from all over the split.
 
         Args:
-            count: how many of each domain; no more than there are come.
+            count: images of each domain; fewer come where there are fewer.
 
         Returns:
             `(images_a, images_b)`, float32 in [-1, 1], `(count, height, width, channels)`; where sizes differ, the
@@ -283,49 +219,20 @@ class TranslationDataset:
         count = min(count, total)
         places = [i * total // count for i in range(count)] if self._drawings else range(count)
         domains = [[self._sample(domain, place) for place in places] for domain in self._domains]
-        size = tuple(min(image.shape[axis] for images_ in domains for image in images_) for axis in (0, 1))
-        return tuple(np.stack([center_crop(image, size) for image in images_]) for images_ in domains)
+        size = tuple(min(image.shape[axis] for domain in domains for image in domain) for axis in (0, 1))
+        return tuple(np.stack([center_crop(image, size) for image in domain]) for domain in domains)
 
     def _sample(self, domain, place):
         sizing = self._test_sizing
         image = domain.read(place % len(domain), sizing)
-        return images.to_float(center_crop(image, sizing.output(image.shape[:2])))
-
-    def _numbers(self, step):
-        """The numbers, counted through all epochs, of the images in a batch."""
-        if self._training:
-            return range(step * self.batch_size, (step + 1) * self.batch_size)
-        first = step % self.steps_per_epoch * self.batch_size
-        return range(first, min(first + self.batch_size, max(self.counts)))
-
-    def _draw(self, number, domain):
-        """The `number`-th image of a domain, counted through all epochs.
-
-        Args:
-            number: scalar int64 tensor.
-            domain: 0 for A, 1 for B.
-
-        Returns:
-            `(index, draws)`: which image of the domain (scalar int64), and three numbers in [0, 1) for crop and flip.
-        """
-        count = self.counts[domain]
-        if not self._training:
-            return number % count, tf.zeros([3])
-        per_epoch = self.steps_per_epoch * self.batch_size
-        epoch, place = number // per_epoch, number % per_epoch
-        key = tf.constant([self.seed % 2**32, 0 if self.paired else domain], tf.int64)
-        key = tf.random.fold_in(key, epoch, alg="philox")
-        # The smaller domain has several orders in an epoch. Negative, so that no draw has the seed of an order.
-        order = tf.random.fold_in(key, -1 - place // count, alg="philox")
-        index = tf.random.experimental.index_shuffle(place % count, order, tf.constant(count - 1, tf.int64))
-        return index, tf.random.stateless_uniform([3], tf.random.fold_in(key, place, alg="philox"), alg="philox")
+        return to_float(center_crop(image, sizing.output(image.shape[:2])))
 
     def _batches(self, numbers, size=None):
-        """Turns a data set of image numbers into one of batches, of `size` where that is not `batch_size`."""
-        size = size or self.batch_size
+        """Turns a data set of image numbers into one of batches, of `size` or `batch_size` images."""
+        size, order = size or self.batch_size, self._order
 
         def draw(number):
-            return self._draw(number, 0), self._draw(number, 1)
+            return order.draw(number, 0), order.draw(number, 1)
 
         def fetch(*drawn):
             return self._fetch(*drawn, size=size)
@@ -341,7 +248,7 @@ class TranslationDataset:
         return tuple(tf.ensure_shape(tf.cast(x, tf.float32) / 127.5 - 1, s) for x, s in zip(batch, shapes, strict=True))
 
     def _gather(self, indices_a, draws_a, indices_b, draws_b):
-        # A with its B, one after the other: what lies side by side in a file is then decoded once.
+        # A and its B one after the other: a file that holds both is then decoded once.
         batch = [
             (self._take(0, *drawn_a), self._take(1, *drawn_b))
             for drawn_a, drawn_b in zip(

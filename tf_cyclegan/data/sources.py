@@ -1,4 +1,4 @@
-"""Where images come from: the names `load_dataset` knows, and the two domains that each of them has."""
+"""`find_source`: the two domains of images that the name of a data set, or folders, stand for."""
 
 import dataclasses
 import difflib
@@ -12,7 +12,7 @@ from tf_cyclegan.data.image_files import left_out
 from tf_cyclegan.data.labels import LabelMaps
 from tf_cyclegan.settings.data import DataSettings, View
 
-# How much alike a word and the name of a data set are, from 0 to 1, for the name to be offered.
+# From this likeness on, of 0 to 1, the name of a data set is offered for an unknown word.
 _ALIKE = 0.75
 
 
@@ -21,7 +21,7 @@ class Source:
     """Two domains of one split.
 
     Args:
-        name: what the data set is called.
+        name: name of the data set.
         images_a, images_b: the `Images` of the domains.
         paired: whether image i of one domain belongs to image i of the other in training.
         native_size: side of drawings made for one size, in pixels; `None` for photographs. Defaults to `None`.
@@ -74,7 +74,7 @@ def find_source(data: DataSettings, view: View) -> Source:
 
 
 def _folder_source(paired, channels, value_ranges, labels, name, split, found):
-    """The `Source` of what was found in folders."""
+    """The `Source` of files that were `Found` in folders."""
     _check_labels(name, found, labels)
     by_nature = found.layout != "folders"
     notes = [] if found.split == split else [f"from {found.split!r}, as there is no {split!r}"]
@@ -147,7 +147,7 @@ def _unknown(name):
 
 
 def _is_path(text):
-    """Whether a text is meant as a path: of something that exists, or no name of a data set by its looks."""
+    """Whether a text means a path: the path exists, or the text does not look like the name of a data set."""
     family = text.partition("/")[0] if text.count("/") == 1 else ""
     of_known = family in {known.partition("/")[0] for known in (*bundled.STYLES, *tfds.NAMES)}
     looks = os.sep in text or text.startswith((".", "~")) or os.path.splitext(text)[1]

@@ -80,7 +80,7 @@ def _read(builder, split):
 
 
 def _prepare(builder, mirror):
-    """Downloads and prepares; what a failure leaves behind is taken away again."""
+    """Downloads and prepares a data set; removes what a failure leaves behind."""
     target = pathlib.Path(builder.data_dir)
     root = target.parents[2]  # of root/cycle_gan/NAME/VERSION
     created = _missing_folders(target)
@@ -99,7 +99,7 @@ def _prepare(builder, mirror):
 
 @contextlib.contextmanager
 def _alone(root):
-    """Has one process at a time download, on whatever machine; the system lets go of the lock of one that is killed."""
+    """Lets one process at a time download, on all machines; the system releases the lock of a killed process."""
     lock = filelock.FileLock(root / ".download.lock")
     try:
         lock.acquire(timeout=0)
@@ -119,7 +119,7 @@ def _download(builder, mirror, root):
 
     for killed in root.glob(".download-*"):
         shutil.rmtree(killed, ignore_errors=True)
-    # The downloads lie on the disk of the data, and go in any case: the prepared files hold all of them.
+    # Downloads lie on the disk of the data and are removed in any case: the prepared files hold everything.
     with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as downloads:
         if mirror:
             _redirect(builder, mirror)
@@ -153,7 +153,7 @@ def _missing_folders(path):
 
 
 def _clean(created):
-    """Removes the folders that were made for nothing. (What TFDS has half prepared it removes itself.)"""
+    """Removes the new folders that hold nothing. (TFDS itself removes what it has half prepared.)"""
     for folder in created:
         if folder.is_dir() and all(entry.name == ".config" for entry in folder.iterdir()):
             shutil.rmtree(folder)

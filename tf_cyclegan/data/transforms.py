@@ -1,14 +1,14 @@
-"""Sizes of images on their way to the network, and where each batch is cropped and flipped."""
+"""`Sizing`: the sizes that images are resized and cropped to; and the functions that crop and flip."""
 
 import dataclasses
 
 import numpy as np
 
 RESIZE_MODES = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none")
-# What the sides of images that are not cropped are rounded to: CycleGAN's networks halve the image twice, and other
-# sizes come out different from how they went in.
+# Sides of images that are not cropped are rounded to its multiples: CycleGAN's networks halve an image twice, and
+# would return other sides with another size.
 MULTIPLE = 4
-# Pixels of a resized image at most, where the ratio is kept: one of 1x20000 pixels would come to gigabytes.
+# The most pixels of an image resized with its ratio kept: an image of 1x20000 pixels would come to gigabytes.
 MAX_PIXELS = 2**27
 Size = tuple[int, int]
 

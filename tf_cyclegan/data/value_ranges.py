@@ -1,4 +1,4 @@
-"""Ranges of values: which numbers of a file networks see as black and white, and the way back."""
+"""Ranges of values: the numbers in files that become black and white for networks, and the way back."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tf_cyclegan.settings.checks import check_range
 
-# Shares from which on it is said: of a range that is used, of values that are clipped.
+# A note follows if less than this share of a range is used, or more than this share of the values is clipped.
 LEAST_USED, MOST_CLIPPED = 0.1, 0.25
 
 
@@ -17,9 +17,9 @@ class Use(NamedTuple):
         low, high: the range.
         integers: whether the values are whole numbers.
         fixed: whether another range cannot be given, as for image files of 8 bits.
-        lowest, highest: of the values.
-        clipped, count: how many values are beyond the range, and how many there are.
-        cut: how many images have colors of 16 bits, which are read in 8.
+        lowest, highest: the lowest and the highest value.
+        clipped, count: the number of values beyond the range, and of all values.
+        cut: the number of images with colors of 16 bits, which are read in 8.
     """
 
     low: float
@@ -101,7 +101,7 @@ def from_unit(images, value_range, dtype):
 
 
 def holds(dtype, value_range):
-    """Whether numbers of a type hold a range, at least as finely as 8 bits do; None for that of the type."""
+    """Whether a data type holds a range of values at least as finely as 8 bits do; `None` is the range of the type."""
     dtype = np.dtype(dtype)
     if value_range is None or dtype.kind == "f":
         return True
@@ -110,7 +110,7 @@ def holds(dtype, value_range):
 
 
 def range_in(dtype, value_range=None):
-    """The values that stand for a range in integers of a type: the same, or all that there are."""
+    """The values that stand for a range in integers of a type: the range if they hold it, else all integers."""
     return value_range if value_range is not None and holds(dtype, value_range) else range_of(np.dtype(dtype))
 
 
@@ -128,7 +128,7 @@ def use_of(array, value_range, fixed=False, cut=False):
 
 
 def joined_use(uses):
-    """The `Use` of several images together: of those that are read by the same range, the most; None for none."""
+    """The `Use` of several images together: of the most that are read by one range; None without images."""
     groups = {}
     for use in uses:
         groups.setdefault(use[:4], []).append(use)
@@ -140,11 +140,11 @@ def joined_use(uses):
 
 
 def notes_on(use, name="value_range"):
-    """What is to be said of a `Use` that looks like a mistake, or takes something away.
+    """Notes on a `Use` that looks like a mistake, or loses information.
 
     Args:
         use: `Use`, or None.
-        name: str, the argument that gives the range; None for that of a training, which no other is to replace.
+        name: str, the argument that gives the range; None for the range of a training, which stays.
 
     Returns:
         List of str, to be read after "has".

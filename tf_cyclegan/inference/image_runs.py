@@ -13,8 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tf_cyclegan.data.folders import ARCHIVES, list_files
-from tf_cyclegan.data.image_files import FROM_SCAN, KINDS, SCANS, kind_of, left_out
-from tf_cyclegan.data.images import EXTENSIONS
+from tf_cyclegan.data.image_files import EXTENSIONS, FROM_SCAN, KINDS, SCANS, kind_of, left_out
 from tf_cyclegan.files import replacing, write_whole
 from tf_cyclegan.inference.image_depth import ARRAY, FORMATS, numbers_of
 from tf_cyclegan.inference.inputs import Extras
@@ -97,7 +96,7 @@ def save(path, image, numbers=None, extras=NONE):
     """Writes a translation in the format of its suffix, whole or not at all; missing folders are made.
 
     Args:
-        path: where to write, with one of the suffixes of `tf_cyclegan.images.EXTENSIONS`. JPEG has quality 95, WebP is
+        path: where to write, with one of the suffixes of `image_files.EXTENSIONS`. JPEG has quality 95, WebP is
             lossless.
         image: float32 array `(height, width, channels)` in [-1, 1], for image files with 1 or 3 channels.
         numbers: optional `Numbers` to write. Defaults to 8 bits, to float32 in [-1, 1] for `.npy`.

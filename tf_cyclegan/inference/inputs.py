@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image, ImageOps
 
-from tf_cyclegan.data import image_files
+from tf_cyclegan.data import npy_files
 from tf_cyclegan.data.domains import half
 from tf_cyclegan.data.image_files import UNREADABLE, count_pages, open_image, open_stream
 from tf_cyclegan.data.images import STRIP, stored_type
@@ -185,7 +185,7 @@ def read_extras(path):
     """What a file holds beside its colors, upright as the EXIF orientation has it; nothing of one that is no image."""
     try:
         with open_stream(path) as stream:
-            if image_files.is_npy(stream):
+            if npy_files.is_npy(stream):
                 return Extras()
             with open_image(stream) as image:
                 profile = image.info.get("icc_profile")

@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-from tf_cyclegan.data import image_files
+from tf_cyclegan.data import npy_files
 from tf_cyclegan.data.folders import list_images, why_no_folder
 from tf_cyclegan.data.image_files import UNREADABLE, open_stream
-from tf_cyclegan.data.images import read_ids
-from tf_cyclegan.data.labels import LabelMaps, check_ids
+from tf_cyclegan.data.labels import LabelMaps, check_ids, read_ids
 from tf_cyclegan.data.pairing import Files
 
 # pix2pixHD's folders, as `data.folders` finds them: test_label with test_inst.
@@ -56,7 +55,7 @@ class MapReader:
 def _holds_both(path, channels):
     try:
         with open_stream(path) as stream:
-            return image_files.is_npy(stream) and image_files.read_header(stream)[0][2:] == (channels,)
+            return npy_files.is_npy(stream) and npy_files.read_npy_header(stream)[0][2:] == (channels,)
     except UNREADABLE:  # reading it says why
         return False
 

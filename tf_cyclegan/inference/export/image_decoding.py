@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tf_cyclegan.data.images import expected_ids
+from tf_cyclegan.data.labels import expected_ids
 from tf_cyclegan.networks.instance_maps import to_ids
 from tf_cyclegan.settings.server_limits import MAX_PIXELS, MAX_SIDE
 
