@@ -1,4 +1,4 @@
-"""What the tests of the demo page do to it and see of it, and a model for it."""
+"""The actions of the tests on the demo page, their look at its pictures, and models for it."""
 
 import base64
 import io

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Answer:
-    """What came back; `status` is None if nothing did."""
+    """A reply; `status` is None if none came."""
 
     status: int | None = None
     headers: dict = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving answers, request by request, over the toy models of serving_models.py."""
+"""Requests over the toy models of serving_models.py, and TensorFlow Serving's replies."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ NOTHING = object()
 
 @dataclass(frozen=True)
 class Case:
-    """A request and what must come back: the `text` to the byte, the `json`, or an `error` that the pattern finds."""
+    """A request and its reply: the `text` to the byte, the `json`, or a pattern that finds the `error`."""
 
     name: str
     path: str

@@ -1,5 +1,6 @@
 """Models without TensorFlow, for the tests of the server around them."""
 
+import threading
 import time
 
 import numpy as np
@@ -16,14 +17,17 @@ NUMBERS = Signature({"x": TensorInfo("float32", (None,))}, {"y": TensorInfo("flo
 
 
 class FakeEngine:
-    """Adds 1. A negative number is that many seconds of work, which a timeout cuts off."""
+    """Adds 1, once its `gate` is open. A negative number is that many seconds of work, which a timeout cuts off."""
 
     def __init__(self, path):
         self.signatures = {"serving_default": BYTES if path.parts[-2] == "bytes_ab" else NUMBERS}
         self.runs = 0
+        self.gate = threading.Event()
+        self.gate.set()
 
     def run(self, name, inputs, timeout_seconds=None, outputs=None):
         self.runs += 1
+        assert self.gate.wait(60)
         (values,) = inputs.values()
         if values.dtype == object:
             return {"translated_bytes": values}

@@ -1,4 +1,4 @@
-"""Requests that mean harm, made from a number: the same number is the same request."""
+"""Hostile requests, each made from a number: the same number makes the same request."""
 
 import base64
 import functools

@@ -17,7 +17,7 @@ STARTUP = 300
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answered; header names are in lower case."""
+    """A reply of a server; header names are in lower case."""
 
     status: int
     headers: dict
@@ -59,6 +59,14 @@ def predict(url, model, request, timeout=60):
     return call(url, "POST", f"/v1/models/{model}:predict", json.dumps(request).encode(), timeout=timeout)
 
 
+def eventually(condition, seconds=120):
+    """Waits until a condition holds; a busy machine may take long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
 class Server:
     """`tf-cyclegan serve` on a free port, as a context manager.
 
@@ -67,7 +75,7 @@ class Server:
         *flags: str, further flags.
 
     Raises:
-        RuntimeError: on entry, if it ends or says no address within `STARTUP` seconds; the text is what it wrote.
+        RuntimeError: on entry, if it ends or says no address within `STARTUP` seconds, with the text that it wrote.
     """
 
     def __init__(self, directory, *flags):
@@ -106,11 +114,11 @@ class Server:
         return self._status("Threads")
 
     def errors(self):
-        """What it has written to its error stream."""
+        """The text that it has written to its error stream."""
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
 
-    def stop(self, timeout=60):
+    def stop(self, timeout=120):
         """Ends it as a supervisor does, by SIGTERM.
 
         Returns:

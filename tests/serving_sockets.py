@@ -18,18 +18,26 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 @contextlib.contextmanager
-def served(repository, limits=None, hosts=None, **settings):
-    """A server on a free port; gives its address."""
-    app = create_app(repository, limits or Limits(body_seconds=1.0, max_body_bytes=2**20), hosts=hosts)
-    running = make_server(app, **settings)
+def running(repository, limits=None, hosts=None, **settings):
+    """A server on a free port, with its `address`; it waits for slow senders as long as any test takes."""
+    app = create_app(repository, limits or Limits(body_seconds=60.0, max_body_bytes=2**20), hosts=hosts)
+    server = make_server(app, **settings)
     listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
+    server.address = listener.getsockname()
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()
+        yield server
     finally:
-        running.should_exit = True
+        server.should_exit = True
         thread.join()
+
+
+@contextlib.contextmanager
+def served(*arguments, **settings):
+    """`running`, of which only the address counts."""
+    with running(*arguments, **settings) as server:
+        yield server.address
 
 
 @dataclass(frozen=True)
@@ -57,15 +65,17 @@ def replies_of(data, heads=()):
     return found
 
 
-def talk(address, *parts, pause=0.05, heads=()):
-    """Sends parts one after another, and takes all that comes until the server closes.
+def talk(address, *parts, pause=0.05, heads=(), in_turn=False):
+    """Sends parts one after another, with `in_turn` each after a reply to the one before, and takes all replies.
 
     Returns:
-        The replies.
+        The replies, when the server has closed the connection.
     """
     data = b""
-    with socket.create_connection(address, timeout=10) as client:
-        for part in parts:
+    with socket.create_connection(address, timeout=60) as client:
+        for number, part in enumerate(parts):
+            if in_turn and number:
+                data += client.recv(65536)
             client.sendall(part)
             time.sleep(pause if len(parts) > 1 else 0)
         while part := client.recv(65536):

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving makes of numbers and strings, many of them from its json_tensor_test.cc."""
+"""Numbers and strings as TensorFlow Serving reads and writes them, many from its json_tensor_test.cc."""
 
 import serving_models
 from serving_cases import ask, columns, echo, rows

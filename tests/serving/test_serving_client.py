@@ -1,8 +1,9 @@
-"""The client, against a server that answers what a test tells it and keeps what it was asked."""
+"""The client, against a server that gives the answers of a test and keeps the requests."""
 
 import base64
 import http.server
 import json
+import socket
 import threading
 
 import pytest
@@ -18,7 +19,7 @@ def predictions(*values):
 
 @pytest.fixture
 def server():
-    """A server on a free port: `answer` is what it says, `asked` what it was asked."""
+    """A server on a free port: it sends `answer`, and keeps the requests in `asked`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -120,10 +121,11 @@ def test_a_server_that_is_silent_or_gone(server):
     server.may_answer.clear()
     with pytest.raises(TimeoutError, match=r"did not answer in 0.2 s"):
         Client(server.url, timeout=0.2).translate(b"", "m")
-    with http.server.HTTPServer(("127.0.0.1", 0), None) as closed:
-        port = closed.server_port
-    with pytest.raises(ConnectionError, match=f"No server answers at http://127.0.0.1:{port}: .*refused"):
-        Client(f"http://127.0.0.1:{port}").translate(b"", "m")
+    with socket.socket() as deaf:  # has a port, and does not listen on it
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        with pytest.raises(ConnectionError, match=f"No server answers at http://127.0.0.1:{port}: .*refused"):
+            Client(f"http://127.0.0.1:{port}").translate(b"", "m")
 
 
 def test_settings_are_checked():

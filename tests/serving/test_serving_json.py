@@ -1,4 +1,4 @@
-"""JSON to arrays and back: the fast ways agree with the exact ones, and what is wrong is named."""
+"""JSON to arrays and back: the fast ways agree with the exact ones, and errors name what is wrong."""
 
 import base64
 import itertools

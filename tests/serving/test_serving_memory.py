@@ -1,4 +1,4 @@
-"""Memory of requests: what a pixel takes is measured, and images that do not fit are told so before they run."""
+"""Memory of requests: it is measured for a pixel, and images that do not fit are refused before they run."""
 
 import base64
 import io

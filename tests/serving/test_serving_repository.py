@@ -1,4 +1,4 @@
-"""Versions that come, go, break and are in use: with a stand-in for the engine that reads a number from a file."""
+"""Versions that come, go, break and are in use. The engine is a stand-in that reads a number from a file."""
 
 import os
 import shutil

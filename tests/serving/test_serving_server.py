@@ -1,4 +1,4 @@
-"""The application and the process: limits, order under load, health, and a clean end. TensorFlow is a stand-in here."""
+"""The application and the process: limits, order under load, health, and a clean end. TensorFlow is replaced."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ from conftest import command_settings
 from serving_asgi import ask, ask_all, ask_now
 from serving_fakes import fake_repository
 from serving_hostile import jpeg_header, png_header
-from serving_process import Server, call, predict
+from serving_process import Server, call, eventually, predict
 
 from tf_cyclegan.serving import server
 from tf_cyclegan.serving.limits import Limits
@@ -47,6 +47,10 @@ def new_app(repository, **limits):
 
 def work(seconds):
     return ("POST", PREDICT, json.dumps({"instances": [-seconds]}).encode())
+
+
+def engine_of(repository):
+    return next(version.engine for version in repository.newest() if version.name == "emoji_ab")
 
 
 def metrics(app):
@@ -107,7 +111,7 @@ def test_a_body_that_stops_gets_408_and_the_connection_is_closed(repository, sen
     app = new_app(repository, body_seconds=0.1)
     started = time.monotonic()
     answer = ask_now(app, "POST", PREDICT, sent, ends=False)
-    assert time.monotonic() - started < 5  # what has come buys time for more, not for nothing
+    assert time.monotonic() - started < 15  # what has come buys time for more, not for nothing
     assert answer.status == 408 and answer.headers["connection"] == "close" and "0.1 seconds" in answer.json()["error"]
 
 
@@ -208,11 +212,20 @@ def test_limits_that_are_none(name):
 
 def test_what_is_too_much_is_refused_at_once_and_the_rest_answered(repository):
     app = new_app(repository, max_running=2, max_queued=3)
-    started = time.monotonic()
-    answers = ask_all(app, [work(0.2)] * 9)
+    admission, gate = app.state.service.admission, engine_of(repository).gate
+
+    async def crowd():
+        gate.clear()
+        asked = [asyncio.ensure_future(ask(app, *work(0))) for _ in range(9)]
+        while sum(task.done() for task in asked) < 4:
+            await asyncio.sleep(0.01)
+        assert (admission.running, admission.queued) == (2, 3)
+        gate.set()
+        return await asyncio.gather(*asked)
+
+    answers = asyncio.run(crowd())
     assert sorted(answer.status for answer in answers) == [200] * 5 + [503] * 4
     assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status == 503)
-    assert time.monotonic() - started > 0.5  # three rounds of two, two and one
     assert metrics(app)["serving_shed_total"] == 4
     assert [answer.status for answer in ask_all(app, [work(0)] * 5)] == [200] * 5
 
@@ -230,25 +243,26 @@ def test_a_moment_without_threads_costs_no_place_for_good(repository, monkeypatc
 
 
 def test_the_deadline_counts_the_time_in_the_queue(repository):
-    app = new_app(repository, max_running=1, timeout_seconds=0.5)
-    answers = ask_all(app, [work(0.3), work(0.3), work(0.3)])
+    app = new_app(repository, max_running=1, timeout_seconds=3)
+    answers = ask_all(app, [work(1.6)] * 3)  # the first has the thread for more than half of that time
     assert sorted(answer.status for answer in answers) == [200, 504, 504]
-    engine = repository.newest()[1].engine
-    assert engine.runs <= 2  # what is late before it begins is not begun
+    assert engine_of(repository).runs <= 2  # what is late before it begins is not begun
     assert ask_now(app, "POST", PREDICT, GOOD).status == 200
 
 
 def test_what_a_client_no_longer_waits_for_is_not_computed(repository):
-    app = new_app(repository, max_running=1)
+    app, engine = new_app(repository, max_running=1), engine_of(repository)
 
     async def leave_the_queue():
-        first = asyncio.ensure_future(ask(app, *work(0.5)))
-        await asyncio.sleep(0.1)
+        engine.gate.clear()
+        first = asyncio.ensure_future(ask(app, *work(0)))
+        while not engine.runs:
+            await asyncio.sleep(0.01)
         second = await ask(app, *work(0), leaves_after=0.05)
+        engine.gate.set()
         return (await first).status, second.status
 
     assert asyncio.run(leave_the_queue()) == (200, None)
-    engine = next(version.engine for version in repository.newest() if version.name == "emoji_ab")
     assert engine.runs == 1
 
 
@@ -362,41 +376,42 @@ def test_replies_do_not_wait_for_acknowledgements():
 @pytest.mark.parametrize("files", ["<&- >&- 2>&-", "| true"])
 def test_a_process_serves_without_standard_files(tmp_path, files):
     serving_models.write(tmp_path / "half" / "1", serving_models.half_plus(2))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    serve = f"{shlex.quote(sys.executable)} -m tf_cyclegan serve --port={port} {tmp_path}"
+    serve = f"{shlex.quote(sys.executable)} -m tf_cyclegan serve --port=0 {tmp_path}"
     program = f"({serve} & echo $! > {tmp_path}/pid; wait) {files}"
     shell = subprocess.Popen(["sh", "-c", program], stdout=subprocess.DEVNULL)
     try:
-        deadline, reply = time.monotonic() + 300, None
-        while reply is None and shell.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                reply = predict(f"http://127.0.0.1:{port}", "half", {"instances": [1.0] * 30})
-            time.sleep(0.1)
-        assert reply and reply.json() == {"predictions": [2.5] * 30}
+        eventually(lambda: shell.poll() is not None or ports_of(tmp_path / "pid"), 300)
+        url = f"http://127.0.0.1:{ports_of(tmp_path / 'pid')[0]}"
+        assert predict(url, "half", {"instances": [1.0] * 30}).json() == {"predictions": [2.5] * 30}
         large = json.dumps({"instances": [[1.0] * 200_000]}).encode()
-        assert call(f"http://127.0.0.1:{port}", "POST", "/v1/models/half:predict", large).status == 200
+        assert call(url, "POST", "/v1/models/half:predict", large).status == 200
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
-        shell.wait(60)
+        shell.wait(120)
+
+
+def ports_of(file):
+    """The ports on which a process listens that says its number in a file."""
+    number = int(file.read_text().strip() or 0) if file.exists() else 0
+    found = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    return [each.laddr.port for each in found if each.pid == number]
 
 
 def test_a_process_takes_new_versions_and_finishes_what_it_accepted(tmp_path):
     serving_models.write(tmp_path / "half" / "1", serving_models.half_plus(2))
     serving_models.write(tmp_path / "busy" / "1", serving_models.busy())
     answers = []
-    with Server(tmp_path, "--timeout-seconds=3", "--poll-seconds=0.2") as running:
+    with Server(tmp_path, "--timeout-seconds=10", "--poll-seconds=0.2") as running:
         assert predict(running.url, "half", {"instances": [1.0]}).json() == {"predictions": [2.5]}
         serving_models.write(tmp_path / "half" / "2", serving_models.half_plus(3))
-        while predict(running.url, "half", {"instances": [1.0]}).json() != {"predictions": [3.5]}:
-            time.sleep(0.1)
+        eventually(lambda: predict(running.url, "half", {"instances": [1.0]}).json() == {"predictions": [3.5]})
         last = threading.Thread(
             target=lambda: answers.append(predict(running.url, "busy", {"instances": [1_000_000_000]}))
         )
         last.start()
-        while b"serving_running 1.0" not in call(running.url, "GET", "/monitoring/prometheus/metrics").body:
-            time.sleep(0.05)
+        metrics = "/monitoring/prometheus/metrics"
+        eventually(lambda: b"serving_running 1.0" in call(running.url, "GET", metrics).body)
         assert running.stop() == 0
         last.join()
         assert "Traceback" not in running.errors()

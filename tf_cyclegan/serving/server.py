@@ -15,7 +15,7 @@ from tf_cyclegan.settings.checks import check_positive
 
 
 def run_serve(config, report):
-    """Serves until SIGTERM or Ctrl-C, then finishes what it has accepted.
+    """Serves until SIGTERM or Ctrl-C, then finishes the requests it has accepted.
 
     Args:
         config: `ServeSettings`.
@@ -37,12 +37,12 @@ def run_serve(config, report):
 
     limits = Limits(**dataclasses.asdict(config.limits))
     check_positive("keep_alive_seconds", config.keep_alive_seconds)
-    grpc_server = None if config.grpc_port is None else _grpc_server()
+    grpc = None if config.grpc_port is None else _grpc_server()
     repository = Repository(config.directory, _labels(config.labels), config.poll_seconds, tell)
     listener = _listen(config.host, config.port)
     try:
         hosts = allowed_hosts(config.allowed_hosts, listener.getsockname()[0])
-        address = _free_address(config.host, config.grpc_port) if grpc_server else None
+        address = _free_address(config.host, config.grpc_port) if grpc else None
         repository.scan()
         repository.start()
         if not repository.newest():
@@ -51,8 +51,7 @@ def run_serve(config, report):
         app = create_app(repository, limits, config.cors, hosts)
         service = app.state.service
         tell(_memory_line(repository, service.budget))
-        beside = grpc_server(service, address) if grpc_server else None
-        run_app(app, listener, config.keep_alive_seconds, beside)
+        run_app(app, listener, config.keep_alive_seconds, grpc(service, address) if grpc else None)
         service.close()
     finally:
         listener.close()
@@ -61,6 +60,7 @@ def run_serve(config, report):
 
 
 def _grpc_server():
+    """The class, if the packages of the extra are there."""
     try:
         from tf_cyclegan.serving.grpc.grpc_server import GrpcServer
     except ImportError as error:

@@ -1,12 +1,12 @@
-// Pictures from anywhere, made ready to send.
+// Pictures from any source, made ready to send.
 
 import { Trouble } from "./server.js";
 
 /**
- * Makes a picture what a model takes: upright (servers ignore EXIF), on white where it is transparent, in sRGB, and with
- * no side longer than `side`. A picture that is all of this already keeps its pixels exactly.
+ * Makes a picture fit for a model: upright (servers ignore EXIF), on white where it is transparent, in sRGB, and with
+ * no side longer than `side`. A picture that fits already keeps its pixels exactly.
  *
- * @returns {Promise<{blob: Blob, width: number, height: number}>} a PNG, or a JPEG where that would be over `maxBytes`.
+ * @returns {Promise<{blob: Blob, width: number, height: number}>} a PNG, or a JPEG if the PNG exceeds `maxBytes`.
  */
 export async function prepare(file, { side, maxPixels = Infinity, maxBytes = Infinity }) {
   const bitmap = await open(file);

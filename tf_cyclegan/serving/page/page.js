@@ -1,4 +1,4 @@
-// The page: what a person does, and what it shows.
+// The page: the actions of its visitor, and the pictures that it shows.
 
 import { prepare } from "./images.js";
 import { Trouble, readConfig, translate } from "./server.js";
@@ -6,7 +6,7 @@ import { Trouble, readConfig, translate } from "./server.js";
 const $ = (id) => document.getElementById(id);
 const shown = { original: null, translated: null }; // the addresses of the pictures shown
 let config = null;
-let families = []; // one a model: { name, ab, ba }, or { name, ab } where there is one direction
+let families = []; // models: { name, ab, ba }, or { name, ab } with one direction
 let source = null; // the picture in work: { file, sample }
 let request = null; // the AbortController of the translation in work
 
@@ -30,7 +30,7 @@ async function start() {
 
 // ---- Models -------------------------------------------------------------------------------------------------------
 
-/** Models that take and give images, NAME_ab and NAME_ba as one. */
+/** The models of images, NAME_ab and NAME_ba as one. */
 function findFamilies(models) {
   const images = models.filter((model) => model.bytes);
   const second = (model) => model.pair && model.name.endsWith("_ba");
@@ -50,7 +50,7 @@ function fillModels() {
 }
 
 function changeModel() {
-  // Names like horse2zebra say what A and B are; that of the bundled weights does not.
+  // A name like horse2zebra names A and B; the name of the bundled weights does not.
   const name = family().name === "emoji" ? "flat2shaded" : family().name;
   const [, a, b] = name.match(/^([a-z]+)2([a-z]+)/i) ?? [null, "A", "B"];
   const labels = { ab: `${a} → ${b}`, ba: `${b} → ${a}` };
@@ -65,7 +65,7 @@ function changeModel() {
 function changeDirection() {
   fillSamples();
   $("code").textContent = exampleCode();
-  // A sample is of one domain; the same drawing of the other domain is what the other direction takes.
+  // A sample is of one domain; the other direction takes the same drawing of the other domain.
   const twin = source?.sample && samplesOf(direction()).find((url) => sampleName(url) === sampleName(source.sample));
   if (twin && twin !== source.sample) openSample(twin);
   else run();
@@ -124,7 +124,7 @@ function open(file, sample = null) {
   run();
 }
 
-/** Translates the picture in work; what was still being translated is given up. */
+/** Translates the picture in work, and gives up the translation before it. */
 async function run() {
   if (!source) return;
   const mine = new AbortController();
@@ -143,7 +143,7 @@ async function run() {
 
 async function translateSource(signal) {
   const model = modelName();
-  // Numbers of classes must come as they are: what is resized or painted has others.
+  // A label map must arrive unchanged: resizing and painting change the numbers of classes.
   const whole = config.models.find(({ name }) => name === model)?.ids;
   const side = whole ? Infinity : Number($("side").value);
   const limits = { side, maxPixels: config.max_pixels, maxBytes: config.max_body_bytes };
@@ -162,7 +162,7 @@ async function translateSource(signal) {
   show("done", `${picture.width} × ${picture.height} pixels in ${seconds.toFixed(seconds < 10 ? 2 : 0)} s`);
 }
 
-/** Seconds that pass, from the second one on. */
+/** Shows the seconds that pass, from the first second on. Returns a function that ends it. */
 function startClock() {
   const began = performance.now();
   const timer = setInterval(() => {
@@ -176,7 +176,7 @@ function startClock() {
 
 // ---- Showing ------------------------------------------------------------------------------------------------------
 
-/** Shows what is for a state: `empty`, `working`, `done` or `notice`. */
+/** Shows the elements of a state: `empty`, `working`, `done` or `notice`. */
 function show(state, status = "") {
   const focused = document.activeElement;
   for (const element of document.querySelectorAll("[data-when]")) {
@@ -184,7 +184,7 @@ function show(state, status = "") {
   }
   $("stage").dataset.state = state;
   $("status").textContent = status;
-  // A control that vanishes must not take the keyboard's place in the page with it.
+  // If the control with the focus vanishes, the keyboard goes on from another.
   if ($("stage").contains(focused) && !focused.checkVisibility()) firstControl()?.focus();
 }
 

@@ -1,6 +1,6 @@
-// What the page asks of a server: TensorFlow Serving's REST interface, and one file of settings.
+// The requests of the page: to TensorFlow Serving's REST interface, and for one file of settings.
 
-/** An error in words for the person at the page; `lasting` if the same request would only fail again. */
+/** An error in words for the visitor; `lasting` if the same request would only fail again. */
 export class Trouble extends Error {
   constructor(title, detail = "", lasting = false) {
     super(title);
@@ -28,9 +28,9 @@ export async function readConfig() {
   return { ...config, server: config.server ? config.server.replace(/\/*$/, "/") : "" };
 }
 
-/** Sends an image (a Blob) to a model and returns the PNG (a Blob) that it answers. */
+/** Sends an image (a Blob) to a model and returns its translation, a PNG (a Blob). */
 export async function translate(image, model, { server, signal }) {
-  // A body that is plain text needs no CORS preflight; TensorFlow Serving reads JSON whatever its type is said to be.
+  // A body of plain text needs no CORS preflight, and TensorFlow Serving reads JSON of any declared type.
   const body = JSON.stringify({ instances: [{ b64: await toBase64(image) }] });
   const url = `${server}v1/models/${encodeURIComponent(model)}:predict`;
   const response = await reach(url, { method: "POST", body, signal });
@@ -50,7 +50,7 @@ async function reach(url, options) {
   }
 }
 
-/** The reply as JSON, or null where it is none; a proxy may answer in HTML. */
+/** The reply as JSON, or null if it is none; a proxy may answer in HTML. */
 async function readJson(response) {
   const text = await response.text();
   try {
@@ -68,7 +68,7 @@ function explain(response, text) {
   return new Trouble(title, detail, [400, 404, 413].includes(response.status));
 }
 
-/** What a check within a model says, without TensorFlow's frame: "assertion failed: [...]\n\t [[{{node ...}}]]". */
+/** The message of a check within a model, without TensorFlow's frame: "assertion failed: [...]\n\t [[{{node ...}}]]". */
 function plain(text) {
   return text.replace(/\s*\[\[\{\{.*$/s, "").replace(/^assertion failed: \[([^[\]]*)\]$/, "$1");
 }

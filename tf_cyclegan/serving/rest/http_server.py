@@ -19,24 +19,23 @@ _CONNECTIONS = 512  # idle connections count
 _OTHER_FILES = 128  # files that the process may open in addition to its connections
 
 
-def run_app(app, listener, keep_alive_seconds=_KEEP_ALIVE_SECONDS, beside=None):
-    """Serves until SIGTERM or SIGINT, then answers what has been accepted, for half a minute at most.
+def run_app(app, listener, keep_alive_seconds=_KEEP_ALIVE_SECONDS, grpc_server=None):
+    """Serves until SIGTERM or SIGINT, then answers the requests it has accepted, for half a minute at most.
 
     Args:
         app: application of `create_app`.
         listener: listening socket.
         keep_alive_seconds: float, for which a connection may be idle. Defaults to 75.
-        beside: optional object with coroutine functions `start` and `stop`, to run in the same event loop. Defaults
-            to None.
+        grpc_server: optional `GrpcServer`, which runs in the same event loop. Defaults to None.
     """
-    server = make_server(app, keep_alive_seconds, beside)
+    server = make_server(app, keep_alive_seconds, grpc_server)
     # uvicorn raises the signal that it caught again when it has ended; the process must not die of it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     server.run([listener])
 
 
-def make_server(app, keep_alive_seconds=_KEEP_ALIVE_SECONDS, beside=None):
+def make_server(app, keep_alive_seconds=_KEEP_ALIVE_SECONDS, grpc_server=None):
     """Makes the `uvicorn.Server` of `run_app`; it ends when its `should_exit` is set."""
     most = _most_connections()
     config = uvicorn.Config(
@@ -52,7 +51,7 @@ def make_server(app, keep_alive_seconds=_KEEP_ALIVE_SECONDS, beside=None):
         timeout_keep_alive=keep_alive_seconds,
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
-    return _Server(config, most, beside)
+    return _Server(config, most, grpc_server)
 
 
 def _most_connections():
@@ -64,9 +63,9 @@ def _most_connections():
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config, most_connections, beside):
+    def __init__(self, config, most_connections, grpc_server):
         super().__init__(config)
-        self._beside = beside
+        self._grpc_server = grpc_server
         self.server_state.most_connections = most_connections
         self.server_state.waiting = {}  # connections without a request in work, and since when, in this order
         config.app.state.service.unread_bytes = self._unread_bytes
@@ -76,8 +75,8 @@ class _Server(uvicorn.Server):
         return sum(connection.transport.get_write_buffer_size() for connection in list(self.server_state.connections))
 
     async def startup(self, sockets=None):
-        if self._beside:
-            await self._beside.start()
+        if self._grpc_server:
+            await self._grpc_server.start()
         await super().startup(sockets)
 
     def handle_exit(self, sig, frame):
@@ -86,15 +85,15 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets=None):
         """Takes in the connections that the system has accepted, which closing the listener would reset."""
-        beside = asyncio.ensure_future(self._beside.stop()) if self._beside else None
+        stopping = asyncio.ensure_future(self._grpc_server.stop()) if self._grpc_server else None
         taken = [connection for listener in sockets or () for connection in _queue(listener)]
         for server in self.servers:
             server.close()
         for connection in taken:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         await super().shutdown(sockets)
-        if beside:
-            await beside
+        if stopping:
+            await stopping
 
     def _protocol(self):
         return Protocol(self.config, self.server_state, self.lifespan.state)

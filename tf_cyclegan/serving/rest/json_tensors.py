@@ -25,7 +25,7 @@ def read_tensor(value, dtype):
     """Reads a value, or nested lists of values that have one shape.
 
     Args:
-        value: what `json` made of it.
+        value: value that `json` has read.
         dtype: str, as in `TensorInfo`.
 
     Returns:
