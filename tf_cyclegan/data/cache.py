@@ -125,7 +125,7 @@ class DecodedImages:
         return self.images.resize(image, self.targets[index]).astype(self.dtype, copy=False)
 
     def _store(self, flat, index):
-        """Decodes an image. Without a cache too: a broken one is found now, not after hours of training."""
+        """Decodes an image, also without a cache: a broken image is found now, not after hours of training."""
         if index in self.targets:
             image = self._decode(index, inspect=True)
             if flat is not None:
@@ -253,7 +253,7 @@ def load_together(domains: Sequence[DecodedImages]) -> None:
 
 
 def _parallel(function, items, most=16):
-    """The results in order. Threads do, since PIL decodes and resizes without the interpreter's lock."""
+    """Calls a function for all items in threads: PIL decodes and resizes without the interpreter's lock."""
     with concurrent.futures.ThreadPoolExecutor(min(os.cpu_count() or 1, 16, most)) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:

@@ -172,7 +172,7 @@ def halves(
     """Both domains of files that hold A on the left and B on the right.
 
     Args:
-        names, contents: as of `Images`.
+        names, contents: as in `Images`.
         channels, value_ranges: as in `Images`, for A and for B.
     """
     read_a, read_b = zip(channels, value_ranges, strict=True)

@@ -14,7 +14,7 @@ from tf_cyclegan.settings.checks import check_share
 
 # Layouts with a folder for each domain; their files can be paired by name.
 TWO_FOLDERS = ("{split}{domain}", "{split}/{domain}", "{split}_{domain}")
-# pix2pixHD's: label maps, photographs, and instance maps beside them.
+# pix2pixHD's layout: label maps, photographs, and instance maps.
 LABELS, PHOTOS, INSTANCES = "{split}_label", "{split}_img", "{split}_inst"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 # Some data sets have no folder for "test".

@@ -1,4 +1,4 @@
-"""Image files before they are decoded: kinds, suffixes, sizes, pages, and what is said of files that are no images."""
+"""Image files before they are decoded: kinds, sizes, pages, and the words for files that are no images."""
 
 import collections
 import contextlib

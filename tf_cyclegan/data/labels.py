@@ -31,7 +31,7 @@ MAX_ID = 2**20
 
 
 def read_ids(file, name=None, channels=1):
-    """Reads one label map: the number in each pixel, whatever a palette would show for it.
+    """Reads one label map: the number in each pixel, not its color in a palette.
 
     Args:
         file: path, or the `bytes` of an encoded file: a gray or palette image, not JPEG, or a `.npy` of whole numbers.
@@ -90,7 +90,7 @@ class LabelMaps(Images):
     """The label maps of a domain: one channel of class ids, or a second one of instance ids.
 
     Args:
-        names, contents: as of `Images`; the files of the label maps.
+        names, contents: as in `Images`; the files of the label maps.
         classes: how many classes there are; ids are in [0, classes).
         instances: paths of the instance maps, one for each label map, or `None`. Defaults to `None`.
         instance_names: names of the instance maps in messages. Defaults to nothing.
@@ -167,7 +167,7 @@ def check_ids(ids, classes, ignore_label, name):
 
     Args:
         ids: array `(height, width, channels)`, whose first channel counts.
-        classes, ignore_label: as of `LabelMaps`.
+        classes, ignore_label: as in `LabelMaps`.
         name: what the error calls the label map.
     """
     found, counts = np.unique(ids[..., 0].astype(np.int64), return_counts=True)

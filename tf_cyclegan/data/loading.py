@@ -152,7 +152,7 @@ def load_dataset(
 
 
 def as_groups(arguments: dict) -> tuple[DataSettings, View]:
-    """The arguments of `load_dataset`, all of them, as `open_dataset` takes them."""
+    """All arguments of `load_dataset`, as `open_dataset` takes them."""
     given = dict(arguments)
     label_classes = given.pop("label_classes")
     check_integer("label_classes", label_classes, 0)

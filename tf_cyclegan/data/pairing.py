@@ -1,4 +1,4 @@
-"""Pairs of files: those of the same name in two folders or more."""
+"""Pairs of files: files with the same name in two folders or more."""
 
 import dataclasses
 import pathlib

@@ -91,7 +91,7 @@ def _prepare(builder, mirror):
                 _download(builder, mirror, root)
     except BaseException as error:
         _clean(created)
-        # TFDS raises errors of many libraries. An interrupt, or a package that is not installed, stays what it is.
+        # TFDS raises errors of many libraries. An interrupt and a missing package are raised as they are.
         if isinstance(error, Exception) and not isinstance(error, ImportError):
             raise ValueError(_advice(builder, mirror, error)) from error
         raise

@@ -61,7 +61,7 @@ def to_levels(array, value_range=None, seen=None):
 
     Args:
         array: array of numbers.
-        value_range: as of `range_of`.
+        value_range: as in `range_of`.
         seen: optional callable that gets what `use_of` takes. Defaults to None.
 
     Returns:
@@ -120,7 +120,7 @@ def as_text(value_range):
 
 
 def use_of(array, value_range, fixed=False, cut=False):
-    """The `Use` of a range by an array of values; `fixed` and `cut` as there."""
+    """The `Use` of a range by an array of values; `fixed` and `cut` as in `Use`."""
     low, high = value_range
     lowest, highest = float(array.min()), float(array.max())
     clipped = 0 if low <= lowest and highest <= high else int(np.count_nonzero((array < low) | (array > high)))

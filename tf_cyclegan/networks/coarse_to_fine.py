@@ -102,20 +102,7 @@ def local_enhancer(
     Reference:
         [Wang et al., 2017](https://arxiv.org/abs/1711.11585), section 3.2.
     """
-    _, fine = coarse_and_fine(
-        image_shape,
-        output_channels,
-        filters,
-        downsamplings,
-        residual_blocks,
-        local_residual_blocks,
-        normalization,
-        enhancers,
-        initializer,
-        name,
-        dtype,
-    )
-    return fine
+    return coarse_and_fine(**locals())[1]
 
 
 def coarse_and_fine(
@@ -178,9 +165,9 @@ def feature_encoder(
     name=None,
     dtype=None,
 ):
-    """The encoder of pix2pixHD that finds how the objects of an image look, to be averaged over each object.
+    """The encoder of pix2pixHD, which finds how the objects of an image look.
 
-    A global generator without residual blocks; `instance_maps.InstanceMeans` averages what it answers.
+    A global generator without residual blocks; `instance_maps.InstanceMeans` averages its features over each object.
 
     Args:
         image_shape: `(height, width, channels)` of the image, as in `global_generator`.
@@ -208,7 +195,7 @@ def feature_encoder(
 
 
 def enhancer_layers(fine):
-    """The layers of a local enhancer that are not the global generator's.
+    """The layers of a local enhancer without the global generator inside it.
 
     Args:
         fine: `keras.Model` made by `local_enhancer` or `coarse_and_fine`.
@@ -239,7 +226,7 @@ def _check_settings(image_shape, output_channels, filters, downsamplings, residu
 
 
 def _global_features(blocks, x, filters, downsamplings, residual_blocks):
-    """All of the global generator but its head."""
+    """The global generator without its head."""
     x = blocks.normalized_convolution(blocks.pad(x, 3, "reflect", "stem_pad"), filters, 7, "stem")
     for level in range(1, downsamplings + 1):
         x = _down(blocks, x, filters * 2**level, f"down{level}")

@@ -59,7 +59,7 @@ def patchgan_discriminator(
 def four_stride_discriminator(
     image_shape=(256, 256, 3), filters=64, normalization="instance", initializer="normal", name=None, dtype=None
 ):
-    """The variant with four strided convolutions, whose output is exactly 1/16 of the image: 16x16 for 256 pixels.
+    """PatchGAN with four strided convolutions, whose output is exactly 1/16 of the image: 16x16 for 256 pixels.
 
     Its last convolution is padded by two zeros at the top and left and one at the bottom and right. It sees patches of
     94x94 pixels, not 70x70.

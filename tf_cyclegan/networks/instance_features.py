@@ -151,7 +151,7 @@ def cluster_by_class(features, classes, shares, clusters, seed=0):
 def _k_means(points, clusters, seed):
     from scipy.cluster.vq import kmeans2
 
-    # More clusters than different points cannot be begun with.
+    # k-means needs at least as many different points as clusters.
     clusters = min(clusters, len(np.unique(points, axis=0)))
     centers, nearest = kmeans2(points, clusters, iter=50, minit="++", rng=np.random.default_rng(seed))
     counts = np.bincount(nearest, minlength=clusters)
@@ -159,5 +159,5 @@ def _k_means(points, clusters, seed):
 
 
 def _classes(labels, numbers, count):
-    """The class of each object; where a map is at odds with itself, the largest."""
+    """The class of each object; the largest id where the label map gives an object several classes."""
     return tf.math.unsorted_segment_max(tf.reshape(labels, [-1]), numbers, count)

@@ -86,7 +86,7 @@ def unit_decoder(output_channels=3, filters=64, residual_blocks=4, initializer="
         layer = f"decoder_up{step}"
         x = layers.UpSampling2D(2, dtype=blocks.dtype, name=f"{layer}_resize")(x)
         x = blocks.pad(x, 2, "reflect", f"{layer}_pad")
-        # The mean over all channels leaves a channel's bias in place: it stays, other than before instance norm.
+        # This normalization subtracts a mean over all channels, which does not remove the bias of a channel.
         x = blocks.convolution(x, filters * 2 ** (_DOWNSAMPLINGS - step), 5, layer)
         x = LayerNormalization(dtype=blocks.dtype, name=f"{layer}_normalization")(x)
         x = blocks.relu(x, layer)
@@ -94,7 +94,7 @@ def unit_decoder(output_channels=3, filters=64, residual_blocks=4, initializer="
 
 
 def shared_latent_block(filters=64, initializer="normal", name="shared_block", dtype=None):
-    """The residual block next to the latent code that, in UNIT's paper, the networks of both domains have in common.
+    """The residual block next to the latent code, which both domains share in UNIT's paper.
 
     Args:
         filters: int, filters of the first convolution of the encoders. Defaults to 64.

@@ -13,7 +13,7 @@ from keras import layers
 from tf_cyclegan.networks.blocks import Blocks
 from tf_cyclegan.settings.checks import one_line
 
-# Convolutions of each block, up to the last one that features are taken from.
+# Filters and convolutions of each block, up to the last one that features are taken from.
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
 # Keras's weights (converted from Caffe) take pixels in levels of 255 about ImageNet's mean, PyTorch's in standard
 # deviations about it. Features differ by the same factor.
@@ -118,7 +118,7 @@ def _downloaded():
 
 
 def _read(path):
-    """Pairs of kernel and bias of any file of Keras's, in the order of the layers: all are HDF5 inside."""
+    """Pairs of kernel and bias of any file of Keras, in the order of the layers: all formats have HDF5 inside."""
     path = os.path.expanduser(path)
     try:
         if zipfile.is_zipfile(path):
@@ -131,7 +131,7 @@ def _read(path):
 
 
 def _pairs(file):
-    """What stands together in a folder of the file: a kernel of four dimensions and a bias of one."""
+    """Each kernel (of four dimensions) with the bias (of one) in the same folder of the file."""
     folders = {}
 
     def visit(name, entry):
@@ -144,5 +144,5 @@ def _pairs(file):
 
 
 def _natural(name):
-    """So that `conv2d_10` comes after `conv2d_9`, and `conv2d` before both."""
+    """A key that sorts `conv2d_10` after `conv2d_9`, and `conv2d` before both."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.replace("/", "_0/"))]

@@ -63,7 +63,7 @@ def import_model(
 
 
 def _with_roles(paths, roles):
-    """The parts by their roles; generators that names do not tell apart get theirs by their order."""
+    """The parts by role; generators whose names do not tell them apart get their roles by order."""
     _check_files(paths, roles)
     found = [part for index, path in enumerate(paths) for part in read_parts(path, roles[index] if roles else None)]
     generators = [part for part in found if part.kind == "generator" and part.role in (None, "generator")]
@@ -150,11 +150,11 @@ class Found:
 
     @property
     def way(self):
-        """The direction of the only generator: the given one, else what its role tells, else ab."""
+        """The direction of the only generator: as given, else by its role, else ab."""
         return self.direction or self.generators[0].removeprefix("generator").removeprefix("_") or "ab"
 
     def channels(self):
-        """Channels of the images of the only generator, by the letters of the domains."""
+        """Channels of the images of the only generator, by domain."""
         return dict(zip(self.way, self.generator.channels, strict=True))
 
     def settings(self):

@@ -70,7 +70,7 @@ def given_ranges(known, given=None, direction="ab", report=lambda line: None):
     if range_b is None:
         range_b = range_a if range_a and known.b in (None, known.a) else known.b
         if range_a and range_b != range_a:
-            report(f"--value-range-b stays {as_text(range_b)}, that of the model.")
+            report(f"--value-range-b stays {as_text(range_b)}, the range of the model.")
     return Ranges(range_a or known.a, range_b).along(direction)
 
 

@@ -60,7 +60,7 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
 
 
 def _write(folder, document, arrays):
-    """Writes the document last: until then, an earlier document refuses the new weights by its digest."""
+    """Writes the document last: until then the digest in an earlier document does not fit the new weights."""
     folder.mkdir(parents=True, exist_ok=True)
     write_checkpoint(folder / WEIGHTS, arrays)
     data = (folder / WEIGHTS).read_bytes()
@@ -92,7 +92,7 @@ def _halved(array):
 
 
 def _settings(model):
-    """The constructor's arguments without networks. Raises `ValueError` if the user gave one that translates."""
+    """The constructor's arguments without networks. Raises `ValueError` if the user gave a generator."""
     config = {name: value for name, value in model.get_config().items() if name not in _OF_OBJECTS}
     ours = {id(variable) for variable in _variables(model).values()}
     for name in set(config) & set(model.network_arguments):

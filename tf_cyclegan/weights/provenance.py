@@ -62,7 +62,7 @@ def _flag(name, value, switch):
 
 
 def scores_of(path, step):
-    """What `tf-cyclegan evaluate` found of a model.
+    """The scores of a model by `tf-cyclegan evaluate`.
 
     Args:
         path: run folder, or a `.keras` file in its `checkpoints`.

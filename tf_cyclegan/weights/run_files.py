@@ -75,7 +75,7 @@ def load_newest(directory, loader=keras.models.load_model):
 
 
 def check_file(path):
-    """Compares all contents of a `.keras` file with their checksums: Keras itself loads weights that have changed.
+    """Compares all contents of a `.keras` file with their checksums, as Keras itself does not.
 
     Args:
         path: the file.
@@ -98,7 +98,7 @@ def check_file(path):
 
 
 def write_settings(path, settings):
-    """Puts settings into a `.keras` file, in the comment of the archive, where Keras neither minds nor copies them.
+    """Puts settings into the comment of a `.keras` archive, which Keras does not read.
 
     Args:
         path: the file.
@@ -164,11 +164,11 @@ def read_config(path):
 
 
 def run_settings(path):
-    """The settings of a run as they stand in its files, with what else it noted at its beginning.
+    """The settings of a run as they stand in its files, with the facts that it noted at its beginning.
 
     Args:
         path: run folder: its `config.json` or, where that is missing or damaged, its newest checkpoint that has them;
-            or a checkpoint, whose own settings come before those of the folder.
+            or a checkpoint, whose own settings come before the settings of the folder.
 
     Returns:
         dict, or None if there are none that can be read.
@@ -178,8 +178,8 @@ def run_settings(path):
         checkpoints = (checkpoint for _, checkpoint in list_checkpoints(path / "checkpoints"))
         found = (_read_json(path / "config.json"), *map(read_settings, checkpoints))
     elif path.suffix == ".keras":
-        beside = _read_json(path.parent.parent / "config.json") if path.parent.name == "checkpoints" else None
-        found = (read_settings(path), beside)
+        in_folder = _read_json(path.parent.parent / "config.json") if path.parent.name == "checkpoints" else None
+        found = (read_settings(path), in_folder)
     else:
         found = ()
     return next((settings for settings in found if isinstance(settings, dict)), None)

@@ -20,7 +20,7 @@ TAKEN = (
     "a run folder, a .keras file, a generator's weights, as latest_net_G.pth, a folder of weights or its http address, "
     f"or the name of bundled weights: {', '.join(weights.bundled_names())}"
 )
-_load_file = functools.partial(keras.models.load_model, compile=False)  # no optimizers: nothing is trained on
+_load_file = functools.partial(keras.models.load_model, compile=False)  # without optimizers: no training follows
 
 
 def from_pretrained(name, dtype=None):
@@ -102,7 +102,7 @@ def is_model(path):
 
 
 def is_model_path(path):
-    """Whether a path or address is one that `load_trained` tries to read; names of bundled weights are neither."""
+    """Whether a path or address is one that `load_trained` tries to read; a name of bundled weights is not."""
     path = Path(path)
     return (
         weights.is_weights_folder(path)

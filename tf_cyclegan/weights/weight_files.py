@@ -110,7 +110,7 @@ class Part:
         return settings.get("image_shape", (None,))[-1], settings.get("output_channels")
 
     def check(self):
-        """Raises `ValueError` unless the weights are numbers and fit the architecture, before it takes memory."""
+        """Raises `ValueError` unless the weights are finite and fit the architecture, before it is made."""
         with _naming(self.path):
             check_fits(self.architecture, self.state)
             for name, value in self.state.items():
@@ -152,7 +152,7 @@ def read_parts(path, role=None):
 
     Args:
         path: path of a checkpoint of PyTorch, a safetensors file, or what `addons.read_addons_weights` reads.
-        role: one of `ROLES` for a file of one network, in the place of what its name tells. Defaults to None.
+        role: one of `ROLES` for a file of one network. Defaults to None, which takes the role that its name tells.
 
     Returns:
         List of `Part`.
@@ -209,7 +209,7 @@ def _by_role(state, role):
 
 
 def _halves(state, suffix):
-    """UNIT's encoder and decoder, which one dict holds."""
+    """The state dicts of UNIT's encoder and decoder, which one dict holds."""
     kinds = {}
     for name, value in state.items():
         kind = _HALVES.get(name.partition(".")[0], "generator")

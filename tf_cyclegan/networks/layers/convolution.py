@@ -81,7 +81,7 @@ class Conv2D(keras.layers.Conv2D):
 
 @once_a_shape
 def doubling_kernel(kernel):
-    """The kernel of a transposed convolution of stride 2 that does what doubling and then a convolution do.
+    """The kernel of a transposed convolution of stride 2 that equals doubling and then a convolution.
 
     Nearest-neighbor is a transposed convolution by 2x2 ones. Both in a row are one by their product: each place holds
     the sum of the up to four weights that meet the same pixel.
@@ -122,7 +122,7 @@ def _convolution(x, kernel):
 
 @once_a_shape(inline=False)
 def _patches(dy, kernel_shape):
-    """For each pixel of the input what it was multiplied into: `(batch, height, width, rows * columns * filters)`."""
+    """For each input pixel, the gradients of the outputs that it enters: `(batch, height, width, places * filters)`."""
     rows, columns = kernel_shape[:2]
     height, width = (side + reach - 1 for side, reach in zip(_sides(dy), (rows, columns), strict=True))
     padded = tf.pad(dy, [[0, 0], [rows - 1, rows - 1], [columns - 1, columns - 1], [0, 0]])

@@ -124,8 +124,8 @@ class InstanceNormalization(keras.layers.Layer):
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer, with a choice of the statistics that it normalizes by outside of training.
 
-    A network trained on batches of one image has never seen another normalization than that by the image's own
-    statistics; pix2pix is therefore tested with them. An answer then depends on the image alone, whatever the batch.
+    A network trained on batches of one image knows only normalization by the image's own statistics; pix2pix is
+    therefore tested with them. An answer then depends on the image alone, whatever the batch.
 
     Args:
         inference_statistics: `"moving"`, the averages over training, or `"image"`, those of each image alone.
@@ -155,7 +155,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def _normalized(layer, inputs):
-    """Inputs normalized as a layer with `axis`, `epsilon`, `gamma` and `beta` says, its weights read here."""
+    """Normalizes inputs by the `axis`, `epsilon`, `gamma` and `beta` of a layer, whose weights are read here."""
     weights = (weight if weight is None else tf.convert_to_tensor(weight) for weight in (layer.gamma, layer.beta))
     return _normalize_images(inputs, layer.axis, layer.epsilon, *weights)
 
@@ -177,7 +177,7 @@ def _is_fusable(inputs, axis):
 
 
 def _is_rough_when_fused(images):
-    """Whether the CPU's kernel would add more than float32 bears; half precision is coarser than its sums."""
+    """Whether the CPU's kernel would sum too many float32 numbers; half precision is coarser than its sums."""
     height, width = images.shape[1:3]
     can_be_large = None in (height, width) or height * width > _LARGEST_FUSED_IMAGE
     return can_be_large and images.dtype == tf.float32 and runtime.does_the_computing()

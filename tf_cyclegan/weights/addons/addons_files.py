@@ -117,7 +117,7 @@ def _read_checkpoint(prefix):
 
 
 def _networks_of(nodes):
-    """Keys of the weights, by network, layer and weight. The name nearest to the root is a network's."""
+    """Keys of the weights, by network, layer and weight. The name nearest to the root names the network."""
     networks, seen, queue = {}, {0}, [(ALONE, 0)]
     for name, number in queue:
         children = nodes[number].children
@@ -131,7 +131,7 @@ def _networks_of(nodes):
 
 
 def _layers_of(nodes, number, seen, path):
-    """Layers with weights in their order; the layers of an inner model stand at its place."""
+    """Layers with weights in their order; the layers of an inner model stand in its place."""
     numbered = [
         (int(match[1]), child)
         for child in nodes[number].children
@@ -177,7 +177,7 @@ def _refuse_unordered(group):
 
 
 def _names(group, attribute):
-    """Names in an attribute, which Keras splits into numbered ones where they are many."""
+    """Names in an attribute. Keras splits many names into several numbered attributes."""
     parts = [name for name in group.attrs if re.fullmatch(rf"{attribute}\d*", name)]
     parts.sort(key=lambda name: int(name.removeprefix(attribute) or 0))
     names = [name for part in parts for name in group.attrs[part]]
@@ -204,7 +204,7 @@ def _array(group, path, size):
 
 
 def _check_normalizations(config, layers):
-    """A whole model tells how each layer normalizes."""
+    """Raises `Unreadable` where the configuration of a whole model has another normalization."""
     scales = {name.rpartition("/")[2]: weights["gamma"] for name, weights in layers.items() if "gamma" in weights}
     for kind, settings in _normalizations(config):
         groups, epsilon = settings.get("groups"), settings.get("epsilon")

@@ -35,7 +35,7 @@ def load_addons_weights(network, path, part=None):
 
 
 def addons_networks(path):
-    """The networks in a file of `read_addons_weights`, with the sizes that their weights have.
+    """Makes the networks in a file of `read_addons_weights`, with the sizes of their weights.
 
     Args:
         path: as in `read_addons_weights`.
@@ -59,7 +59,7 @@ def addons_networks(path):
 
 
 def addons_architectures(path):
-    """The architectures and weights of which `addons_networks` makes its networks.
+    """The builders, settings and weights of the networks that `addons_networks` makes.
 
     Args:
         path: as in `read_addons_weights`.

@@ -48,7 +48,7 @@ class Architecture:
         """The network with new weights.
 
         Args:
-            **settings: arguments of the builder, in the place of those found.
+            **settings: arguments of the builder, which replace those found.
 
         Returns:
             `keras.Model`.
@@ -69,12 +69,12 @@ class Architecture:
         return getattr(networks, self.function)
 
     def __str__(self):
-        """As one would write the call."""
+        """The call of the builder."""
         return f"{self.function}({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
 
 
 def canonical(state):
-    """The same state dict by the names of CycleGAN's and pix2pixHD's own implementation, without wrappers' prefixes."""
+    """A state dict by the names of CycleGAN's and pix2pixHD's own implementation, without prefixes of wrappers."""
     return {
         canonical_name(PREFIXES.sub("", name).replace(".block.", ".conv_block.")): np.asarray(value)
         for name, value in state.items()
@@ -184,7 +184,7 @@ def explain_misfit(state, wanted):
 
 
 def _shown(name, value):
-    """What names and shapes show of a setting: of dropout and padding only whether there is a module."""
+    """The part of a setting that names and shapes show: for dropout and padding, whether they have a module."""
     return {"dropout": bool(value), "padding": value == "zero"}.get(name, value)
 
 

@@ -41,7 +41,7 @@ class Names:
 
 
 def _resnet(names):
-    """CycleGAN's generator, or pix2pixHD's, which may be deeper and may have biases before batch normalization."""
+    """The generator of CycleGAN or of pix2pixHD. Only the latter may be deeper or have biases before batch norm."""
     settings = _global_settings(names)
     steps = settings.pop("downsamplings")
     settings["output_channels"] = names[f"model.{names.convolutions('model')[-1]}"][0]

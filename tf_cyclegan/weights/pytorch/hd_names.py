@@ -27,12 +27,12 @@ def resnet_positions(named):
 
 
 def resizes(named, step):
-    """Whether a step up is nearest-neighbor and a convolution: two layers, or in newer networks a convolution alone."""
+    """Whether a step up is nearest-neighbor and a convolution; newer networks have one layer for both."""
     return f"{step}_resize" in named or getattr(named.get(f"{step}_conv"), "doubles", False)
 
 
 def enhancer_positions(named):
-    """Names in a local enhancer: `model` is the global part, `modelN_1` and `modelN_2` are enhancer N's two halves."""
+    """Names in a local enhancer: `model` is the global part, `modelN_1` and `modelN_2` are the halves of enhancer N."""
     positions = resnet_positions(named)
     del positions["head_conv"]
     for number in range(1, count(named, r"enhancer\d+_stem_conv") + 1):
@@ -60,7 +60,7 @@ def multiscale_positions(named):
 
 
 def canonical_name(name):
-    """The name of a discriminator's weight as training with feature matching writes it: `scaleS_layerL.N`."""
+    """The name that training with feature matching gives a discriminator's weight: `scaleS_layerL.N`."""
     found = _SEQUENCE.match(name)
     if found is None:
         return name

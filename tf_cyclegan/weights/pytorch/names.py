@@ -1,4 +1,4 @@
-"""PyTorch's names of the layers of a network; those of U-Nets, PatchGANs and pixel discriminators are here."""
+"""PyTorch's names of the layers of any network; here of U-Nets, PatchGANs and pixel discriminators."""
 
 import keras
 
@@ -46,7 +46,7 @@ def entries(prefixes):
 
 
 def named_layers(network):
-    """All layers of a network that are no networks themselves, by name."""
+    """The layers of a network and of its inner networks, by name."""
     return {layer.name: layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)}
 
 

@@ -15,7 +15,7 @@ from tf_cyclegan.weights.unreadable import refuse, shown
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Name:
-    """A known name: the part it plays and, for storages and dtypes, the dtype."""
+    """A known name: what it makes and, for storages and dtypes, the dtype."""
 
     part: str
     dtype: str | None = None
@@ -51,7 +51,7 @@ _KNOWN |= {f"torch {dtype}": Name("dtype", dtype) for dtype in DTYPES}
 
 
 def known_name(module, name):
-    """The part that a name in a pickle plays.
+    """What a name in a pickle stands for.
 
     Raises:
         Unreadable: if it is none of PyTorch's for tensors; nothing is imported.
@@ -133,7 +133,7 @@ def _dict(arguments):
 
 
 def _tensor(arguments, typed=False):
-    """Storage, offset, sizes, strides; then what is of no use here, and for `typed` the dtype as the seventh."""
+    """From storage, offset, sizes and strides; `typed` has the dtype as the seventh argument. Others are not used."""
     least, most = (7, 8) if typed else (4, 7)
     if not least <= len(arguments) <= most or type(arguments[0]) is not Storage:
         refuse("storage, offset, sizes and strides of a tensor", "something else", SAVE_AGAIN)

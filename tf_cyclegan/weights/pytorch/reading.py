@@ -121,7 +121,7 @@ def named_tensors(value):
 
 
 def _items(mapping):
-    """All items, those of nested dicts too, up to as many as a checkpoint can have."""
+    """All items, also of nested dicts; raises `Unreadable` for more than a checkpoint can have."""
     for count, item in enumerate(_walk(mapping, "", 1)):
         if count >= ITEMS:
             refuse(f"at most {ITEMS} tensors and numbers", "more", SAVE_AGAIN)
@@ -149,7 +149,7 @@ def _has_tensors(value):
 
 
 def _unwrapped(mapping):
-    """The dict of the weights; all of `mapping` where it would be a guess which dict they are."""
+    """The inner dict that holds the weights, or all of `mapping` where this would be a guess."""
     for _ in range(NESTING):
         with_tensors = [key for key, value in mapping.items() if _has_tensors(value)]
         # Averaged weights are for training too, unless there are no others.

@@ -27,7 +27,7 @@ _DTYPES = {name.replace("float", "f").replace("uint", "u").replace("int", "i").u
 
 
 def read_header(file):
-    """Reads what a safetensors file says about its tensors.
+    """Reads the header of a safetensors file.
 
     Args:
         file: binary file, opened by its path.
@@ -57,7 +57,7 @@ def read_header(file):
 
 
 def _check_names(header):
-    """The library takes the last of two tensors of one name."""
+    """Raises `Unreadable` if a name stands twice: the library would take the last tensor of this name."""
     try:
         json.loads(header, object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError):
@@ -83,7 +83,7 @@ def _described(path):
 
 
 def data_of(arrays):
-    """A safetensors file.
+    """The bytes of a safetensors file.
 
     Args:
         arrays: dict, names to pairs of PyTorch's dtype and array, in memory as in the file; bfloat16 as its bits.

@@ -46,17 +46,17 @@ def load_state_dict(network, state):
 
 
 def network_from_state_dict(state, **settings):
-    """The network that a state dict is of, with its weights.
+    """Makes the network that a state dict belongs to, with its weights.
 
     Args:
         state: dict, PyTorch's names to arrays, as `read_checkpoint` gives it.
-        **settings: arguments of the network's builder, in the place of those found, see `infer`.
+        **settings: arguments of the network's builder, which replace those that `infer` finds.
 
     Returns:
         `keras.Model`.
 
     Raises:
-        ValueError: if it is of no network of `tf_cyclegan.networks`, or a setting does not fit.
+        ValueError: if it belongs to no network of `tf_cyclegan.networks`, or a setting does not fit.
 
     Example:
         >>> generator = network_from_state_dict(to_state_dict(resnet_generator(filters=4)))

@@ -163,7 +163,7 @@ def _order(tensor):
 
 
 def check_checksum(file, region):
-    """Raises `Unreadable` unless the bytes of a region have the checksum that the file gives, if it does."""
+    """Raises `Unreadable` if the file gives a checksum for a region and its bytes have another."""
     if region.checksum is None:
         return
     checksum = 0
@@ -218,7 +218,7 @@ def _read_into(file, start, array):
 
 
 def _read_bfloat16(file, start, shape, big_endian):
-    """In pieces: whole, the 16 bits and the 32 would together take three times the file."""
+    """Reads in pieces: at once, the 16 bits and the 32 bits would take three times the file together."""
     bits = np.empty(math.prod(shape), np.uint32)
     for position in range(0, bits.size, CHUNK):
         piece = bits[position : position + CHUNK]

@@ -88,7 +88,7 @@ def _opened(file):
 
 
 def _region(file, record, end):
-    """The bytes between a record's own header, whose length stands only there, and the next record."""
+    """The bytes of a record, which begin behind its own header; only this header tells its length."""
     if record.compress_type or record.flag_bits & _ENCRYPTED or record.compress_size != record.file_size:
         refuse("stored records", f"{shown(record.filename)} compressed or encrypted", SAVE_AGAIN)
     file.seek(record.header_offset)
@@ -111,7 +111,7 @@ def _folder(names):
 
 
 class _Bounded:
-    """A file that gives no more at once than a directory may have, whatever size the file claims it to have."""
+    """A file that `zipfile` cannot read more of at once than a directory may have, whatever the file claims."""
 
     def __init__(self, file):
         self.seek, self.tell, self._file = file.seek, file.tell, file

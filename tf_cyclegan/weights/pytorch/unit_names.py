@@ -31,7 +31,7 @@ def pyramid_positions(named):
 
 
 def is_of_other_half(network_prefixes, key):
-    """Whether `key` belongs to the other of the two networks, encoder and decoder, that one file of UNIT 1.1 holds."""
+    """Whether `key` belongs to the other network of a file of UNIT 1.1, which holds an encoder and a decoder."""
     halves = {"enc.", "dec."}
     ours = {half for half in halves if any(prefix.startswith(half) for prefix in network_prefixes)}
     return bool(ours) and key.startswith(tuple(halves - ours))
@@ -82,5 +82,5 @@ def _residual_positions(named, network, pattern, convolutions, first=0):
 
 
 def parameter_names(layer):
-    """Keras weight -> PyTorch's name, where a layer has names of its own, otherwise nothing."""
+    """Keras weights -> PyTorch's names, for layers whose names differ from the usual ones."""
     return {"gamma": "gamma", "beta": "beta"} if isinstance(layer, LayerNormalization) else {}

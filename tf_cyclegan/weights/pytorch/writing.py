@@ -117,7 +117,7 @@ def _zip(arrays, state):
 
 
 def _write_record(archive, name, data):
-    """One stored record, its numbers on a multiple of 64 bytes: what pads it is an extra field of its header."""
+    """Writes a stored record. An extra field in its header moves its numbers to a multiple of 64 bytes."""
     record = zipfile.ZipInfo(f"archive/{name}")
     start = archive.fp.tell() + zipfile.sizeFileHeader + len(record.filename) + 4
     padding = -start % _ALIGNMENT
