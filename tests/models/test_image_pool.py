@@ -83,3 +83,25 @@ def test_a_pool_is_not_trained():
     pool(numbered(1))
     assert pool.trainable_variables == []
     assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(pool)).size == 2
+
+
+def test_selection_is_exact():
+    """XLA draws other numbers, so what it gets is run without it."""
+    branching, selecting = (ImagePool(3, seed=5) for _ in range(2))
+    selecting._by_branches = selecting._by_selection
+    for n in range(0, 60, 2):
+        batch = numbered(n, n + 1)
+        assert numbers(branching(batch)) == numbers(selecting(batch))
+        assert numbers(branching.images) == numbers(selecting.images)
+        assert int(branching.count) == int(selecting.count)
+
+
+def test_the_program_for_xla_has_no_branches():
+    pool = ImagePool(3, seed=5)
+    exchange = tf.function(pool, jit_compile=True, autograph=False)
+    batch = numbered(0)
+    exchange(batch)
+    assert "conditional" not in exchange.experimental_get_compiler_ir(batch)(stage="hlo")
+    seen = [n for start in range(1, 100) for n in numbers(exchange(numbered(start)))]
+    assert seen[:2] == [1, 2]
+    assert sorted({0, *seen, *numbers(pool.images)}) == list(range(100)), "no image is lost or invented"

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.models.replicas import ReplicaArrays
+from tf_cyclegan.networks.layers.runtime import is_for_xla
 from tf_cyclegan.settings.checks import check_integer
 
 
@@ -67,24 +68,42 @@ class ImagePool(keras.layers.Layer):
         filling = self.count < self.size
         chance = keras.random.uniform((), seed=self.seed_generator)
         place = keras.random.randint((), 0, self.size, seed=self.seed_generator)
+        exchange = self._by_selection if is_for_xla() else self._by_branches
+        return exchange(image, filling, chance > 0.5, place)
+
+    def _by_branches(self, image, filling, swaps, place):
         return tf.cond(
             filling,
             lambda: self._store(image),
-            lambda: tf.cond(chance > 0.5, lambda: self._swap(image, place), lambda: image),
+            lambda: tf.cond(swaps, lambda: self._swap(image, place), lambda: image),
         )
 
+    def _by_selection(self, image, filling, swaps, place):
+        """The same without branches, at which XLA copies the whole pool and a GPU waits for the host."""
+        place = tf.where(filling, self.count, tf.cast(place, self.count.dtype))
+        held = self._held(place)
+        self._put(tf.where(filling | swaps, image, held), place)
+        self.count.assign_add(tf.cast(filling, self.count.dtype))
+        return tf.where(filling | ~swaps, image, held)
+
     def _store(self, image):
-        self.images.value.scatter_update(tf.IndexedSlices(image, self.count.value))
+        self._put(image, self.count.value)
         self.count.assign_add(1)
         return image
 
     def _swap(self, image, place):
+        held = self._held(place)
+        with tf.control_dependencies([held]):
+            self._put(image, place)
+        return held
+
+    def _held(self, place):
         # By the handle: a variable of several replicas has no `sparse_read`, and a read of the whole would be a copy.
         images = self.images.value
-        old = tf.raw_ops.ResourceGather(resource=images.handle, indices=place, dtype=images.dtype)
-        with tf.control_dependencies([old]):
-            self.images.value.scatter_update(tf.IndexedSlices(image, place))
-        return old
+        return tf.raw_ops.ResourceGather(resource=images.handle, indices=place, dtype=images.dtype)
+
+    def _put(self, image, place):
+        self.images.value.scatter_update(tf.IndexedSlices(image, place))
 
     def save_own_variables(self, store):
         if self.size and self.of_replicas.are_many:

@@ -55,12 +55,12 @@ def once_a_shape(function=None, *, inline=True):
 
     @functools.wraps(function)
     def call(*args):
-        return (traced if tf.inside_function() and not _is_for_xla() else function)(*args)
+        return (traced if tf.inside_function() and not is_for_xla() else function)(*args)
 
     return call
 
 
-def _is_for_xla():
+def is_for_xla():
     """Whether the graph under construction, or one around it, is compiled with XLA."""
     try:
         from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
