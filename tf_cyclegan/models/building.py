@@ -115,11 +115,6 @@ def checked_downsamplings(generator_type, downsamplings, image_shape):
     return downsamplings
 
 
-def smallest_side(generator_type, size_multiple):
-    """Smallest side, in pixels, that mirrors once to the multiple; mirrored borders in a ResNet need two pixels."""
-    return size_multiple // 2 if generator_type == "unet" else size_multiple + 1
-
-
 def smallest_judged_side(discriminators, size_multiple):
     """Smallest side, a multiple of `size_multiple` in pixels, to which each discriminator answers with a score."""
     sides = range(size_multiple, _LARGEST_LEAST + 1, size_multiple)

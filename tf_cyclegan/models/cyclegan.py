@@ -3,6 +3,7 @@
 import keras
 
 from tf_cyclegan.models import building, losses
+from tf_cyclegan.models.any_size import smallest_side
 from tf_cyclegan.models.roles import TwoWay
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.settings.checks import check_choice
@@ -166,7 +167,7 @@ class CycleGAN(TwoWay):
 
     @property
     def smallest_side(self):
-        return building.smallest_side(self.generator_type, self.size_multiple)
+        return smallest_side(self.size_multiple, map_side=1 if self.generator_type == "unet" else 2)
 
     @property
     def cycle_weights(self):

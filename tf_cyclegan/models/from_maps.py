@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_cyclegan.models.any_size import mirrored, translated
 from tf_cyclegan.networks.instance_features import FeatureTable, cluster_by_class, object_features
 from tf_cyclegan.networks.instance_maps import InstanceMeans, LabelEncoding, check_ignore_label, palette, to_ids
 from tf_cyclegan.settings.checks import check_integer
@@ -112,7 +113,7 @@ class FromMaps:
         if not self.instance_features:
             return super().encode_style(examples, direction)
         maps, images = (tf.convert_to_tensor(each, "float32") for each in examples)
-        return self._by_object(self._translated(images, self.encoder_network, training=False), maps)
+        return self._by_object(translated(self.encoder_network, images, self.size_multiple), maps)
 
     def default_style(self, direction=None):
         """The most common style of each class, a float tensor `(label_classes, style_size)`: 0 before training ends."""
@@ -132,7 +133,7 @@ class FromMaps:
                 f"`style` must be a map with {self.style_size} channels that `encode_style` made of images of the same "
                 f"size. Received: style of shape {tuple(style.shape)}"
             )
-        return tf.pad(style, [[0, 0], *([0, pixels] for pixels in missing), [0, 0]], mode="SYMMETRIC")
+        return mirrored(style, self.size_multiple)
 
     def sample(self, images, seed=0):
         """Translates with a random look for each object, as `translate` with a `seed` does.

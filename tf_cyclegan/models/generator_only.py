@@ -2,6 +2,7 @@
 
 import keras
 
+from tf_cyclegan.models.any_size import smallest_side
 from tf_cyclegan.models.roles import OneWay
 from tf_cyclegan.settings.checks import check_choice, check_integer
 
@@ -62,8 +63,8 @@ class PretrainedGenerator(OneWay):
 
     @property
     def smallest_side(self):
-        """An image is mirrored once, to twice its size at most, and a quarter of it must leave two pixels to mirror."""
-        return max(5, self.size_multiple // 2)
+        """As for the multiple, and for a ResNet that halves its images twice and mirrors the border of that map."""
+        return max(smallest_side(4, map_side=2), smallest_side(self.size_multiple))
 
     def compile(self, *args, **kwargs):
         raise ValueError(

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan.models import building, losses
+from tf_cyclegan.models.any_size import smallest_side
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.networks.blocks import check_image_shape
 from tf_cyclegan.networks.layers import INFERENCE_STATISTICS
@@ -141,7 +142,7 @@ class Pix2Pix(Paired):
 
     @property
     def smallest_side(self):
-        return building.smallest_side(self.generator_type, self.size_multiple)
+        return smallest_side(self.size_multiple, map_side=1 if self.generator_type == "unet" else 2)
 
     @property
     def loss_names(self):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from tf_cyclegan.models import building, losses
+from tf_cyclegan.models.any_size import smallest_side
 from tf_cyclegan.models.from_maps import FromMaps
 from tf_cyclegan.models.roles import Paired
 from tf_cyclegan.models.stages import StagedModel, check_stage_epochs, stage_at
@@ -286,8 +287,8 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
 
     @property
     def smallest_side(self):
-        """An image is mirrored once, to twice its size at most; the widest mirrored border needs 4 pixels of it."""
-        return self.size_multiple // 2 if self.downsamplings > 1 else super().smallest_side
+        """The network enlarges a map of one pixel to two; its widest mirrored border needs 4 pixels of the image."""
+        return smallest_side(self.size_multiple, map_side=1 if self.downsamplings > 1 else 2)
 
     def parts(self):
         return super().parts() | ({} if self.encoder_network is None else {"encoder": self.encoder_network})

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_cyclegan.models.any_size import smallest_side, translated
 from tf_cyclegan.models.batches import check_images, warn_of_range
 
 
@@ -11,7 +12,7 @@ class Translating:
 
     def call(self, inputs, training=False):
         check_images("images", inputs, self._takes_maps(self.directions[0]))
-        return self._translated(inputs, self.generator(self.directions[0]), training)
+        return translated(self.generator(self.directions[0]), inputs, self.size_multiple, training)
 
     def translate(self, images, direction=None, style=None, seed=None):
         """Translates images of any size: mirrors them to a multiple of `size_multiple`, and crops the translations.
@@ -45,7 +46,7 @@ class Translating:
             warn_of_range("images", float(tf.reduce_max(tf.abs(images))))
         plain = style is None and seed is None
         network = self.generator(direction) if plain else self._styled(direction, style, seed)
-        return self._translated(images, network, training=False)
+        return translated(network, images, self.size_multiple)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """Exports the generator of the first direction, as `keras.Model.export` does.
@@ -65,12 +66,4 @@ class Translating:
     @property
     def smallest_side(self):
         """Smallest height and width, in pixels, of an image to translate: mirrored borders need two pixels inside."""
-        return self.size_multiple + 1
-
-    def _translated(self, images, network, training):
-        height, width = tf.shape(images)[1], tf.shape(images)[2]
-        down, right = (-height % self.size_multiple, -width % self.size_multiple)
-        if all(side is not None and side % self.size_multiple == 0 for side in images.shape[1:3]):
-            return network(images, training=training)
-        padded = tf.pad(images, [[0, 0], [0, down], [0, right], [0, 0]], mode="SYMMETRIC")
-        return network(padded, training=training)[:, :height, :width]
+        return smallest_side(self.size_multiple, map_side=2)
