@@ -141,7 +141,7 @@ def test_other_data_than_the_run_s(run, tmp_path, capfd):
     found = evaluation(run / "evaluation")
     assert not found["data"]["answers_known"] and found["data"]["split"] == "train"
     assert main(["evaluate", str(run), *flags, "--metrics=l1"]) == 2
-    assert "--metrics l1 cannot be had here" in capfd.readouterr().err
+    assert "--metrics l1 cannot be computed here" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

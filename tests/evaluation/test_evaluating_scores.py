@@ -59,9 +59,9 @@ def test_without_right_answers_what_needs_them_is_left_out_with_the_reason():
     assert result["data"]["images"] == {"a": 3, "b": 2} and not result["data"]["answers_known"]
     assert result["directions"]["ab"]["scores"]["cycle"]["images"] == 3
     assert result["directions"]["ab"]["scores"]["identity"]["images"] == 2  # real images of B
-    with pytest.raises(ValueError, match="`metrics` l1 cannot be had here"):
+    with pytest.raises(ValueError, match="`metrics` l1 cannot be computed here"):
         evaluate_model(Shifting(), data, open_instruments(["cycle", "l1"]))
-    with pytest.raises(ValueError, match="cycle cannot be had here: the model does not translate back"):
+    with pytest.raises(ValueError, match="cycle cannot be computed here: the model does not translate back"):
         evaluate_model(Shifting(("ab",)), data, open_instruments(["cycle"]))
 
 
@@ -98,7 +98,9 @@ def test_without_inception_the_rest_is_measured_unless_it_was_asked_for(monkeypa
     assert instruments.metrics == ("cycle",)
     reason = instruments.left_out["fid"]
     assert "no network" in reason and inception.WEIGHTS_URL in reason and reason.endswith("as `features`")
-    with pytest.raises(ValueError, match="`metrics` kid cannot be had: Inception's weights could not be downloaded"):
+    with pytest.raises(
+        ValueError, match="`metrics` kid cannot be computed: Inception's weights could not be downloaded"
+    ):
         open_instruments(("kid",))
     with pytest.raises(ValueError, match="`metrics` must be one of fid, kid"):
         open_instruments(("fids",))

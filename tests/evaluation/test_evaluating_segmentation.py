@@ -136,15 +136,15 @@ def test_without_a_segmenter_pairs_and_a_palette_do_for_labels(tmp_path):
     result = scores(Shifting(), data, None, palette=palette)
     record = result["directions"]["ab"]["scores"]["pixel_accuracy"]
     assert record["value"] == pytest.approx(2 / 3) and record["pixels"] == 3
-    assert result["directions"]["ba"]["scores"] == {} and "takes a `segmenter`" in result["left_out"]["class_iou"]
+    assert result["directions"]["ba"]["scores"] == {} and "need a `segmenter`" in result["left_out"]["class_iou"]
 
 
 def test_data_without_label_maps_are_not_bothered_and_models_of_ids_get_a_hint():
     data = ArrayData(gray([0, 0]), gray([0, 0]))
     assert scores(Shifting(), data, None)["left_out"] == {}
-    with pytest.raises(ValueError, match="`metrics` class_iou cannot be had here: there are no label maps"):
+    with pytest.raises(ValueError, match="`metrics` class_iou cannot be computed here: there are no label maps"):
         evaluate_model(Shifting(), data, open_instruments(["class_iou"]))
-    assert "takes a `segmenter`" in scores(Painting(), painted(), None)["left_out"]["class_iou"]
+    assert "need a `segmenter`" in scores(Painting(), painted(), None)["left_out"]["class_iou"]
 
 
 def test_maps_without_a_pixel_that_counts_have_no_score(tmp_path):
@@ -158,7 +158,7 @@ def test_the_report_has_the_classes_and_says_what_the_figures_are_worth(tmp_path
     result = scores(Painting(), painted(), save_segmenter(tmp_path / "colors.keras"))
     page = report_page(result)
     assert "FCN-8s of the papers is not part of the package" in page and "its own ceiling" in page
-    assert "what the segmenter sees in real photos" in page and "By class, A to B" in page
+    assert "the segmenter on real photos" in page and "By class, A to B" in page
     assert "<tr><th>2</th><td>14.3% <small></small></td><td>0.000 <small>of 1.000</small></td>" in page
     assert "14 pixels of 3 classes, ids in domain A; segmenter colors.keras" in page
     without = scores(Painting(), painted(), None)

@@ -1,5 +1,4 @@
-"""How good a trained model is: scores, diagnostics in plain words, and a report. Nothing is imported before it is asked
-for."""
+"""Evaluation of trained models: scores, diagnostics in plain words, and a report."""
 
 from tf_cyclegan.settings.imports import exports
 

@@ -1,20 +1,20 @@
-"""What looks healthy, what does not and what to change, in plain words, from scores and the log of the training."""
+"""Diagnostics: problems of a model and what to change, in plain words, from scores and logs of the training."""
 
 import dataclasses
 import math
 
-from tf_cyclegan.evaluation.catalog import METRICS
+from tf_cyclegan.evaluation.catalog import BASELINES, METRICS
 from tf_cyclegan.evaluation.verdicts import CURES, is_collapsed, is_inverted, is_told, is_unchanged
 from tf_cyclegan.models.losses import Adversaries
 
-MANY_IMAGES = 2048  # below, the covariance of Inception's features is not of full rank and an FID biased upward
-CLOSE = 0.9  # error relative to a trivial answer's: above, little has been learned
-LEARNED = 0.75  # ... and below, much
-HIDDEN = 0.35  # cycle error relative to the error of the translation
-EARLY = 0.75  # step of the best score relative to the last step
+MANY_IMAGES = 2048  # with fewer, the covariance of Inception's features is not of full rank, and an FID biased upward
+CLOSE = 0.9  # the error relative to the error of a trivial baseline: above, the model has learned little
+LEARNED = 0.75  # ... and below, it has learned much
+HIDDEN = 0.35  # the cycle error relative to the error of the translation
+EARLY = 0.75  # the step of the best score relative to the last step
 MUCH_WORSE = 1.05  # the last score relative to the best
 IDENTITY = 0.2  # on [-1, 1]: 25 levels of 255
-LAST_EPOCHS = 3  # whose mean losses are looked at
+LAST_EPOCHS = 3  # the epochs whose mean losses count
 
 PROBLEM, CAUTION, GOOD = "problem", "caution", "good"
 
@@ -26,8 +26,8 @@ class Finding:
     Args:
         level: `"problem"`, `"caution"` or `"good"`.
         text: str, what was found, with its numbers.
-        advice: str, what to change; empty for nothing.
-        direction: str, or None where it is of the whole run.
+        advice: str, what to change. Defaults to an empty text.
+        direction: str, or None for a finding about the whole run. Defaults to None.
     """
 
     level: str
@@ -37,14 +37,14 @@ class Finding:
 
 
 def diagnose(result=None, losses=(), metrics=(), best=None, model=None):
-    """Looks at an evaluation and at the training before it.
+    """The findings from an evaluation and from the training before it.
 
     Args:
         result: dict of `evaluate_model`, or None without one. Defaults to None.
         losses: rows of `losses.csv`, dicts of names to floats. Defaults to none.
         metrics: rows of `metrics.csv`, dicts with `step` and scores. Defaults to none.
         best: dict of `best.json`, or None. Defaults to None.
-        model: `TranslationModel`, which says whether it is `paired`, and of its `adversaries`. Defaults to None.
+        model: `TranslationModel`, whose `paired` and `adversaries` are used. Defaults to None.
 
     Returns:
         List of `Finding`, problems first.
@@ -70,7 +70,7 @@ def diagnose(result=None, losses=(), metrics=(), best=None, model=None):
 
 
 def _of_losses(losses, adversaries):
-    """What the losses of the last epochs say."""
+    """Findings from the losses of the last epochs."""
     recent = list(losses)[-LAST_EPOCHS:]
     if not recent:
         return
@@ -83,7 +83,7 @@ def _of_losses(losses, adversaries):
 
 
 def _of_adversaries(recent, adversaries):
-    """Whether a discriminator has won."""
+    """Findings about the balance of generators and discriminators."""
     balanced = []
     for direction in ("ab", "ba"):
         losses = _mean_loss(recent, "discriminator", direction[1]), _mean_loss(recent, "adversarial", direction)
@@ -98,14 +98,14 @@ def _of_adversaries(recent, adversaries):
 
 
 def _mean_loss(rows, kind, suffix):
-    """Mean over the rows of the loss of `kind`, None where there is none."""
+    """The mean of a loss over the rows that have it, or None."""
     name = f"{kind}_{suffix}"
     values = [row[name] for row in rows if row.get(name) is not None]
     return sum(values) / len(values) if values else None
 
 
 def _of_progress(metrics, best):
-    """Whether the best score lies far before the last."""
+    """A finding if the best score is of an early step."""
     rows = [row for row in metrics if row.get("step") is not None]
     if not best or len(rows) < 3:
         return
@@ -142,33 +142,32 @@ def _of_scores(scores, paired):
     if "identity" in scores and not paired and scores["identity"]["value"] > IDENTITY:
         yield Finding(
             CAUTION,
-            f"Images that are of the target domain already are changed by {scores['identity']['value']:.3f}",
+            f"Images that are in the target domain already are changed by {scores['identity']['value']:.3f}",
             "If the tint of translations drifts, raise `lambda_identity`.",
         )
 
 
 def _of_answers(scores, unpaired):
-    """The error beside those of answers that nobody has to learn.
+    """A finding that compares the error with the errors of trivial baselines.
 
-    Who learns without pairs cannot know which of many fitting answers is the right one: to be a little nearer than the
-    input is what there is to reach, on the bundled drawings with pairs too (`benchmarks/emoji_bound.py`).
+    A model that learns without pairs cannot know which of many fitting answers is the right one: it comes only a little
+    nearer than the input. So do models that learn the bundled drawings from pairs (`benchmarks/emoji_bound.py`).
     """
     found = scores.get("l1")
     trivial = {name: found[name] for name in ("of_input", "of_mean") if name in found} if found else {}
     if not trivial:
         return
-    words = {"of_input": "of the input itself", "of_mean": "of the mean training image"}
     name = min(trivial, key=trivial.get)
     ratio = found["value"] / max(trivial[name], 1e-12)
-    text = f"The error is {found['value']:.3f}, that {words[name]} {trivial[name]:.3f}"
+    text = f"The error is {found['value']:.3f}, the error of {BASELINES[name]} {trivial[name]:.3f}"
     if ratio >= 1:
         yield Finding(
             PROBLEM,
-            f"{text}: worse than an answer nobody has to learn",
+            f"{text}: worse than a trivial baseline",
             "Train longer; if it does not fall from epoch to epoch, check that the domains of training and test match.",
         )
     elif ratio > CLOSE and unpaired:
-        advice = "Learned without pairs, look at the pictures, and at distances to real images (--features)."
+        advice = "The model learned without pairs: look at the pictures, and at distances to real images (--features)."
         yield Finding(GOOD, f"{text}: {1 - ratio:.0%} less", advice)
         return
     elif ratio > CLOSE:
@@ -181,12 +180,12 @@ def _of_answers(scores, unpaired):
 
 
 def _of_way_back(found, cycle):
-    """A right way back from a wrong translation: steganography."""
+    """A finding if a wrong translation has a right way back, as in steganography."""
     if cycle and cycle["value"] < HIDDEN * found["value"]:
         yield Finding(
             PROBLEM,
-            f"The way back is right ({cycle['value']:.3f}) though the translation is not ({found['value']:.3f}): what "
-            "leads back is hidden in it",
+            f"The way back is right ({cycle['value']:.3f}) though the translation is not ({found['value']:.3f}): the "
+            "input is hidden in the translation",
             "Lower `lambda_cycle`, or strengthen the discriminators, so that a translation must look right.",
         )
 
@@ -195,12 +194,12 @@ def _of_diversity(record):
     references = [record[name] for name in ("inputs", "targets") if record[name] is not None]
     if record["value"] is None or not references:
         return
-    beside = " and ".join(
+    compared = " and ".join(
         f"{record[name]:.3f} between {words}"
         for name, words in (("inputs", "inputs"), ("targets", "real images"))
         if record[name] is not None
     )
-    text = f"two differ by {record['value']:.3f} ({beside})"
+    text = f"two outputs differ by {record['value']:.3f} ({compared})"
     if is_collapsed(record["value"], references):
         yield Finding(PROBLEM, f"One output for everything: {text}", CURES["collapsed"])
     elif record["value"] >= 0.5 * min(references):
@@ -219,16 +218,16 @@ def _of_luminance(record):
 
 
 def _of_numbers(result):
-    """What the figures themselves are worth."""
+    """Cautions about figures of few images."""
     records = [record for found in result["directions"].values() for record in found["scores"].items()]
     counts = [min(record["real"], record["translated"]) for name, record in records if name in ("fid", "frechet")]
     if counts and min(counts) < MANY_IMAGES:
         least, kernel = min(counts), "KID" if any(name == "fid" for name, _ in records) else "kernel distance"
         yield Finding(
             CAUTION,
-            f"{METRICS['fid' if kernel == 'KID' else 'frechet'].label} of {least:,} images is biased upward (it takes "
+            f"{METRICS['fid' if kernel == 'KID' else 'frechet'].label} of {least:,} images is biased upward (it needs "
             f"{MANY_IMAGES:,})",
-            f"Compare it only with figures of the same numbers of images, or take the {kernel}.",
+            f"Compare it only with figures of the same number of images, or take the {kernel}.",
         )
     images = min(result["data"]["images"].values())
     if images < 30:
@@ -236,6 +235,6 @@ def _of_numbers(result):
 
 
 def score_of(row, name):
-    """The score of a row by its name; for one without a direction the mean over the directions, or None."""
+    """The score of a row by its name, or None; for a name without a direction it is the mean over the directions."""
     values = [row[key] for key in (name, f"{name}_ab", f"{name}_ba") if row.get(key) is not None]
     return sum(values) / len(values) if values else None

@@ -55,8 +55,8 @@ def run_evaluate(config, report):
         0.
 
     Raises:
-        ValueError: if a setting is out of its range, the model or the data cannot be read, or a metric that was asked
-            for cannot be had.
+        ValueError: if a setting is out of its range, the model or the data cannot be read, or a metric
+            that the user named cannot be computed.
         OSError: if a file cannot be written.
     """
     metrics = _checked_metrics(config.metrics, config.seed, config.count)
@@ -66,7 +66,7 @@ def run_evaluate(config, report):
     check_writable(output, "output")
     settings = _settings(config, model, report)
     instruments = _instruments(config.instruments, metrics)
-    # Emoji belong together by their names, and their test split holds no others.
+    # Emoji are pairs by their names, and their test split holds only pairs.
     paired = (config.paired and not settings.data.is_emoji) or MODELS[settings.model].paired
     view = View(config.split, model.size_multiple, paired, settings.of_model.labels)
     of_data = dataclasses.replace(settings.data, cache="none")
@@ -97,7 +97,7 @@ def run_evaluate(config, report):
 
 
 def run_folder(path):
-    """The run folder that a model is of, or None: the folder itself, or that of a file in its `checkpoints`."""
+    """The run folder of a model, or None: the folder itself, or for a file in `checkpoints` the folder above."""
     path = Path(path)
     if path.is_dir():
         return path
@@ -105,7 +105,7 @@ def run_folder(path):
 
 
 def _checked_metrics(metrics, seed, count):
-    """The names of the metrics, once all settings that need no model are checked."""
+    """The names of the metrics; checks all settings that need no model."""
     check_integer("seed", seed, 0)
     if count is not None:
         check_integer("count", count, 2)
@@ -118,7 +118,7 @@ def _instruments(settings, metrics):
 
 
 def _load(path, checkpoint, report):
-    """The model, and the file that it is from."""
+    """The model, and the file that it was read from."""
     path = Path(path)
     if not path.is_dir():
         if checkpoint == BEST:
@@ -138,7 +138,7 @@ def _load(path, checkpoint, report):
 
 
 def _settings(config, model, report):
-    """The settings of the data: those of the run, with what the command line says otherwise."""
+    """The settings of the data: the settings of the run, where the command line does not replace them."""
     given = {name: value for name, value in flat(config.data).items() if value is not None}
     settings = read_config(config.model)
     if settings is None and not {"dataset", "data_a"} & given.keys():
@@ -183,7 +183,7 @@ def _directions(direction, model):
 
 
 def _baselines(evaluator, data, view):
-    """The mean training images, where there is something to compare them with."""
+    """The mean training images, if the right answers are known."""
     if not evaluator.answers or not any("l1" in evaluator.metrics(direction) for direction in evaluator.directions):
         return {}
     return mean_images(open_data(data, view._replace(split="train"), augment=False).load())

@@ -1,10 +1,9 @@
-"""Examples of the test images, for the report and for galleries."""
+"""The images of an evaluation: an epoch of examples, their means, and a gallery for the report."""
 
 import bisect
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from tf_cyclegan.data import images
 from tf_cyclegan.data.bundled import STYLES
@@ -15,12 +14,12 @@ SIDE = 192  # pixels of a kept image's longer side, at most
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """What a data set has at one place; where answers are known, both images belong together.
+    """The images at one place of a data set; if answers are known, they are a pair.
 
     Args:
         index: int, the place.
-        images: dict of the domains' letters to float32 arrays `(height, width, channels)` in [-1, 1], without a domain
-            that is shorter.
+        images: dict of the domains' letters to float32 arrays `(height, width, channels)` in [-1, 1]; a domain that has
+            fewer images is missing.
         names: dict of the domains' letters to the names of the files.
     """
 
@@ -30,17 +29,17 @@ class Example:
 
 
 def has_answers(data):
-    """Whether image i of A and image i of B show the same: pairs, and the bundled test drawings."""
+    """Whether image i of A and image i of B are a pair, as in paired data and in the bundled test drawings."""
     return bool(data.paired or (data.name in STYLES and data.split == "test"))
 
 
 def counts_of(data, count=None):
-    """How many images of A and B `examples` gives, by the domains' letters."""
+    """Dict of the domains' letters to the numbers of images that `examples` yields."""
     return {letter: min(total, count or total) for letter, total in zip("ab", data.counts, strict=True)}
 
 
 def examples(data, count=None):
-    """Goes through a data set once; one image of each domain is in memory at a time.
+    """Yields the images of a data set once; one image of each domain is in memory at a time.
 
     Args:
         data: `TranslationDataset`.
@@ -62,60 +61,32 @@ def examples(data, count=None):
 
 
 def _names(data, index):
-    """The names of the files at a place; not cheap where an order has to be drawn."""
+    """The names of the files at a place; they take time where an order has to be drawn."""
     step, place = divmod(index, data.batch_size)
     return [names[place] for names in data.names(step)]
 
 
 def mean_images(data):
-    """The mean image of each domain, by its letter: what answers best without looking at the input.
+    """The mean image of each domain, by its letter: the best answer that does not depend on the input.
 
     Args:
         data: `TranslationDataset` of images of one size.
 
     Returns:
-        Dict of letters to float64 arrays `(height, width, channels)`, or an empty one where sizes differ.
+        Dict of letters to float64 arrays `(height, width, channels)`; it is empty if sizes differ.
     """
     if data.image_size == (None, None):
         return {}
     sums = {}
     for index, pair in enumerate(data.epoch().unbatch()):
         for letter, count, image in zip("ab", data.counts, pair, strict=True):
-            if index < count:  # a smaller domain begins anew
+            if index < count:  # a domain with fewer images begins again
                 sums[letter] = sums.get(letter, 0) + image.numpy().astype(np.float64)
     return {letter: sums[letter] / count for letter, count in zip("ab", data.counts, strict=True)}
 
 
-class Translations:
-    """A model as a function of one image, traced once for all sizes.
-
-    Args:
-        model: `TranslationModel`.
-    """
-
-    def __init__(self, model):
-        self.model = model
-        self._functions = {direction: self._function(direction) for direction in model.directions}
-
-    def __call__(self, image, direction):
-        """Translates a float32 array `(height, width, channels)` in [-1, 1] to another of the same size."""
-        return np.asarray(self._functions[direction](image[None]), np.float32)[0]
-
-    def channels(self, domain):
-        """Channels of the images of a domain, `"a"` or `"b"`, as far as a generator tells."""
-        for direction in self.model.directions:
-            network = self.model.generator(direction)
-            if domain in direction:
-                return (network.input_shape if direction[0] == domain else network.output_shape)[-1]
-        return None
-
-    def _function(self, direction):
-        image = tf.TensorSpec((1, None, None, self.model.generator(direction).input_shape[-1]), tf.float32)
-        return tf.function(lambda images: self.model.translate(images, direction), input_signature=[image])
-
-
 def small(image, side=SMALL_SIDE):
-    """An image at `side` x `side` pixels at most, float32: what many of can be kept in memory.
+    """An image of at most `side` x `side` pixels, float32, of which many fit in memory.
 
     Args:
         image: float array `(height, width, channels)` in [-1, 1].
@@ -127,12 +98,12 @@ def small(image, side=SMALL_SIDE):
 
 
 class Gallery:
-    """Keeps a few translations of each direction, whatever the number of images.
+    """The best, the worst and random translations of each direction, a few of each.
 
     Args:
-        model: `TranslationModel`, which says how its images are shown.
-        counts: dict of the domains' letters to the numbers of images that will come, from which the random ones are
-            drawn.
+        model: `TranslationModel`, whose `displayed` shows its images.
+        counts: dict of the domains' letters to the numbers of images that will be added; the random images are drawn
+            from them.
         rows: int, images of each kind. Defaults to 6.
         seed: int. Defaults to 0.
     """
@@ -154,10 +125,10 @@ class Gallery:
             direction: str.
             index: int, the place in the data set.
             name: str, the file.
-            score: float, by which it is ranked, the lower the better; None for no rank.
+            score: float, the lower the better; None for a translation without a rank.
             image, output: float arrays `(height, width, channels)` in [-1, 1].
-            third: the right answer, or what came back. Defaults to None.
-            third_domain: letter of its domain. Defaults to None.
+            third: optional image, the right answer or the translation back. Defaults to None.
+            third_domain: letter of the domain of `third`. Defaults to None.
         """
         kept = self._kept.setdefault(direction, {"best": [], "worst": [], "random": []})
         place = self._seen.get(direction, 0)

@@ -1,4 +1,4 @@
-"""The networks that scores need, loaded once; what cannot be had is left out with a line that says how to get it."""
+"""Instruments: the metrics of an evaluation with the networks that they need, loaded once."""
 
 import dataclasses
 
@@ -14,16 +14,16 @@ from tf_cyclegan.settings.checks import check_choice, one_line
 
 @dataclasses.dataclass(frozen=True)
 class Instruments:
-    """What an evaluation measures, and with which networks.
+    """The metrics of an evaluation, and their networks.
 
     Args:
         metrics: tuple of names of `METRICS`.
-        asked: bool, whether they were asked for by name: one that cannot be had is then an error.
+        asked: bool, whether the user named the metrics: a metric that cannot be computed is then an error.
         extractor: optional `metrics.FeatureExtractor`, for distances.
         perceptual_network: optional callable, see `metrics.perceptual_distance`.
-        left_out: dict of metric to the reason why it cannot be had.
-        segmenter: optional `segmenters.Segmenter`, which sees classes in what is translated from labels.
-        palette: optional `palettes.Palette`, of color-coded label maps.
+        left_out: dict of metric to the reason why it cannot be computed.
+        segmenter: optional `segmenters.Segmenter`, which finds classes in translations of label maps.
+        palette: optional `palettes.Palette` of color-coded label maps.
     """
 
     metrics: tuple
@@ -45,15 +45,15 @@ def open_instruments(
     segmenter_range=(-1, 1),
     palette=None,
 ):
-    """Loads the networks that metrics need.
+    """Loads the networks that metrics need; a metric whose network is missing is left out, or an error.
 
     Args:
-        metrics: names of `METRICS`, or None for all that can be had. Defaults to None.
-        features: as in `metrics.feature_extractor`, of the distances. Defaults to `"inception"`.
+        metrics: names of `METRICS`, or None for all that can be computed. Defaults to None.
+        features: as in `metrics.feature_extractor`, for the distances. Defaults to `"inception"`.
         resize: as in `metrics.feature_extractor`. Defaults to `"legacy_pytorch"`.
         perceptual_weights: as `weights` in `networks.vgg.vgg19_features`. Defaults to `"imagenet"`.
-        required: bool, whether a metric that cannot be had is an error. Defaults to whether `metrics` are given.
-        segmenter, segmenter_range: as in `segmenters.open_segmenter`, of the scores by label maps. Default to None and
+        required: bool, whether a metric that cannot be computed is an error. Defaults to True if `metrics` are given.
+        segmenter, segmenter_range: as in `segmenters.open_segmenter`, for the scores by label maps. Default to None and
             `(-1, 1)`.
         palette: file of the colors of label maps, as in `palettes.read_palette`. Defaults to None.
 
@@ -61,7 +61,7 @@ def open_instruments(
         `Instruments`.
 
     Raises:
-        ValueError: if a metric is unknown, a file cannot be read, or a metric that is required cannot be had.
+        ValueError: if a metric is unknown, a file cannot be read, or a required metric cannot be computed.
 
     Example:
         >>> open_instruments(["l1", "ssim"]).metrics
@@ -85,7 +85,7 @@ def open_instruments(
 
 
 def _extractor(wanted, asked, features, resize):
-    """The extractor, the metrics by the names that its distances have, and what is left out."""
+    """The extractor, the metrics with the names of its distances, and the metrics that are left out."""
     distances = [name for name in wanted if name in DISTANCES]
     if not distances:
         return None, wanted, {}
@@ -95,13 +95,13 @@ def _extractor(wanted, asked, features, resize):
     except WeightsUnavailable as error:
         reason = f"{error}, as `features`".replace("`weights` of Inception", "Inception's weights")
         if asked:
-            raise ValueError(f"`metrics` {', '.join(distances)} cannot be had: {reason}") from error
+            raise ValueError(f"`metrics` {', '.join(distances)} cannot be computed: {reason}") from error
         return None, others, {"fid": reason, "kid": reason}
     return extractor, (*_named(distances, extractor, asked), *others), {}
 
 
 def _named(distances, extractor, asked):
-    """The distances by their names: `fid` is refused for other networks, `frechet` with Inception is a `fid`."""
+    """The names of the distances: `frechet` with Inception is a `fid`, and `fid` is refused for other networks."""
     own = {"frechet": "fid", "kernel": "kid"} if extractor.name == INCEPTION else {}
     for name in distances:
         if asked and not own and name in ("fid", "kid"):
@@ -120,5 +120,5 @@ def _perceptual_network(weights, asked):
         reason = one_line(error.__cause__ or error)
         text = f"VGG19's weights could not be downloaded ({reason}). Give a file of Keras's as `perceptual_weights`"
         if asked:
-            raise ValueError(f"`metrics` perceptual cannot be had: {text}") from error
+            raise ValueError(f"`metrics` perceptual cannot be computed: {text}") from error
         return None, text

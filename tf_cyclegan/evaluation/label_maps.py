@@ -1,4 +1,4 @@
-"""Label maps out of translations, and their scores."""
+"""Label maps in the data of an evaluation, and scores of how far translations keep to them."""
 
 import dataclasses
 
@@ -8,20 +8,21 @@ from tf_cyclegan.evaluation.metrics import class_accuracy, class_iou, confusion_
 from tf_cyclegan.evaluation.palettes import Palette
 from tf_cyclegan.networks.instance_maps import to_ids
 
-# Pictures of label maps differ from their colors by JPEG and resizing; photos by several times as much.
-_FARTHEST = 16  # levels of 255
-NO_CLASS = -1  # 255, as in palettes, is a class where there are more
+# The largest distance of label maps from the colors of a palette, in levels of 255: JPEG and resizing change colors a
+# little, and photos are several times as far away.
+_FARTHEST = 16
+NO_CLASS = -1  # 255, which palettes use, can be a class
 _LOOKED_AT = 4  # images
 NOTE = (
-    "The FCN-8s of the papers is not part of the package: what another segmenter gives compares only with its own "
-    "ceiling, the same score on the real photos of these label maps, for which the data must be pairs."
+    "The FCN-8s of the papers is not part of the package. Compare the scores of another segmenter only with its own "
+    "ceiling, its score on the real photos of these label maps, for which the data must be pairs."
 )
 _VALUE, _CEILING = "value", "ceiling"
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelMaps:
-    """How the label maps of a domain are read.
+    """The label maps of a domain, and how they are read.
 
     Args:
         domain: `"a"` or `"b"`.
@@ -34,18 +35,18 @@ class LabelMaps:
     palette: Palette | None = None
 
     def labels(self, image):
-        """The class of each pixel of a label map, -1 for what is none: int array `(height, width)`."""
+        """The class of each pixel of a label map, int array `(height, width)`; -1 for pixels of no class."""
         ids = self.palette.labels(image) if self.palette else to_ids(image[..., 0]).numpy()
         return np.where((ids >= 0) & (ids < self.classes), ids, NO_CLASS)
 
     def describe(self):
-        """What is taken for labels, in a few words."""
+        """How labels are read, in a few words."""
         how = f"colors of {self.palette.name}" if self.palette else "ids"
         return f"{how} in domain {self.domain.upper()}"
 
 
 def find_labels(model, data, channels, palette=None, segmenter=None):
-    """Finds the label maps: the ids that a model takes, or the domain whose colors are those of a palette.
+    """Finds the label maps: the ids that a model takes, or the domain that has the colors of a palette.
 
     Args:
         model: `TranslationModel`.
@@ -55,7 +56,7 @@ def find_labels(model, data, channels, palette=None, segmenter=None):
         segmenter: optional `Segmenter`. Defaults to None.
 
     Returns:
-        `LabelMaps`, or None where neither is.
+        `LabelMaps`, or None if there are none.
 
     Raises:
         ValueError: if no domain has the palette's colors, or the segmenter does not fit.
@@ -74,7 +75,7 @@ def find_labels(model, data, channels, palette=None, segmenter=None):
 
 
 def label_hindrances(labels, segmenter, direction, answers):
-    """Why label maps cannot be compared in a direction: pairs of a reason and whether it holds.
+    """Reasons why label maps cannot be compared in a direction: pairs of a text and whether it holds.
 
     Args:
         labels: `LabelMaps` or None.
@@ -86,7 +87,7 @@ def label_hindrances(labels, segmenter, direction, answers):
     unpaired = "a translation to labels is compared with the right one, and the data are not pairs"
     return [
         ("there are no label maps, neither ids that the model takes nor colors by a `palette`", labels is None),
-        ("what is translated from labels takes a `segmenter` that sees classes in it", source and segmenter is None),
+        ("translations of label maps need a `segmenter` that finds classes in them", source and segmenter is None),
         (unpaired, target and not answers),
     ]
 
@@ -134,13 +135,13 @@ def _check_segmenter(segmenter, labels, data, channels):
 
 
 class LabelScores:
-    """Counts pixels by their true class and the one that is seen.
+    """Counts pixels by their true class and by the class that is found.
 
-    From labels to photos, a segmenter sees classes in the translation, and for the ceiling in the right answer, where
-    that is known. From photos to labels, the translation's own colors are compared with those of the right answer.
+    From labels to photos, a segmenter finds classes in the translation, and for the ceiling in the right answer, if the
+    answer is known. From photos to labels, colors of the translation are compared with colors of the right answer.
 
     Args:
-        labels: `label_maps.LabelMaps`.
+        labels: `LabelMaps`.
         direction: str.
         segmenter: `Segmenter`, or None for a direction to labels.
     """
@@ -163,7 +164,7 @@ class LabelScores:
             self._count(_CEILING, truth, self._segmenter(answer, truth.shape))
 
     def records(self):
-        """Dict of metric to record; None for records without a pixel that counts."""
+        """Dict of metric to record; None for a record without a pixel that counts."""
         matrix = self._matrices[_VALUE]
         common = {
             "images": self._images,
@@ -183,7 +184,7 @@ class LabelScores:
         }
 
     def classes(self):
-        """A row for each class that occurs: its pixels, accuracy and IoU, and their ceilings; None for no number."""
+        """A dict for each class that occurs: its pixels, accuracy and IoU, and their ceilings; None for no number."""
         matrix = self._matrices[_VALUE]
         columns = {"accuracy": class_accuracy(matrix)[1], "iou": class_iou(matrix)[1]}
         if _CEILING in self._matrices:

@@ -1,4 +1,4 @@
-"""Measures that take one image at a time and never keep more than a number of each."""
+"""Measures that take one image at a time, and keep a few numbers of each."""
 
 import numpy as np
 
@@ -20,17 +20,17 @@ DIVERSITY_SAMPLE = 64  # images: 2016 pairs
 
 
 class PerImage:
-    """A number for each image, as L1; infinite and missing ones are kept apart from the mean."""
+    """A number for each image, as L1; the mean leaves infinite and missing numbers out."""
 
     def __init__(self):
         self.values = []
 
     def add(self, value):
-        """Adds the number of an image, None where it has none."""
+        """Adds the number of an image, or None."""
         self.values.append(None if value is None or not np.isfinite(value) else float(value))
 
     def record(self):
-        """Mean, deviation and count as a dict, or None without a number."""
+        """Mean, deviation and count as a dict, or None if there is no number."""
         known = [value for value in self.values if value is not None]
         if not known:
             return None
@@ -39,7 +39,7 @@ class PerImage:
 
 
 class Change(PerImage):
-    """How much of the input is changed: the mean difference, and the share of values that change a lot."""
+    """The change of the input: the mean difference, and the share of values that change a lot."""
 
     def __init__(self):
         super().__init__()
@@ -58,11 +58,11 @@ class Change(PerImage):
 
 
 class Diversity:
-    """Mean difference between two outputs, beside that of the inputs and of real images of the domain.
+    """The mean difference between two outputs, between two inputs, and between two real images of the domain.
 
     Args:
-        counts: dict of `"inputs"`, `"outputs"` and `"targets"` to the numbers of images that will come.
-        seed: int, of the sample, see `DIVERSITY_SAMPLE`.
+        counts: dict of `"inputs"` and `"targets"` to the numbers of images that will be added.
+        seed: int, for drawing a sample of `DIVERSITY_SAMPLE` images.
     """
 
     def __init__(self, counts, seed):
@@ -100,8 +100,8 @@ class Distances:
 
     Args:
         extractor: `metrics.FeatureExtractor`.
-        metrics: which of `fid`, `kid`, `frechet` and `kernel`.
-        seed: int, of the kernel distance's subsets.
+        metrics: list of `"fid"`, `"kid"`, `"frechet"` and `"kernel"`, or some of them.
+        seed: int, for drawing the subsets of the kernel distance.
     """
 
     def __init__(self, extractor, metrics, seed):
@@ -113,12 +113,12 @@ class Distances:
     def add(self, side, image):
         """Adds an image in [-1, 1], rounded to 8 bits as in a PNG file, to `"real"` or `"translated"`."""
         self._waiting[side].append(to_uint8(image))
-        # Where the network takes any size, images of several cannot be in one batch.
+        # If the network takes any size, images may differ in size, and one batch cannot hold them.
         if len(self._waiting[side]) >= (self.extractor.batch_size if self.extractor.image_size else 1):
             self._flush(side)
 
     def records(self):
-        """Dict of metric to record; without those that need more images."""
+        """Dict of metric to record; it is empty if a set has fewer than two images."""
         for side in self._waiting:
             self._flush(side)
         real, translated = (self._moments[side] for side in ("real", "translated"))
@@ -158,12 +158,12 @@ class Distances:
 
 
 def kernel_subset_size(*counts):
-    """1000 images as is usual, but no more than half of a set: subsets that are whole sets would not deviate."""
+    """1000 images as usual, but at most half of a set: subsets that are whole sets would not deviate."""
     return min(KERNEL_SUBSET_SIZE, max(2, min(counts) // 2))
 
 
 def luminance_of(image, output):
-    """Correlation of brightness of one image and its translation, None where one is flat."""
+    """Correlation of the brightness of an image and its translation, None if one is flat."""
     return luminance_correlation(image[None], output[None])
 
 

@@ -1,4 +1,4 @@
-"""Palettes: which color stands for which class in color-coded label maps."""
+"""Palettes: the colors of the classes in color-coded label maps."""
 
 import dataclasses
 from pathlib import Path
@@ -18,7 +18,7 @@ class Palette:
 
     Args:
         name: str, what reports call it.
-        ids: int array `(colors,)`, the class of each color; 255 for pixels that do not count.
+        ids: int array `(colors,)`, the class of each color; 255 for the color of pixels that do not count.
         colors: int array `(colors, 3)`, red, green and blue in [0, 255].
     """
 
@@ -43,7 +43,7 @@ class Palette:
         return self.ids[_nearest(image, self.colors)[0]]
 
     def predictions(self, image):
-        """As `labels`, but only of the colors that stand for a class: a prediction cannot be that nothing counts."""
+        """As `labels`, but only among the colors of classes: a prediction must name a class."""
         known = self.ids != IGNORED
         return self.ids[known][_nearest(image, self.colors[known])[0]]
 
@@ -57,13 +57,13 @@ def read_palette(path):
 
     Args:
         path: file of lines `R G B`, whose ids are 0, 1, ..., or `id R G B`, whole numbers from 0 to 255. The id 255 is
-            of pixels that do not count. What follows a `#` is a comment.
+            of pixels that do not count. A `#` begins a comment.
 
     Returns:
         `Palette`.
 
     Raises:
-        ValueError: if the file cannot be read, holds something else, a color twice, or fewer than two classes.
+        ValueError: if the file cannot be read, holds other lines, a color twice, or fewer than two classes.
 
     Example:
         >>> read_palette("facades.txt").classes  # doctest: +SKIP
@@ -84,7 +84,7 @@ def read_palette(path):
 
 
 def _rows(lines, path):
-    """The numbers of each line that has some."""
+    """The numbers of each line that is not empty."""
     rows = []
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].split()
@@ -108,11 +108,11 @@ def _check_different(colors, path):
 
 
 def _nearest(image, colors):
-    """For each pixel the number of its nearest color, the first of equals, and the squared distance."""
+    """For each pixel the number of its nearest color, of equally near ones the first, and the squared distance."""
     levels = to_uint8(image).astype(np.int32)
     least = np.full(levels.shape[:2], np.iinfo(np.int32).max, np.int32)
     numbers = np.zeros(levels.shape[:2], np.int32)
-    for number, color in enumerate(colors):  # all colors at once would take as many times the memory
+    for number, color in enumerate(colors):  # an array of all distances would take as many times the memory
         squared = np.square(levels - color).sum(axis=-1, dtype=np.int32)
         nearer = squared < least
         least[nearer], numbers[nearer] = squared[nearer], number

@@ -1,4 +1,4 @@
-"""Curves and images, drawn with matplotlib: in notebooks and in the report."""
+"""Curves and images for notebooks, and curves for the report, drawn with matplotlib."""
 
 import base64
 import io
@@ -10,22 +10,24 @@ import numpy as np
 from tf_cyclegan.data.images import image_grid, to_uint8
 
 _COLUMNS = 8
-_INCHES = 2  # of an image
+_INCHES = 2  # the height and width of an image
 _SIDES = ("a", "b", "ab", "ba")
-_POINTS = 72  # an inch has as many, and they are the pixels of an SVG file
+_POINTS = 72  # an inch has 72 points, the pixels of an SVG file
+# The size and the margins of a chart in the report, in points.
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 10, 22
 _MOST_POINTS = 400
-# Of words, of rules and of the lines, as in the page's style sheet.
+# The colors of words, of rules and of the lines, as in the report's style sheet.
 _LIGHT = ("#5c6370", "#dde0e6", ("#2f5fe0", "#c2680b", "#1d7a45"))
 _DARK = ("#9aa2af", "#2b3038", ("#8aa8ff", "#f0a35e", "#6fcf97"))
 
 
 def plot_history(history):
-    """Draws the curves of a training, those of a kind together, as `cycle_a` and `cycle_b`.
+    """Draws the curves of a training; curves of a kind, as `cycle_a` and `cycle_b`, share a plot.
 
     Args:
-        history: `keras.callbacks.History`, as `fit` returns it, or its dict of names to lists of numbers, one an epoch.
+        history: `keras.callbacks.History`, as `fit` returns it, or its dict of names to lists of numbers, one for each
+            epoch.
 
     Returns:
         `matplotlib.figure.Figure`. A notebook shows it where it ends a cell; elsewhere it has `savefig`.
@@ -61,7 +63,7 @@ def kind_of(name):
 
 
 def show(images):
-    """Shows images beside each other.
+    """Shows images next to each other.
 
     Args:
         images: array or tensor `(batch, height, width, channels)` or `(height, width, channels)` of 1 or 3 channels,
@@ -110,17 +112,20 @@ def _figure(width, height):
     return figure
 
 
+# ---- charts of the report ----
+
+
 def line_chart(title, series, x_label):
     """A chart of one or more lines.
 
     Args:
         title: str.
-        series: dict of a label to a list of `(x, y)`; what is not finite is left out.
-        x_label: str, what x is.
+        series: dict of a label to a list of `(x, y)`; points that are not finite are left out.
+        x_label: str, the name of x.
 
     Returns:
-        Dict of `title`, `labels`, `text`, which says what is to be seen, and `light` and `dark`, addresses that hold
-        the pictures; None without two points.
+        Dict of `title`, `labels`, `text`, which describes the chart, and `light` and `dark`, `data:` addresses of
+        pictures; None if there are not two points.
     """
     lines = [_thinned([p for p in points if all(map(math.isfinite, p))]) for points in series.values()]
     points = [point for line in lines for point in line]
@@ -141,7 +146,7 @@ def _drawn(lines, x_range, y_range, x_label, ink, rule, colors):
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # Words stay words, and equal lines make equal files.
+    # Texts stay texts, and equal lines make equal files.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "tf_cyclegan", "font.size": 10}):
         figure = Figure(figsize=(_WIDTH / _POINTS, _HEIGHT / _POINTS))
         size = (_WIDTH - _LEFT - _RIGHT) / _WIDTH, (_HEIGHT - _TOP - _BOTTOM) / _HEIGHT
@@ -157,7 +162,7 @@ def _drawn(lines, x_range, y_range, x_label, ink, rule, colors):
 
 
 def _rule(axes, x_range, y_range, x_label, ink, rule):
-    """Three rules with their values, and the ends of x."""
+    """Draws three rules with their values, and the ends of x."""
     values = (y_range[0], sum(y_range) / 2, y_range[1])
     axes.set_yticks(values, [f"{value:.3g}" for value in values])
     left, right = axes.set_xticks(x_range, [f"{x_range[0]:,.0f}", f"{x_label} {x_range[1]:,.0f}"])
@@ -169,6 +174,6 @@ def _rule(axes, x_range, y_range, x_label, ink, rule):
 
 
 def _thinned(points):
-    """Fewer points of long runs, the last one kept: a chart has no more pixels."""
+    """At most 400 points, the last of them kept: a chart has no more pixels."""
     step = -(-len(points) // _MOST_POINTS) or 1
     return points[::-step][::-1]

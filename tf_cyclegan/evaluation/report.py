@@ -1,4 +1,4 @@
-"""The report: one HTML file that opens anywhere, with all its pictures inside and nothing to load or to run."""
+"""The report of an evaluation: one HTML file that holds its pictures, and loads and runs nothing else."""
 
 import base64
 import io
@@ -7,11 +7,10 @@ import json
 import jinja2
 from PIL import Image
 
-from tf_cyclegan.evaluation.catalog import METRICS, SOURCE, number_text
+from tf_cyclegan.evaluation.catalog import BASELINES, METRICS, SOURCE, number_text
 from tf_cyclegan.evaluation.label_maps import NOTE
 from tf_cyclegan.evaluation.plotting import kind_of, line_chart
 from tf_cyclegan.evaluation.tables import (
-    BASELINES,
     TITLES,
     class_cells,
     counts_text,
@@ -21,11 +20,11 @@ from tf_cyclegan.evaluation.tables import (
     segmenter_used,
 )
 
-_QUALITY = 82
-# Of each group the first that there is.
+_QUALITY = 82  # of pictures
+# The scores at the top of the report: of each group the first that exists.
 _HEADLINES = (("fid", "frechet", "kid", "kernel"), ("l1", "cycle", "psnr", "ssim"))
 _KINDS = {"best": "Best", "worst": "Worst", "random": "At random"}
-# Losses in the order in which they are shown; those of one kind share a chart.
+# The titles of losses, in the order of their charts; losses of one kind share a chart.
 _LOSS_TITLES = {
     "adversarial": "Generator against discriminator",
     "discriminator": "Discriminator",
@@ -43,7 +42,7 @@ def report_page(result, findings=(), gallery=None, losses=(), metrics=(), settin
         gallery: optional `Gallery`. Defaults to None.
         losses, metrics: rows of `losses.csv` and `metrics.csv`. Default to none.
         settings: optional dict of the run's settings. Defaults to None.
-        title: str, what the model is called. Defaults to `"model"`.
+        title: str, the name of the model. Defaults to `"model"`.
 
     Returns:
         str, a whole HTML document.
@@ -96,7 +95,7 @@ def _footer(result):
 
 
 def _cards(result):
-    """The one or two scores that say most, large."""
+    """The scores at the top, one or two for each direction."""
     found = {direction: found["scores"] for direction, found in result["directions"].items()}
     cards = []
     for names in _HEADLINES:
@@ -117,7 +116,7 @@ def _card(title, name, record):
 
 
 def _classes(result):
-    """Accuracy and IoU of each class, with those of the real photos beside them."""
+    """Tables of accuracy and IoU of each class, with their ceilings."""
     tables = []
     for direction, found in result["directions"].items():
         if classes := found.get("classes"):
@@ -127,7 +126,7 @@ def _classes(result):
 
 
 def _rules(result):
-    """How each number was made, and of how many images."""
+    """How each score was computed, and from how many images."""
     rules = []
     for metric, kind in METRICS.items():
         records = {key: found["scores"].get(metric) for key, found in result["directions"].items()}
@@ -158,7 +157,7 @@ def _shown(value):
 
 
 def _pictures(result, gallery):
-    """Of each direction that has pictures its title, what the pictures of a row are, and the groups of rows."""
+    """For each direction that has pictures: its title, the names of the columns, and the groups of rows."""
     shown = []
     for direction, found in result["directions"].items():
         entries, metric = gallery.entries(direction), found["ranked_by"]
@@ -174,7 +173,7 @@ def _group(kind, entries, metric):
 
 
 def _columns(entries, result):
-    """What the pictures of a row are; models of one direction without right answers have no third."""
+    """The names of the columns; a model of one direction without right answers has no third column."""
     third = "right answer" if result["data"]["answers_known"] else "translated back"
     shown = max((len(entry["images"]) for found in entries.values() for entry in found), default=0)
     return ["input", "translation", third][:shown]
@@ -192,7 +191,7 @@ def _figure(entry, metric):
 
 def _data_uri(pixels):
     stream = io.BytesIO()
-    small = pixels.shape[0] * pixels.shape[1] <= 64 * 64  # drawings of few pixels would show every block
+    small = pixels.shape[0] * pixels.shape[1] <= 64 * 64  # compression would show in drawings of few pixels
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
     image.save(stream, "WEBP", lossless=small, quality=_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
@@ -202,7 +201,7 @@ def _data_uri(pixels):
 
 
 def _loss_charts(losses):
-    """The losses of a kind together; `loss`, their sum, says nothing of a game."""
+    """Charts of the losses, one for each kind; `loss`, the sum, tells nothing of a game between networks."""
     kinds = {}
     for name in dict.fromkeys(name for row in losses for name in row):
         if name not in ("epoch", "loss"):

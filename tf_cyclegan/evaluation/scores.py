@@ -1,16 +1,17 @@
-"""Scores of a model on a data set, for each of its directions, one image at a time."""
+"""Scores of a model on a data set, for each direction, computed one image at a time."""
 
 import numpy as np
 
 from tf_cyclegan.evaluation import measures
 from tf_cyclegan.evaluation.catalog import DISTANCES, METRICS, OF_ANSWERS, OF_LABELS, published_fids
-from tf_cyclegan.evaluation.examples import Translations, counts_of, examples, has_answers
+from tf_cyclegan.evaluation.examples import counts_of, examples, has_answers
 from tf_cyclegan.evaluation.instruments import open_instruments
 from tf_cyclegan.evaluation.label_maps import LabelScores, find_labels, label_hindrances
 from tf_cyclegan.evaluation.metrics import mean_absolute_difference, perceptual_distance, psnr, ssim
+from tf_cyclegan.models.any_size import image_translator
 from tf_cyclegan.settings.checks import check_integer
 
-# The scores by which images are ranked, the first that there is.
+# The scores by which images are ranked: the first that exists.
 _RANKS = ("l1", "cycle", "change")
 _SSIM_SIDE = 11
 _VGG_SIDE = 16
@@ -20,29 +21,29 @@ _TOO_SMALL = f"VGG19 takes images of at least {_VGG_SIDE} pixels a side"
 def evaluate_model(model, data, instruments=None, directions=None, count=None, seed=0, means=None, gallery=None):
     """Scores of a model, for every direction.
 
-    Where the right answer is known (pairs, and the bundled test drawings) these are L1, PSNR, SSIM and the perceptual
-    distance, beside the errors of two answers that nobody has to learn; without, the distances between sets of images;
-    and for models of two directions the errors of cycle and identity. Where one domain has label maps, how far
+    If the right answers are known (pairs, and the bundled test drawings), the scores are L1, PSNR, SSIM and the
+    perceptual distance, and the L1 of two trivial baselines. All data have distances between sets of images, and models
+    of two directions have errors of cycle and identity. If one domain has label maps, accuracy and IoU say how far
     translations keep to them.
 
     Args:
         model: `TranslationModel`.
         data: `TranslationDataset`, of which every image is taken once. Augmented data give augmented images.
-        instruments: `Instruments`. Defaults to all metrics that can be had.
+        instruments: `Instruments`. Defaults to all metrics that can be computed.
         directions: some of `model.directions`. Defaults to all.
         count: optional int, at most so many images of each domain, spread over all. Defaults to all.
-        seed: int, of samples and subsets. Defaults to 0.
-        means: optional dict of domain letters to mean training images `(height, width, channels)`, for the baseline of
-            that answer. Defaults to None.
+        seed: int, for drawing samples and subsets. Defaults to 0.
+        means: optional dict of domain letters to mean training images `(height, width, channels)`, which are a trivial
+            baseline. Defaults to None.
         gallery: optional `Gallery`, which gets the images. Defaults to None.
 
     Returns:
         Dict as JSON knows it: `data`, `left_out` (metric to reason) and `directions`, each with `scores` (metric to a
         dict with `value`, the numbers of images and what else it depends on), `names` and `per_image` (metric to a
-        number an image, None where it has none), `ranked_by`, and with scores by label maps `classes`, a row for each.
+        number or None for each image), `ranked_by`, and with scores by label maps `classes`, a dict for each class.
 
     Raises:
-        ValueError: if a setting is out of its range, or a metric that was asked for cannot be had.
+        ValueError: if a setting is out of its range, or a metric that the user named cannot be computed.
 
     Example:
         >>> evaluate_model(model, open_dataset("emoji", "test"))["directions"]["ab"]["scores"]["l1"]  # doctest: +SKIP
@@ -53,7 +54,7 @@ def evaluate_model(model, data, instruments=None, directions=None, count=None, s
 
 
 class Evaluator:
-    """A model and its data, prepared to be scored again and again, as during training.
+    """A model and its data, prepared for many evaluations, as during training.
 
     Args:
         model, data, instruments, directions, count, seed: as in `evaluate_model`.
@@ -69,13 +70,14 @@ class Evaluator:
         if unknown := [name for name in self.directions if name not in model.directions]:
             raise ValueError(f"`direction` must be one of {model.directions}. Received: direction={unknown[0]!r}")
         self.model, self.data, self.instruments, self.count, self.seed = model, data, instruments, count, seed
-        self.translations = Translations(model)
+        self.translators = {direction: image_translator(model, direction) for direction in model.directions}
+        self._channels = _channels(model)
         self.answers = has_answers(data)
         self.labels = self._find_labels()
         self._metrics = {direction: self._available(direction) for direction in self.directions}
 
     def evaluate(self, means=None, gallery=None):
-        """The result of `evaluate_model`; the model and all random states stay as they are."""
+        """The result of `evaluate_model`; the model and all random states do not change."""
         parts = {direction: _Direction(self, direction, means or {}, gallery) for direction in self.directions}
         for example in examples(self.data, self.count):
             for part in parts.values():
@@ -88,7 +90,7 @@ class Evaluator:
         return {"data": self.describe(), "left_out": left_out, "directions": results}
 
     def metrics(self, direction):
-        """The metrics that a direction is measured by."""
+        """The names of the metrics of a direction."""
         return self._metrics[direction][0]
 
     def counts(self):
@@ -96,7 +98,7 @@ class Evaluator:
         return counts_of(self.data, self.count)
 
     def describe(self):
-        """What is evaluated: name, split, numbers of images and their size, as a dict."""
+        """A dict of the data: name, split, numbers of images and their size."""
         return {
             "name": self.data.name,
             "split": self.data.split,
@@ -108,28 +110,27 @@ class Evaluator:
         }
 
     def _available(self, direction):
-        """The metrics that can be had, and why not the others; those asked for by name are an error."""
+        """The metrics that can be computed, and a dict of the others to reasons; a named metric is then an error."""
         names = self.instruments.metrics
         if self.labels is None and not self.instruments.asked:
-            names = [name for name in names if name not in OF_LABELS]  # most data have no label maps to speak of
+            names = [name for name in names if name not in OF_LABELS]  # most data have no label maps
         reasons = {name: self._hindrance(name, direction) for name in names}
         missing = {name: reason for name, reason in reasons.items() if reason}
         if missing and self.instruments.asked:
             name, reason = next(iter(missing.items()))
-            raise ValueError(f"`metrics` {name} cannot be had here: {reason}. Received: {self.data.name}")
+            raise ValueError(f"`metrics` {name} cannot be computed here: {reason}. Received: {self.data.name}")
         return tuple(name for name in reasons if not reasons[name]), missing
 
     def _find_labels(self):
-        """How the label maps are read, or None where there are none or no score needs them."""
+        """The `LabelMaps` of the data, or None if there are none or no score needs them."""
         instruments = self.instruments
         if not set(OF_LABELS) & set(instruments.metrics):
             return None
-        channels = {letter: self.translations.channels(letter) for letter in "ab"}
-        return find_labels(self.model, self.data, channels, instruments.palette, instruments.segmenter)
+        return find_labels(self.model, self.data, self._channels, instruments.palette, instruments.segmenter)
 
     def _hindrance(self, metric, direction):
-        """Why a metric cannot be had, or None."""
-        source, target = (self.translations.channels(domain) for domain in direction)
+        """The reason why a metric cannot be computed, or None."""
+        source, target = (self._channels[domain] for domain in direction)
         of_ids = self.model.takes_ids and direction == "ab"
         smallest = min(side or _VGG_SIDE for side in self.data.image_size)
         kinds = ("input and translation are of different kinds", of_ids or source != target)
@@ -156,11 +157,12 @@ class Evaluator:
 
 
 class _Direction:
-    """What is measured of one direction while the images pass."""
+    """The measures of one direction, to which images are added one by one."""
 
     def __init__(self, evaluator, direction, means, gallery):
         self.evaluator, self.direction, self.gallery = evaluator, direction, gallery
         self.metrics = evaluator.metrics(direction)
+        self._translate, self._translate_back = (evaluator.translators.get(way) for way in (direction, direction[::-1]))
         counts = evaluator.counts()
         source, target = direction
         of_sets = (*DISTANCES, *OF_LABELS)
@@ -212,18 +214,18 @@ class _Direction:
         }
 
     def _is_per_image(self, name):
-        return name not in ("diversity", "identity")  # identity: of the other domain's images
+        return name not in ("diversity", "identity")  # identity is measured on images of the other domain
 
     def _add_real(self, image):
         if self._distances is not None:
             self._distances.add("real", image)
         self._diversity.add("targets", image)
         if "identity" in self.metrics:
-            same = self.evaluator.translations(image, self.direction)
+            same = self._translate(image)
             self._values["identity"].add(_difference(same, image))
 
     def _add_input(self, index, name, image, answer):
-        output = self.evaluator.translations(image, self.direction)
+        output = self._translate(image)
         self._names.append(str(name))
         self._diversity.add("inputs", image)
         self._diversity.add("outputs", output)
@@ -244,10 +246,10 @@ class _Direction:
             self.gallery.add(self.direction, index, str(name), score, image, output, *third)
 
     def _add_back(self, image, output):
-        """What the way back makes of a translation, or None."""
+        """The translation back of a translation, or None."""
         if "cycle" not in self.metrics:
             return None
-        back = self.evaluator.translations(output, self.direction[::-1])
+        back = self._translate_back(output)
         self._values["cycle"].add(_difference(back, image))
         return back
 
@@ -267,12 +269,19 @@ class _Direction:
 
 
 def flat_scores(result):
-    """The values of a result, `{"l1_ab": 0.21, ...}`, as they stand in `metrics.csv`."""
+    """The values of a result by the names of `metrics.csv`, `{"l1_ab": 0.21, ...}`."""
     return {
         f"{name}_{direction}": record["value"]
         for direction, found in result["directions"].items()
         for name, record in found["scores"].items()
     }
+
+
+def _channels(model):
+    """Dict of the letters of the domains to the channels of their images, as a generator of the model has them."""
+    direction = model.directions[0]
+    network = model.generator(direction)
+    return dict(sorted(zip(direction, (network.input_shape[-1], network.output_shape[-1]), strict=True)))
 
 
 def _difference(a, b):

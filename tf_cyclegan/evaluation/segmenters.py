@@ -1,14 +1,13 @@
-"""Segmentation networks: which class each pixel of an image shows."""
+"""Segmentation networks, which find the class of each pixel of an image."""
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.data.images import to_uint8
 from tf_cyclegan.settings.checks import one_line
-from tf_cyclegan.weights.trained_models import read_model
+from tf_cyclegan.weights.trained_models import load_keras_file
 
 _SHOWN = 200  # characters of TensorFlow's words on a failure
 
@@ -19,8 +18,8 @@ class Segmenter:
     Args:
         network: `keras.Model` from images `(batch, height, width, 1 or 3)` to scores of classes `(batch, height, width,
             classes)`, whose height and width may be smaller than those of the images.
-        name: str, what reports call it.
-        value_range: `(low, high)`, what the network takes for 0 and 255. Defaults to `(-1, 1)`.
+        name: str, its name in reports.
+        value_range: `(low, high)`, the values that the network takes for 0 and 255. Defaults to `(-1, 1)`.
 
     Attributes:
         classes: int, number of classes.
@@ -28,7 +27,7 @@ class Segmenter:
         image_size: `(height, width)` of the images, with None for any.
 
     Raises:
-        ValueError: if the network or the range is another.
+        ValueError: if the network has other inputs or outputs, or `low` is not below `high`.
     """
 
     def __init__(self, network, name, value_range=(-1, 1)):
@@ -50,13 +49,13 @@ class Segmenter:
 
         Args:
             image: float array `(height, width, channels)` in [-1, 1]; it is rounded to 8 bits as in a PNG file.
-            size: `(height, width)` to which the classes are brought, by the nearest.
+            size: `(height, width)` of the result; a pixel gets the nearest class.
 
         Returns:
             int64 array of that size.
 
         Raises:
-            ValueError: if the network cannot take an image of its size.
+            ValueError: if the network cannot take an image of this size.
         """
         pixels = to_uint8(image).astype(np.float32) * self._scale + self._low
         try:
@@ -81,7 +80,7 @@ def open_segmenter(path, value_range=(-1, 1)):
         `Segmenter`, named after the file.
 
     Raises:
-        ValueError: if there is no such file, or it is not of a segmentation network.
+        ValueError: if there is no such file, or it holds no segmentation network.
 
     Example:
         >>> open_segmenter("fcn.keras").classes  # doctest: +SKIP
@@ -91,8 +90,7 @@ def open_segmenter(path, value_range=(-1, 1)):
     if path.suffix != ".keras" or not path.is_file():
         missing = "" if path.exists() else ", there is no such file"
         raise ValueError(f"`segmenter` must be a .keras file. Received: segmenter={str(path)!r}{missing}")
-    network = read_model(lambda file: keras.models.load_model(file, compile=False), path, "segmenter")
-    return Segmenter(network, path.name, value_range)
+    return Segmenter(load_keras_file(path, "segmenter"), path.name, value_range)
 
 
 def _shapes(network):

@@ -1,4 +1,4 @@
-"""Tables of scores and losses, read and written."""
+"""The results of an evaluation as tables and texts, and the logs of a training as rows."""
 
 import csv
 import dataclasses
@@ -6,29 +6,28 @@ import json
 import math
 from pathlib import Path
 
-from tf_cyclegan.evaluation.catalog import METRICS, number_text
+from tf_cyclegan.evaluation.catalog import BASELINES, METRICS, number_text
 from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import with_flags
 
 TITLES = {"ab": "A to B", "ba": "B to A"}
-BASELINES = {"of_input": "the input itself", "of_mean": "the mean training image"}
 _REFERENCES = {
     "inputs": "two inputs",
     "targets": "two real images",
-    "ceiling": "what the segmenter sees in real photos",
+    "ceiling": "the segmenter on real photos",
 }
 _ARROWS = {"lower": "lower is better", "higher": "higher is better"}
 
 
 def score_rows(result):
-    """All scores of a result, a row for each metric and for what it is compared with.
+    """All scores of a result, a row for each metric and for each reference that it is compared with.
 
     Args:
         result: dict of `evaluate_model`.
 
     Returns:
-        List of `(metric, label, note, cells, is_main)`: `cells` has for each direction two texts, the value and its
-        deviation, `""` where there is none; `note` says which way is better.
+        List of `(metric, label, note, cells, is_main)`: `cells` has two texts for each direction, the value and its
+        deviation, `""` for a missing one; `note` says whether lower or higher is better.
     """
     found = [scores["scores"] for scores in result["directions"].values()]
     rows = []
@@ -38,17 +37,17 @@ def score_rows(result):
             label = next(record.get("name", kind.label) for record in records if record)
             cells = [_value(record, metric) for record in records]
             rows.append((metric, label, _ARROWS.get(kind.better, ""), cells, True))
-            beside = [record | record.get("published", {}) if record else {} for record in records]
+            merged = [record | record.get("published", {}) if record else {} for record in records]
             labels = {name: name for record in records if record for name in record.get("published", {})}
             for name, words in (BASELINES | _REFERENCES | labels).items():
-                if any(record.get(name) is not None for record in beside):
-                    cells = [(number_text(record.get(name), metric), "") for record in beside]
+                if any(record.get(name) is not None for record in merged):
+                    cells = [(number_text(record.get(name), metric), "") for record in merged]
                     rows.append((metric, words, "", cells, False))
     return rows
 
 
 def counts_text(record):
-    """The numbers of images behind a record, and what else it depends on."""
+    """The numbers of images of a record, and what else it depends on."""
     if "features" in record:
         text = f"{record['translated']:,} translated, {record['real']:,} real; {record['features']}, "
         text += f"resized by {record['resize']}"
@@ -61,7 +60,7 @@ def counts_text(record):
 
 
 def described(result):
-    """The data of a result in a line."""
+    """A line about the data of a result."""
     data = result["data"]
     height, width = data["image_size"]
     size = "of differing sizes" if height is None else f"of {height}x{width} pixels"
@@ -89,7 +88,7 @@ def text_table(result):
 
 
 def finding_lines(findings):
-    """Diagnostics as lines of text."""
+    """Findings as lines of text."""
     signs = {"problem": "!!", "caution": " !", "good": "ok"}
     lines = []
     for finding in findings:
@@ -99,25 +98,25 @@ def finding_lines(findings):
 
 
 def in_flags(findings):
-    """Diagnostics that call settings by their flags."""
+    """Findings whose advice calls settings by their flags."""
     return [dataclasses.replace(finding, advice=with_flags(finding.advice, TRAIN_NAMES)) for finding in findings]
 
 
 def segmenter_used(result):
-    """Whether a score is of what a segmenter sees."""
+    """Whether a segmenter made a score."""
     scores = [record for found in result["directions"].values() for record in found["scores"].values()]
     return any("segmenter" in record for record in scores)
 
 
 def class_cells(row, pixels):
-    """The row of a class as texts: its number, share of the pixels, accuracy and IoU, each with its ceiling.
+    """The row of a class as texts: its number, its share of the pixels, and accuracy and IoU with their ceilings.
 
     Args:
         row: dict of `LabelScores.classes()`.
-        pixels: int, those of all classes.
+        pixels: int, the pixels of all classes.
 
     Returns:
-        List of pairs of texts, a value and what stands beside it, `""` for nothing.
+        List of pairs of texts, a value and its ceiling, `""` for none.
     """
     cells = [(str(row["class"]), ""), (f"{row['pixels'] / pixels:.1%}", "")]
     for name in ("accuracy", "iou"):
@@ -142,8 +141,11 @@ def _value(record, metric):
     return number_text(record["value"], metric), f"± {deviation}" if deviation else ""
 
 
+# ---- what lies in files ----
+
+
 def read_rows(path):
-    """The rows of a CSV file of numbers; a file that is not there has none, and what is no number is left out.
+    """The rows of a CSV file of numbers; a missing file has no rows, and texts that are no numbers are left out.
 
     Args:
         path: `losses.csv` or `metrics.csv` of a run folder.
@@ -159,7 +161,7 @@ def read_rows(path):
 
 
 def read_best(folder):
-    """What `checkpoints/best.json` of a run folder says, or None."""
+    """The contents of `checkpoints/best.json` of a run folder, or None."""
     try:
         found = json.loads((Path(folder) / "checkpoints" / "best.json").read_text())
         return found if {"step", "score", "value", "better"} <= found.keys() else None
@@ -168,7 +170,7 @@ def read_best(folder):
 
 
 def finite(value):
-    """A structure without NaN and infinities, which JSON does not know."""
+    """A structure for JSON, with None for NaN and infinite numbers."""
     if isinstance(value, dict):
         return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

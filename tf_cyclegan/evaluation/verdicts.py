@@ -1,4 +1,4 @@
-"""Whether a training is healthy: the one rule, with its thresholds, of the running log and of the report."""
+"""Verdicts on the health of a training: one rule with its thresholds, for the running log and the report."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from tf_cyclegan.evaluation.metrics.unpaired import luminance_correlation, pairw
 
 UNCHANGED_MEAN = 0.02  # of the range of values: the mean change of a pixel ...
 UNCHANGED_PEAK = 0.1  # ... and the change that one pixel in a hundred exceeds: a small zebra is a change too
-COLLAPSED = 0.1  # spread of the outputs, relative to that of the inputs and of the real images of their domain
+COLLAPSED = 0.1  # spread of the outputs, relative to the spread of the inputs and of real images of their domain
 INVERTED = -0.3  # correlation of luminance between input and output
 
 CURES = {
@@ -20,12 +20,12 @@ CURES = {
 
 
 def is_told(kind, paired):
-    """Whether a failure is one in a model of pairs: it is their data that say how much changes, and what of light."""
+    """Whether a failure is reported: pairs, the data of some models, say how much changes and what becomes of light."""
     return not paired or kind not in ("unchanged", "inverted")
 
 
 def is_unchanged(mean_change, share_of_large):
-    """Whether translations are their inputs: small change in the mean, and nowhere a large one.
+    """Whether translations equal their inputs: the mean change is small, and almost no pixel changes a lot.
 
     Args:
         mean_change: float, mean absolute difference of the pixels, relative to the range of values.
@@ -35,22 +35,22 @@ def is_unchanged(mean_change, share_of_large):
 
 
 def is_collapsed(spread, references):
-    """Whether translations differ far less from each other than what they are compared with.
+    """Whether translations differ far less from each other than inputs and real images do.
 
     Args:
         spread: float, `metrics.unpaired.pairwise_distance` of the translations.
-        references: list of floats, that of the inputs, and of real images of the outputs' domain.
+        references: list of floats, the `pairwise_distance` of the inputs, and of real images of the outputs' domain.
     """
     return spread < COLLAPSED * min(references)
 
 
 def is_inverted(correlation):
-    """Whether light and dark are exchanged, by the correlation of luminance; None where there is none."""
+    """Whether light and dark are exchanged, by the correlation of luminance, which may be None."""
     return correlation is not None and correlation < INVERTED
 
 
 def image_verdicts(inputs, outputs, targets=None):
-    """The failures that show in the images.
+    """The failures that images show.
 
     Args:
         inputs: float array `(count, height, width, channels)` in [-1, 1].
@@ -58,7 +58,7 @@ def image_verdicts(inputs, outputs, targets=None):
         targets: optional real images of the outputs' domain.
 
     Returns:
-        List of `"unchanged"`, `"collapsed"` and `"inverted"`, or an empty one.
+        List of `"unchanged"`, `"collapsed"` and `"inverted"`, or some of them.
     """
     references = [inputs] if targets is None else [inputs, targets]
     verdicts = {

@@ -82,7 +82,7 @@ def load_trained(path, report=lambda line: None, name="model"):
     if (path / "checkpoints").is_dir():
         model = _load_run(path, report, name)
     elif path.is_file() and path.suffix == ".keras":
-        model = _load_keras(path, name)
+        model = load_keras_file(path, name)
     elif is_weight_file(path):
         model, _ = import_model([path], report=report)
     else:
@@ -147,7 +147,20 @@ def _load_run(folder, report, name):
     return model
 
 
-def _load_keras(path, name):
+def load_keras_file(path, name="model"):
+    """The model or network in a `.keras` file, whose contents are compared with their checksums first.
+
+    Args:
+        path: the file.
+        name: str, what errors call the argument. Defaults to `"model"`.
+
+    Returns:
+        `keras.Model`, not compiled.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+
     def checked(path):
         check_file(path)
         return _load_file(path)

@@ -1,4 +1,4 @@
-"""How good a translation model is, in numbers. Nothing is imported before it is asked for."""
+"""Metrics of translation models; each is imported when it is first used."""
 
 from tf_cyclegan.settings.imports import exports
 

@@ -1,4 +1,4 @@
-"""What the metrics on features share: two sets of images, real and translated, that grow batch by batch."""
+"""The base class of Keras metrics on features of two sets of images, real and translated."""
 
 import keras
 import tensorflow as tf
@@ -23,7 +23,7 @@ class FeatureMetric(keras.metrics.Metric):
         self.feature_extractor = feature_extractor
 
     def update_state(self, real_images=None, translated_images=None):
-        """Adds images to one set or both; they need not be as many.
+        """Adds images to one set or both; the sets may differ in number.
 
         Args:
             real_images: array or tensor `(batch, height, width, channels)`, uint8, or float in [-1, 1], which is
@@ -31,7 +31,7 @@ class FeatureMetric(keras.metrics.Metric):
             translated_images: the same. Defaults to None.
 
         Raises:
-            ValueError: if one is no batch of images.
+            ValueError: if an argument is no batch of images.
             RuntimeError: inside of a `tf.function`, where extractors cannot run.
         """
         if not tf.executing_eagerly():
@@ -42,15 +42,15 @@ class FeatureMetric(keras.metrics.Metric):
 
 
 def inception_only(extractor, kind, general):
-    """The extractor of a metric named after Inception, made where none is given.
+    """The extractor of a FID or KID, which must be Inception.
 
     Args:
-        extractor: feature extractor, or None.
+        extractor: feature extractor, or None to load Inception.
         kind: `"FID"` or `"KID"`.
-        general: the class for all others.
+        general: the class for all other extractors.
 
     Raises:
-        ValueError: if it is not Inception.
+        ValueError: if the extractor is not Inception.
     """
     extractor = extractor or feature_extractor()
     if extractor.name != INCEPTION:

@@ -1,42 +1,43 @@
-"""Feature extractors, and images resized as they were trained with."""
+"""Feature extractors: networks from images to features, with the resizing and scaling of the images."""
 
 import itertools
 import os
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_cyclegan.data import images
-from tf_cyclegan.data import images as image_files
+from tf_cyclegan.data.images import convert_channels, resize
 from tf_cyclegan.evaluation.metrics import inception
-from tf_cyclegan.settings.checks import check_choice, check_integer, one_line
+from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.settings.user_errors import renamed
 from tf_cyclegan.weights.pytorch import read_checkpoint
+from tf_cyclegan.weights.trained_models import load_keras_file
 
-# The one extractor whose distances bear the names FID and KID.
+# The only extractor whose distances are called FID and KID.
 INCEPTION = "inception"
+# The beginning of other extractors' names.
 _OWN = "features of "
 RESIZE_RULES = ("legacy_pytorch", "clean")
 
 
 class FeatureExtractor:
-    """A network with all that is done to an image before it.
+    """A network with the preparation of its images.
 
     Args:
         network: `keras.Model`, one batch of images to features `(batch, features)`; features of four dimensions are
             averaged over height and width.
-        name: str, printed with the numbers.
-        scale: function that maps float32 pixels in [0, 255] to what the network takes. Defaults to no change.
-        resize: rule by which images come to the network's size, one of `resizing.RESIZE_RULES`; not used by a network
-            of any size. Defaults to `"legacy_pytorch"`.
+        name: str, its name in reports.
+        scale: function of float32 pixels in [0, 255] to the values that the network takes. Defaults to no change.
+        resize: rule by which images are resized for the network, one of `RESIZE_RULES`; not used by a network of any
+            size. Defaults to `"legacy_pytorch"`.
         batch_size: int, images at a time. Defaults to 32.
 
     Attributes:
-        dimensions: int, features of an image.
-        image_size: `(height, width)` of the network's images, or None if it takes any: then images are not resized.
+        dimensions: int, the number of features of an image.
+        image_size: `(height, width)` of the network's images, or None for a network of any size, whose images are not
+            resized.
 
     Raises:
         ValueError: if the network does not have one input of 1 or 3 channels and one output of 2 or 4 dimensions.
@@ -74,7 +75,7 @@ class FeatureExtractor:
         return np.concatenate([np.zeros((0, self.dimensions), np.float32), *self.stream(images, batch_size)])
 
     def stream(self, images, batch_size=None):
-        """Features of images that come one by one, never more of them in memory than a batch.
+        """Features of images that come one by one; only a batch of them is in memory.
 
         Args:
             images: iterable of uint8 arrays `(height, width, channels)`.
@@ -93,9 +94,9 @@ class FeatureExtractor:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
             raise ValueError(
                 "`images` must be uint8 of shape (images, height, width, channels) with 1 or 3 channels, as "
-                f"`tf_cyclegan.images.to_uint8` makes them. Received: shape={image.shape}, dtype={image.dtype}"
+                f"`tf_cyclegan.data.images.to_uint8` makes them. Received: shape={image.shape}, dtype={image.dtype}"
             )
-        image = image_files.convert_channels(image, self.channels)
+        image = convert_channels(image, self.channels)
         pixels = image.astype(np.float32)
         return self._scale(resize_image(image, self.image_size, self.resize) if self.image_size else pixels)
 
@@ -113,22 +114,22 @@ class FeatureExtractor:
 
 
 def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32, value_range=(-1, 1)):
-    """Makes a feature extractor by its name or from a file, which is recognized by what it contains.
+    """Makes a feature extractor by its name or from a file, whose kind its contents tell.
 
     Args:
         features: `"inception"` for the FID's network from Keras's cache or its download; or the path of a file:
             pytorch-fid's Inception (a checkpoint of PyTorch, or safetensors), or a `.keras` file of any network from
             images to features. Defaults to `"inception"`.
         resize: `"legacy_pytorch"` (bilinear without antialiasing, as pytorch-fid) or `"clean"` (antialiased bicubic, as
-            clean-fid), by which images come to the network's size. Defaults to `"legacy_pytorch"`.
+            clean-fid), by which images are resized for the network. Defaults to `"legacy_pytorch"`.
         batch_size: int, images at a time. Defaults to 32.
-        value_range: `(low, high)`, what a `.keras` network takes for 0 and 255. Defaults to `(-1, 1)`.
+        value_range: `(low, high)`, the values that a `.keras` network takes for 0 and 255. Defaults to `(-1, 1)`.
 
     Returns:
         `FeatureExtractor`, named `"inception"` or `"features of NAME"` after the `.keras` file.
 
     Raises:
-        ValueError: if there is no such file, or it is of none of these kinds.
+        ValueError: if there is no such file, or it is of another kind.
 
     Example:
         >>> network = keras.applications.MobileNetV2(include_top=False, pooling="avg")  # doctest: +SKIP
@@ -144,7 +145,7 @@ def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32
             f"Received: features={features!r}, and there is no such file"
         )
     if features != INCEPTION and _is_keras_file(features):
-        network = _load_keras(features)
+        network = load_keras_file(features, "features")
         return FeatureExtractor(network, f"{_OWN}{Path(features).stem}", _scale_to(value_range), **settings)
     state = _read_state(inception.inception_weights() if features == INCEPTION else features)
     if "Conv2d_1a_3x3.conv.weight" in state:
@@ -156,7 +157,7 @@ def feature_extractor(features=INCEPTION, resize="legacy_pytorch", batch_size=32
 
 
 def distance_name(extractor, kind="frechet"):
-    """What a distance is called, with the features it was made of: FID and KID are Inception's alone.
+    """The name of a distance with the features it is computed from: only Inception's are called FID and KID.
 
     Args:
         extractor: object with a `name`.
@@ -198,17 +199,6 @@ def _is_keras_file(path):
         return "config.json" in archive.namelist()
 
 
-def _load_keras(path):
-    try:
-        return keras.models.load_model(path, compile=False)
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file fails in any of Keras's ways
-        raise ValueError(
-            f"`features` cannot be read: {one_line(error)}. Received: features={os.fspath(path)!r}"
-        ) from error
-
-
 def _scale_to(value_range):
     low, high = value_range
     if not low < high:
@@ -217,7 +207,7 @@ def _scale_to(value_range):
 
 
 def resize_image(image, size, rule="legacy_pytorch"):
-    """Brings an image to the size of a network.
+    """Resizes an image for a network.
 
     Args:
         image: uint8 array `(height, width, channels)`.
@@ -237,12 +227,12 @@ def resize_image(image, size, rule="legacy_pytorch"):
     check_choice("rule", rule, RESIZE_RULES)
     image = np.asarray(image, np.float32)
     if rule == "clean":
-        return images.resize(image, size)
+        return resize(image, size)
     return np.asarray(tf.image.resize(image, size, method="bilinear", antialias=False))
 
 
 def inception_scale(rule):
-    """What brings [0, 255] to the numbers that Inception takes: the projects behind the rules differ by half a level.
+    """The function from [0, 255] to the values that Inception takes; pytorch-fid and clean-fid differ by half a level.
 
     Args:
         rule: one of `RESIZE_RULES`.

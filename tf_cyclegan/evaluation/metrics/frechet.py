@@ -1,4 +1,4 @@
-"""Fréchet distance: from moments, from a stream of features, and as Keras metrics."""
+"""Fréchet distance: the formula, running moments of features, and the Keras metrics."""
 
 import math
 
@@ -11,7 +11,7 @@ from tf_cyclegan.evaluation.metrics.feature_metric import SIDES, FeatureMetric, 
 def frechet_distance(mean_a, covariance_a, mean_b, covariance_b):
     """Squared Fréchet distance between two normal distributions: `|m_a - m_b|^2 + tr(A + B - 2 sqrt(AB))`.
 
-    Covariances may be singular, as those of fewer images than features are.
+    Covariances may be singular, as they are with fewer images than features.
 
     Args:
         mean_a: float array `(features,)`.
@@ -43,10 +43,10 @@ def frechet_distance(mean_a, covariance_a, mean_b, covariance_b):
 
 
 def trace_of_root(covariance_a, covariance_b):
-    """The trace of the square root of the product of two covariances, always real.
+    """The trace of the square root of the product of two covariances, which is always real.
 
     With `A = F F'` and `B = G G'`, `tr sqrt(AB)` is the sum of the singular values of `F' G`. The eigenvalues of
-    `sqrt(A) B sqrt(A)` are their squares: a root of those would turn rounding of 1e-16 into 1e-8.
+    `sqrt(A) B sqrt(A)` are the squares of these values, and their roots would turn rounding of 1e-16 into 1e-8.
 
     Args:
         covariance_a, covariance_b: symmetric float64 arrays `(features, features)`.
@@ -58,7 +58,7 @@ def trace_of_root(covariance_a, covariance_b):
 
 
 def _root(covariance):
-    """`F` of `F F' = covariance`, without the directions in which there is nothing but rounding."""
+    """`F` of `F F' = covariance`, without the directions that hold only rounding."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
     return vectors[:, kept] * np.sqrt(values[kept])
@@ -81,11 +81,13 @@ def _checked(side, mean, covariance):
 
 
 class Moments:
-    """Running mean and covariance in float64. However many images there are, memory is `features^2 * 8` bytes, 34 MB
-    for the 2048 features of Inception, and a second time that during an update.
+    """Running mean and covariance in float64.
+
+    They take `features^2 * 8` bytes for any number of images, 34 MB for the 2048 features of Inception, and twice as
+    many during an update.
 
     Args:
-        features: int, numbers an image.
+        features: int, the number of features of an image.
 
     Attributes:
         count: int, images so far.
@@ -111,10 +113,10 @@ class Moments:
         """Adds the features of some images.
 
         Args:
-            batch: float array `(images, features)`; no image is no change.
+            batch: float array `(images, features)`, perhaps of no image.
 
         Raises:
-            ValueError: if the shape is another.
+            ValueError: if the array has another shape.
         """
         batch = np.asarray(batch, np.float64)
         if batch.ndim != 2 or batch.shape[1] != self.mean.size:
@@ -128,10 +130,10 @@ class Moments:
         """Adds all the images of another `Moments`.
 
         Args:
-            other: `Moments` of as many features; it stays as it is.
+            other: `Moments` of the same number of features; it does not change.
 
         Raises:
-            ValueError: if it has another number of features.
+            ValueError: if `other` has another number of features.
         """
         if other.mean.shape != self.mean.shape:
             raise ValueError(f"`other` must be of {self.mean.size} features. Received: {other.mean.size}")
@@ -152,7 +154,7 @@ class Moments:
         return self.scatter / (self.count - 1)
 
     def _shift(self, count, mean):
-        """Moves the mean; returns the one deviation that two means apart add to the scatter."""
+        """Moves the mean, and returns the deviation that the distance of both means adds to the scatter."""
         difference, total = mean - self.mean, self.count + count
         shift = difference * math.sqrt(self.count * count / total)
         self.mean += difference * (count / total)
@@ -163,7 +165,7 @@ class Moments:
 class FrechetDistance(FeatureMetric):
     """Fréchet distance between the features of real and of translated images.
 
-    The state is the mean and the covariance of either set in float64: memory does not grow with the images.
+    Its state is the mean and the covariance of each set in float64: memory does not grow with the images.
 
     Args:
         feature_extractor: callable with a `name`, uint8 images `(batch, height, width, channels)` to features
@@ -187,7 +189,7 @@ class FrechetDistance(FeatureMetric):
         self._state = {}
 
     def add_features(self, side, features):
-        """Adds features that are there already.
+        """Adds features that were computed before.
 
         Args:
             side: `"real"` or `"translated"`.
@@ -244,7 +246,7 @@ class FID(FrechetDistance):
         name: str. Defaults to `"fid"`.
 
     Raises:
-        ValueError: if it is another extractor, or Inception's weights are unavailable.
+        ValueError: if the extractor is another, or Inception's weights are unavailable.
 
     Example:
         >>> fid = FID()  # doctest: +SKIP

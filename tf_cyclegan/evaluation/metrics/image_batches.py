@@ -1,4 +1,4 @@
-"""What the measures take for images: uint8 in [0, 255], or float in [-1, 1]."""
+"""Batches of images as the metrics take them: uint8 in [0, 255], or float in [-1, 1]."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from tf_cyclegan.data.images import to_uint8
 
 
 def uint8_batch(name, images):
-    """Images as they would be in a PNG file.
+    """Images in 8 bits, as a PNG file holds them.
 
     Args:
-        name: str, the argument that errors name.
+        name: str, what errors call the argument.
         images: array or eager tensor `(batch, height, width, channels)`, uint8, or float in [-1, 1], which is rounded.
 
     Returns:
         uint8 array of the same shape.
 
     Raises:
-        ValueError: if it is no batch of images.
+        ValueError: if the argument is no batch of images.
     """
     images = _batch(name, images)
     return images if images.dtype == np.uint8 else to_uint8(images)
@@ -32,7 +32,7 @@ def float_batch(name, images):
         float64 array of the same shape.
 
     Raises:
-        ValueError: if it is no batch of images.
+        ValueError: if the argument is no batch of images.
     """
     images = _batch(name, images)
     return images / 127.5 - 1 if images.dtype == np.uint8 else images.astype(np.float64)
@@ -42,7 +42,7 @@ def float_pair(images_a, images_b):
     """Two batches of images of one shape, in [-1, 1] and float64.
 
     Raises:
-        ValueError: if one is no batch of images, or their shapes differ.
+        ValueError: if an argument is no batch of images, or their shapes differ.
     """
     a, b = float_batch("images_a", images_a), float_batch("images_b", images_b)
     if a.shape != b.shape:
@@ -61,4 +61,4 @@ def _batch(name, images):
 
 
 def _is_float(dtype):
-    return dtype.kind == "f" or dtype.name == "bfloat16"  # which NumPy does not know for a float
+    return dtype.kind == "f" or dtype.name == "bfloat16"  # NumPy does not know bfloat16 as a float

@@ -1,4 +1,4 @@
-"""InceptionV3 of the published FID, and its weights."""
+"""Inception, the network of the published FID, and its weights."""
 
 import hashlib
 import re
@@ -15,10 +15,11 @@ DIMENSIONS = 2048
 WEIGHTS_FILE = "pt_inception-2015-12-05-6726825d.pth"
 WEIGHTS_URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{WEIGHTS_FILE}"
 _SHA256_START = "6726825d"
-_CLASSES = 1008  # of TensorFlow's file; torchvision's has 1000
+_CLASSES = 1008  # in TensorFlow's file; torchvision's Inception has 1000
 _DESCRIPTION = f"the FID's Inception, {WEIGHTS_FILE}"
-# What features do not need: the classifier, and how many batches a normalization has seen.
+# What features do not need: the classifier, and the number of batches that a normalization has seen.
 _UNUSED = re.compile(r"^(fc|classifier)\.|\.num_batches_tracked$")
+# PyTorch's names of weights, by Keras's.
 _SUFFIXES = {
     "kernel": "weight",
     "gamma": "weight",
@@ -68,10 +69,10 @@ def inception_features(weights=None, name="inception_features"):
 
     Returns:
         `keras.Model` in float32 that is not trainable, images `(batch, 299, 299, 3)` in [-1, 1] and RGB to features
-        `(batch, 2048)`. How images come to that size is `resizing.resize_image`'s.
+        `(batch, 2048)`. `features.resize_image` resizes images for it.
 
     Raises:
-        ValueError: if the file cannot be read, or is not of this network.
+        ValueError: if the file cannot be read, or has the weights of another network.
 
     Example:
         >>> inception_features().output_shape
@@ -98,13 +99,39 @@ def inception_features(weights=None, name="inception_features"):
 
 
 def _load(network, state):
+    """Loads all weights or none."""
     classes = len(state["fc.bias"]) if "fc.bias" in state else _CLASSES
     if classes != _CLASSES or any(key.startswith("AuxLogits.") for key in state):
         raise ValueError(
             f"`weights` must be of {_DESCRIPTION}. Received: torchvision's Inception, which was trained apart and "
             "gives other distances"
         )
-    load_classifier(network, state, _DESCRIPTION)
+    values = {}
+    for layer in network.layers:
+        for weight in layer.weights:
+            key = f"{layer.name}.{_SUFFIXES[weight.name]}"
+            values[key] = (weight, _value(state, key, weight))
+    left = sorted(key for key in state if key not in values and not _UNUSED.search(key))
+    if left:
+        raise ValueError(f"`weights` must be of {_DESCRIPTION}. Received: a file that also has {left[0]!r}")
+    for weight, value in values.values():
+        weight.assign(value)
+
+
+def _value(state, key, weight):
+    if key not in state:
+        raise ValueError(f"`weights` must be of {_DESCRIPTION}. Received: a file without {key!r}")
+    value = np.asarray(state[key], np.float32)
+    value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
+    if value.shape != tuple(weight.shape):
+        raise ValueError(
+            f"`weights` must be of {_DESCRIPTION}, with {tuple(weight.shape)} at {key!r} (in Keras's order). "
+            f"Received: {value.shape}"
+        )
+    return value
+
+
+# ---- the blocks ----
 
 
 def _stem(x):
@@ -201,41 +228,3 @@ def _maximum(x, name):
 
 def _joined(branches, name):
     return layers.Concatenate(dtype="float32", name=name)(branches)
-
-
-def load_classifier(network, state, description):
-    """Loads a classifier's convolutions and normalizations, all or none.
-
-    Args:
-        network: `keras.Model` whose layers are named as PyTorch's modules.
-        state: dict of PyTorch's names to arrays.
-        description: str, what the file should be, for errors.
-
-    Raises:
-        ValueError: if a weight is missing, left over or of another shape.
-    """
-    values = {}
-    for layer in network.layers:
-        for weight in layer.weights:
-            key = f"{layer.name}.{_SUFFIXES[weight.name]}"
-            values[key] = (weight, _value(state, key, weight, layer, description))
-    left = sorted(key for key in state if key not in values and not _UNUSED.search(key))
-    if left:
-        raise ValueError(f"`weights` must be of {description}. Received: a file that also has {left[0]!r}")
-    for weight, value in values.values():
-        weight.assign(value)
-
-
-def _value(state, key, weight, layer, description):
-    if key not in state:
-        raise ValueError(f"`weights` must be of {description}. Received: a file without {key!r}")
-    value = np.asarray(state[key], np.float32)
-    if value.ndim == 4:
-        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        value = value.transpose(2, 3, 0, 1) if depthwise else value.transpose(2, 3, 1, 0)
-    if value.shape != tuple(weight.shape):
-        raise ValueError(
-            f"`weights` must be of {description}, with {tuple(weight.shape)} at {key!r} (in Keras's order). "
-            f"Received: {value.shape}"
-        )
-    return value

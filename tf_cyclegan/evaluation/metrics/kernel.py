@@ -1,4 +1,4 @@
-"""Kernel distance, and the Keras metrics of it."""
+"""Kernel distance: the formula and the Keras metrics."""
 
 import keras
 import numpy as np
@@ -10,21 +10,21 @@ from tf_cyclegan.settings.checks import check_integer
 def kernel_distance(features_a, features_b, subsets=100, subset_size=1000, seed=0):
     """Kernel distance (KID when the features are Inception's), the mean over random subsets.
 
-    A subset is drawn without replacement, of the same size from both sets, which is `subset_size` or, where a set is
-    smaller, that set whole: then the deviation tells of the other set alone, and is 0 when both are drawn whole.
+    A subset of the same size is drawn from both sets, without replacement: `subset_size` images, or all of the smaller
+    set. If a set is drawn whole, the deviation is due to the other set, and it is 0 if both are drawn whole.
 
     Args:
         features_a: float array `(images, features)`.
         features_b: float array `(images, features)`.
-        subsets: int, how many subsets are drawn. Defaults to 100.
+        subsets: int, the number of subsets. Defaults to 100.
         subset_size: int, images of a subset, at least 2. Defaults to 1000.
         seed: int. Defaults to 0.
 
     Returns:
-        `(mean, standard deviation)` over the subsets, two floats. Where the sets are alike the mean can be below 0.
+        `(mean, standard deviation)` over the subsets, two floats. If the sets are alike, the mean can be below 0.
 
     Raises:
-        ValueError: if a set has fewer than 2 images, the features differ in number or are not finite.
+        ValueError: if a set has fewer than 2 images, or the features differ in number or are not finite.
 
     Example:
         >>> x = np.random.RandomState(0).standard_normal((50, 4))
@@ -44,7 +44,7 @@ def kernel_distance(features_a, features_b, subsets=100, subset_size=1000, seed=
         )
     size = min(subset_size, len(a), len(b))
     if size == len(a) == len(b):
-        subsets = 1  # all would be the same
+        subsets = 1  # all subsets would be the same
     random = np.random.default_rng(seed)
     values = [unbiased_mmd(_subset(random, a, size), _subset(random, b, size)) for _ in range(subsets)]
     return float(np.mean(values)), float(np.std(values))
@@ -58,7 +58,7 @@ def unbiased_mmd(x, y):
         y: float64 array `(images, features)` of at least 2 images.
 
     Returns:
-        float, below 0 by chance where both are of one distribution.
+        float, perhaps below 0 if both are of one distribution.
     """
     return _mean_of_others(_kernel(x, x)) + _mean_of_others(_kernel(y, y)) - 2 * _kernel(x, y).mean()
 
@@ -68,7 +68,7 @@ def _kernel(x, y):
 
 
 def _mean_of_others(kernel):
-    """The mean over pairs of different images: an image with itself would bias it."""
+    """The mean over pairs of different images: pairs of an image with itself would bias it."""
     count = len(kernel)
     return (kernel.sum() - np.trace(kernel)) / (count * (count - 1))
 
@@ -91,14 +91,14 @@ def _checked(name, features):
 class KernelDistance(FeatureMetric):
     """Kernel distance between the features of real and of translated images.
 
-    It needs the features themselves, which are kept in float32: 80 MB for 10,000 images and 2048 features. They are not
-    saved with a model.
+    It keeps the features themselves in float32: 80 MB for 10,000 images and 2048 features. They are not saved with a
+    model.
 
     Args:
         feature_extractor: callable with a `name`, uint8 images `(batch, height, width, channels)` to features
             `(batch, features)`, as `tf_cyclegan.metrics.feature_extractor` makes.
         subsets: int, random subsets whose distances are averaged. Defaults to 100.
-        subset_size: int, images of a subset, or all of the smaller set where it has fewer. Defaults to 1000.
+        subset_size: int, images of a subset, or all images of a smaller set. Defaults to 1000.
         seed: int. Defaults to 0.
         name: str. Defaults to `"kernel_distance"`.
 
@@ -118,7 +118,7 @@ class KernelDistance(FeatureMetric):
         self._features = {side: [] for side in SIDES}
 
     def add_features(self, side, features):
-        """Adds features that are there already.
+        """Adds features that were computed before.
 
         Args:
             side: `"real"` or `"translated"`.
@@ -149,7 +149,7 @@ class KernelDistance(FeatureMetric):
 class KID(KernelDistance):
     """Kernel inception distance: the kernel distance with the features of Inception.
 
-    Its mean does not depend on the number of images, which makes it the better measure of few.
+    Its mean does not depend on the number of images: for few images it is a better measure than the FID.
 
     Args:
         feature_extractor: extractor named `"inception"`. Defaults to `feature_extractor("inception")`.
@@ -157,7 +157,7 @@ class KID(KernelDistance):
         name: str. Defaults to `"kid"`.
 
     Raises:
-        ValueError: if it is another extractor, or Inception's weights are unavailable.
+        ValueError: if the extractor is another, or Inception's weights are unavailable.
 
     Example:
         >>> kid = KID()  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""How close translations are to the right answers, where there are any."""
+"""Metrics of pairs: how close translations are to the right answers."""
 
 import math
 
@@ -24,7 +24,7 @@ def mean_absolute_difference(images_a, images_b):
         float64 array `(batch,)` in [0, 2].
 
     Raises:
-        ValueError: if one is no batch of images, or their shapes differ.
+        ValueError: if an argument is no batch of images, or their shapes differ.
     """
     a, b = float_pair(images_a, images_b)
     return np.abs(a - b).mean(axis=(1, 2, 3))
@@ -41,7 +41,7 @@ def psnr(images_a, images_b):
         float64 array `(batch,)`, infinite where the images are equal.
 
     Raises:
-        ValueError: if one is no batch of images, or their shapes differ.
+        ValueError: if an argument is no batch of images, or their shapes differ.
 
     Example:
         >>> black = np.zeros((1, 4, 4, 3), np.uint8)
@@ -64,7 +64,7 @@ def ssim(images_a, images_b):
         float64 array `(batch,)` in [-1, 1], 1 where the images are equal.
 
     Raises:
-        ValueError: if one is no batch of images, their shapes differ, or they are smaller than the window.
+        ValueError: if an argument is no batch of images, their shapes differ, or they are smaller than the window.
 
     Reference:
         [Wang et al., 2004](https://doi.org/10.1109/TIP.2003.819861)
@@ -84,9 +84,9 @@ def ssim(images_a, images_b):
 def perceptual_distance(images_a, images_b, network=None):
     """Distance of the features of a network, in the manner of LPIPS but without its learned weights.
 
-    At each pixel of a layer, features are scaled to length 1; their squared differences are summed over channels and
-    averaged over pixels; layers count alike. LPIPS weights each channel by what people were asked, so that its numbers
-    are others and not comparable.
+    The features of each pixel of a layer are scaled to length 1. Their squared differences are summed over channels,
+    and averaged over pixels and over layers. LPIPS weights each channel by the judgments of people, so that its numbers
+    are not comparable.
 
     Args:
         images_a: array `(batch, height, width, 3)`, uint8, or float in [-1, 1].
@@ -98,7 +98,7 @@ def perceptual_distance(images_a, images_b, network=None):
         float64 array `(batch,)` in [0, 4].
 
     Raises:
-        ValueError: if one is no batch of images, their shapes differ, or VGG19's weights are unavailable.
+        ValueError: if an argument is no batch of images, their shapes differ, or VGG19's weights are unavailable.
 
     Reference:
         [Zhang et al., 2018](https://arxiv.org/abs/1801.03924)
@@ -130,7 +130,7 @@ def _normalized_features(network, images):
 
 
 def _blurred(images):
-    """Gaussian means of the windows that lie wholly inside."""
+    """Gaussian means of the windows that lie inside the images."""
     radius = _WINDOW // 2
     weights = [math.exp(-(x**2) / (2 * _SIGMA**2)) for x in range(-radius, radius + 1)]
     weights = np.array(weights) / sum(weights)

@@ -1,21 +1,21 @@
-"""How well label maps agree, class by class, as in the FCN score."""
+"""Metrics of label maps: the agreement of classes, as in the FCN score."""
 
 import numpy as np
 
 from tf_cyclegan.settings.checks import check_integer
 
-_IGNORED = 255  # what data sets call pixels of no class
+_IGNORED = 255  # the label that data sets give to pixels of no class
 
 
 def confusion_matrix(labels, predictions, classes, ignore="auto"):
-    """Counts pixels by their true class and the predicted one. Matrices of several images are added.
+    """Counts pixels by their true and their predicted class. The matrices of several images can be added.
 
     Args:
         labels: integer array of any shape, the true classes.
-        predictions: integer array of the same shape, from 0 to `classes - 1` wherever the label counts.
+        predictions: integer array of the same shape, from 0 to `classes - 1` at all pixels that count.
         classes: int, number of classes.
-        ignore: int, the label of pixels that do not count, or None if all do. Defaults to `"auto"`: 255, unless that is
-            a class.
+        ignore: int, the label of pixels that do not count, or None if all count. Defaults to `"auto"`: 255, unless 255
+            is a class.
 
     Returns:
         int64 array `(classes, classes)`: true classes by rows, predicted ones by columns.
@@ -54,7 +54,7 @@ def pixel_accuracy(matrix):
 
 
 def class_accuracy(matrix):
-    """Share of the pixels of a class that are found, the mean over the classes that the labels have.
+    """Share of the pixels of a class that are found; the mean over the classes that occur in the labels.
 
     Args:
         matrix: array `(classes, classes)` of `confusion_matrix`.
@@ -67,7 +67,7 @@ def class_accuracy(matrix):
 
 
 def class_iou(matrix):
-    """Intersection over union of a class, the mean over the classes that labels or predictions have.
+    """Intersection over union of a class; the mean over the classes that occur in labels or predictions.
 
     Args:
         matrix: array `(classes, classes)` of `confusion_matrix`.

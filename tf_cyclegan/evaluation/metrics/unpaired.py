@@ -1,4 +1,4 @@
-"""What can be told of translations where nobody knows the right answer."""
+"""Metrics of translations whose right answers are unknown."""
 
 import math
 
@@ -10,7 +10,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def cycle_error(model, batches, direction="ab"):
-    """Mean absolute difference between images and what comes back from a translation there and back.
+    """Mean absolute difference between images and their translations there and back.
 
     Args:
         model: `TranslationModel` of two directions.
@@ -36,8 +36,8 @@ def cycle_error(model, batches, direction="ab"):
 def identity_distance(model, batches, direction=None):
     """Mean absolute difference between images and their translation.
 
-    Images of the domain that `direction` leads to should stay what they are: for them it is the error of the identity
-    loss. For images of the other domain it tells how much is changed.
+    Images of the domain that `direction` leads to should not change: for them the difference is the error of the
+    identity loss. For images of the other domain it is the change by the translation.
 
     Args:
         model: `TranslationModel`.
@@ -48,13 +48,13 @@ def identity_distance(model, batches, direction=None):
         float in [0, 2], in the units of [-1, 1], the mean over images.
 
     Raises:
-        ValueError: if the translations have other channels than the images, or there is no image.
+        ValueError: if translations and images differ in their channels, or there is no image.
     """
     return _mean_difference(batches, lambda images: model.translate(images, direction))
 
 
 def pairwise_distance(samples):
-    """Mean absolute difference between two samples, over all pairs; 0 for fewer than two. Near 0, all are alike.
+    """Mean absolute difference between two samples, over all pairs; 0 for fewer than two.
 
     Args:
         samples: float array `(count, ...)`.
@@ -67,7 +67,7 @@ def pairwise_distance(samples):
 
 
 def luminance_correlation(inputs, outputs):
-    """Correlation of brightness over the pixels of an image and its translation, the mean over images.
+    """Correlation of the brightness of an image and its translation over the pixels, the mean over images.
 
     Args:
         inputs, outputs: float arrays `(count, height, width, channels)`; the channels may differ.
@@ -80,7 +80,7 @@ def luminance_correlation(inputs, outputs):
     for x, y in zip(_luminance(inputs), _luminance(outputs), strict=True):
         x, y = x - x.mean(), y - y.mean()
         scale = math.sqrt((x * x).mean() * (y * y).mean())
-        if scale > 1e-4:  # flat images correlate with nothing but noise
+        if scale > 1e-4:  # the correlation of flat images is noise
             values.append((x * y).mean() / scale)
     return float(np.mean(values)) if values else None
 
