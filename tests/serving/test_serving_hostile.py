@@ -33,7 +33,7 @@ def fresh_keras():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     models = serving_models.write_all(tmp_path_factory.mktemp("models"))
-    with Server(models, *serving_models.label_flags()) as running:
+    with Server(models, *serving_models.label_flags(), f"--timeout-seconds={PATIENCE}") as running:
         for _ in range(20):
             answers_right(running)
         running.small = running.resident_bytes()
