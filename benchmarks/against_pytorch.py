@@ -32,7 +32,7 @@ from peers.torch_trainer import TorchCycleGAN
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import open_dataset
 from tf_cyclegan.settings.data import DataSettings
-from tf_cyclegan.training.initial_weights import begin_with
+from tf_cyclegan.training.initial_weights import copy_weights
 from tf_cyclegan.weights.import_model import import_model
 
 LOSSES = ("cycle", "identity", "adversarial", "discriminator")
@@ -126,7 +126,7 @@ def imported(folder, args, seed):
     # Files do not tell the size of images, which pools have: as a run does, it makes its own and begins with theirs.
     settings = {"image_shape": (args.size, args.size, 3), "pool_size": args.pool_size, "seed": seed}
     model = CycleGAN.from_config({**found.get_config(), **settings})
-    begin_with(model, found)
+    copy_weights(found, model)
     model.compile()
     return model
 

@@ -15,7 +15,7 @@ from tf_cyclegan.pytorch import to_state_dict, write_checkpoint
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.settings.commands import RangeSettings
 from tf_cyclegan.settings.train import train_settings
-from tf_cyclegan.training.initial_weights import open_initial
+from tf_cyclegan.training.initial_weights import load_initial_model
 from tf_cyclegan.weights import read_document
 from tf_cyclegan.weights.known_ranges import Ranges, given_ranges, known_ranges
 
@@ -156,7 +156,7 @@ def test_a_run_keeps_its_ranges(scans, tmp_path, capsys):
     # A run that begins with its networks takes its ranges too, also when it goes on.
     for output in ("next", "run"):
         config = train_settings(dataset=str(scans), initial_model=tmp_path / "run", output_dir=tmp_path / output)
-        _, config = open_initial(config)
+        _, config = load_initial_model(config)
         assert (list(config.data.value_range), list(config.data.value_range_b)) == ([-1000, 2000], [0, 1])
 
 
@@ -205,7 +205,7 @@ def test_every_command_takes_one_range_for_both_domains_of_a_run_that_had_one(mo
     np.testing.assert_allclose(found, levels(expected(model, *THIRTEEN), *THIRTEEN), atol=1)
     assert "--value-range" not in capsys.readouterr().out
     config = train_settings(initial_model=run, value_range=THIRTEEN, output_dir=tmp_path / "next")
-    assert tuple(open_initial(config)[1].data.value_range_b) == THIRTEEN
+    assert tuple(load_initial_model(config)[1].data.value_range_b) == THIRTEEN
     pictures = [random_images(2, channels=1, seed=seed) for seed in (2, 3)]
     for name, batch in zip(("trainA", "trainB", "testA", "testB"), [*pictures, *pictures], strict=True):
         (hounsfield / name).mkdir(parents=True)

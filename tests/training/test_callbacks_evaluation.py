@@ -185,6 +185,6 @@ def test_what_cannot_be_had_is_told_before_the_first_step(folder, tmp_path, capf
     assert "--best-by must be one of" in capfd.readouterr().err
     assert run(folder, tmp_path / "run", "--evaluate-every=1") == 2  # not pairs: nothing but a distance tells
     error = capfd.readouterr().err
-    assert "as --evaluate-features; or take another --best-by, as cycle" in error and "no network" in error
+    assert "as --evaluate-features; or take another --best-by, for example cycle" in error and "no network" in error
     assert run(folder, tmp_path / "run", "--evaluate-every=-1") == 2
     assert "--evaluate-every must be an integer of at least 0" in capfd.readouterr().err

@@ -11,8 +11,8 @@ from tf_cyclegan.settings.fields import facts_of
 from tf_cyclegan.settings.models import MODEL_SETTINGS, CycleGANSettings
 from tf_cyclegan.settings.train import TRAIN_FACTS, train_settings
 from tf_cyclegan.training import initial_weights
-from tf_cyclegan.training.initial_weights import begin_with, open_initial
-from tf_cyclegan.training.training import new_model
+from tf_cyclegan.training.initial_weights import copy_weights, load_initial_model
+from tf_cyclegan.training.run_model import new_model
 
 pytestmark = pytest.mark.eager
 SMALL = {"image_shape": (32, 32, 3), "filters": 4, "residual_blocks": 1, "pool_size": 0, "discriminator_filters": 4}
@@ -61,9 +61,9 @@ def test_a_run_begins_with_all_networks_of_a_model_of_its_kind(tmp_path, kind, s
     config = train_settings(
         model=kind, initial_model=tmp_path / "model.keras", image_size="32", output_dir=tmp_path / "run"
     )
-    initial_weights, config = open_initial(config)
+    initial_model, config = load_initial_model(config)
     begun = new_model(config.resolved(), "float32")
-    begin_with(begun, initial_weights)
+    copy_weights(initial_model, begun)
     of_networks = {name for name, facts in TRAIN_FACTS.items() if facts.networks}
     expected = {name: value for name, value in model.get_config().items() if name in of_networks}
     assert {name: begun.get_config()[name] for name in expected} == expected
@@ -103,9 +103,9 @@ def test_a_run_begins_with_a_generator_alone(tmp_path, made, direction, flags):
     config = train_settings(
         initial_model=tmp_path / "model.keras", image_size="32", output_dir=tmp_path / "run", **flags
     )
-    initial_weights, config = open_initial(config)
+    initial_model, config = load_initial_model(config)
     model = new_model(config.resolved(), "float32")
-    begin_with(model, initial_weights)
+    copy_weights(initial_model, model)
     for ours, theirs in zip(model.generator(direction).weights, network.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -119,7 +119,7 @@ def test_a_model_that_was_added_begins_with_a_generator(monkeypatch):
     model = PretrainedGenerator(networks.unet_generator((None, None, 1), filters=4, downsamplings=3))
     config = train_settings(model="added")
     initial_weights._check_model(model, config.model)
-    found = initial_weights._settings(model, config.of_model, facts_of(config.of_model))
+    found = initial_weights._network_settings(model, config.of_model, facts_of(config.of_model))
     assert (found["generator_type"], found["filters"], found["downsamplings"]) == ("unet", 4, 3)
     monkeypatch.setattr(Added, "generator_functions", ())
     with pytest.raises(ValueError, match="`model` must be cyclegan or pix2pix for a unet_generator"):
@@ -152,7 +152,7 @@ def test_training_begins_with_imported_networks(tmp_path):
 @pytest.mark.parametrize(
     "flags, told",
     [
-        (["--filters=6"], "--filters must be 4, that of --initial-model"),
+        (["--filters=6"], "--filters must be 4, as in --initial-model"),
         (["--model=pix2pix"], "--model must be cyclegan"),
     ],
 )

@@ -14,7 +14,8 @@ from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.settings.train import train_settings
 from tf_cyclegan.training.callbacks import TimeBudget, time_budget
-from tf_cyclegan.training.cost import learning_rate, plan_text
+from tf_cyclegan.training.cost import plan_text
+from tf_cyclegan.training.run_model import learning_rate
 from tf_cyclegan.training.schedules import PlannedSchedule
 from tf_cyclegan.weights.run_files import newest_checkpoint
 

@@ -11,7 +11,8 @@ from tf_cyclegan.cli import main
 from tf_cyclegan.data import images
 from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.settings.train import train_settings
-from tf_cyclegan.training import precision, training
+from tf_cyclegan.training import precision
+from tf_cyclegan.training.run_model import new_model
 from tf_cyclegan.weights.run_files import newest_checkpoint
 
 pytestmark = pytest.mark.eager
@@ -74,13 +75,10 @@ def test_large_images_are_measured_by_a_part(size, multiple, expected):
 
 
 def test_a_tiny_network_is_float32_and_the_drawings_default_is_not_tiny():
-    def new_model(policy):
-        return training.new_model(tiny, policy)
-
     tiny = train_settings(image_size="32", filters=4, discriminator_filters=4, residual_blocks=1).resolved()
-    assert precision.measured_policy(new_model, tiny.data, pytest.fail) == "float32"
+    assert precision.measured_policy(lambda policy: new_model(tiny, policy), tiny.data, pytest.fail) == "float32"
     default = train_settings().resolved()
-    assert not precision.is_tiny(training.new_model(default, "float32"), default.data)
+    assert not precision.is_tiny(new_model(default, "float32"), default.data)
 
 
 @pytest.mark.graph
@@ -96,7 +94,7 @@ def test_the_step_that_is_measured_runs_for_every_model(model, monkeypatch):
     sizes |= {"scales": 1, "discriminator_layers": 2} if model == "unit" else {}
     config = train_settings(model=model, **sizes).resolved()
     said = []
-    precision.measured_policy(lambda policy: training.new_model(config, policy), config.data, said.append)
+    precision.measured_policy(lambda policy: new_model(config, policy), config.data, said.append)
     assert said == [True]
 
 

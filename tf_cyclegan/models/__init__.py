@@ -1,4 +1,4 @@
-"""The models that can be trained, by name; each is a file here and an import line below."""
+"""The models that can be trained, by name. A model has a file here, and a line in `MODELS`."""
 
 from tf_cyclegan.models.base import TranslationModel
 from tf_cyclegan.models.cyclegan import CycleGAN
@@ -10,3 +10,8 @@ from tf_cyclegan.models.unit import UNIT
 MODELS = {"cyclegan": CycleGAN, "pix2pix": Pix2Pix, "pix2pixhd": Pix2PixHD, "unit": UNIT}
 
 __all__ = ["MODELS", "UNIT", "CycleGAN", "Pix2Pix", "Pix2PixHD", "PretrainedGenerator", "TranslationModel"]
+
+
+def model_name(model):
+    """The name of a model in `MODELS`; None for a model of another class."""
+    return next((name for name, kind in MODELS.items() if type(model) is kind), None)

@@ -1,4 +1,4 @@
-"""The settings of a training run, without those of its data and its model."""
+"""The settings of a training run, without the settings of its data and its model."""
 
 import dataclasses
 import math
@@ -13,17 +13,17 @@ MULTI_WORKER = "multi_worker"
 
 @settings
 class ScheduleSettings:
-    """How long a run is, and its learning rate."""
+    """The length of a run, and its learning rate."""
 
     epochs: int = derived(100, shown="100; for emoji few", resume=TAKEN)
-    """Epochs at the full learning rate."""
+    """Epochs with the full learning rate."""
     decay_epochs: int = derived(100, shown="100; for emoji few", resume=TAKEN)
     """Epochs after --epochs, in which the learning rate falls."""
     steps: int = derived(shown="none", resume=TAKEN)
-    """End the run after this many steps, whatever the epochs."""
+    """End the run after this many steps, even if epochs are left."""
     minutes: float = derived(shown="10 for cyclegan on emoji without --epochs and --steps, else none", resume=TAKEN)
-    """How long the training may take: its first steps are measured, and the number of steps is then fixed. --epochs and
-    --decay-epochs then say only the proportion of the two parts."""
+    """How long the training may take. The first steps are measured, then the number of steps is fixed. --epochs and
+    --decay-epochs are then the proportion of the two parts."""
     learning_rate: float = derived(
         2e-4, emoji=4e-4, shown="2e-4, 1e-4 for unit; 4e-4 for most models on emoji", resume=TAKEN
     )
@@ -31,14 +31,20 @@ class ScheduleSettings:
     schedule: Literal["linear", "step", "cosine", "constant"] = derived(
         "linear", shown="linear; step for unit", resume=TAKEN
     )
-    """linear: constant for --epochs, then down over --decay-epochs. step: times --decay-rate every --decay-epochs."""
+    """Learning-rate schedule. linear: constant for --epochs, then down over --decay-epochs. step: multiplied by
+    --decay-rate every --decay-epochs. cosine: half a cosine towards 0."""
     decay_rate: float = derived(0.1, shown="0.1; 0.5 for unit", resume=TAKEN)
-    """Factor of --schedule=step."""
+    """Factor of the learning rate for --schedule=step."""
 
     @property
     def is_given(self):
-        """Whether epochs or steps say how long the run is."""
+        """Whether the user gives the length of the run in epochs or steps."""
         return any(length is not None for length in (self.epochs, self.decay_epochs, self.steps))
+
+    def total_steps(self, steps_per_epoch):
+        """Steps of the whole run, in a run without minutes."""
+        steps = (self.epochs + self.decay_epochs) * steps_per_epoch
+        return min(steps, self.steps or steps)
 
     def check(self):
         """Raises `ValueError` if a setting is out of its range."""
@@ -57,25 +63,25 @@ class ScheduleSettings:
 
 @settings
 class DeviceSettings:
-    """What computes, and in which precision."""
+    """The devices that compute, and their precision."""
 
-    # Compared as the model has it.
+    # A resumed run compares the dtype policies of the models.
     precision: Literal["auto", "float32", "bfloat16", "float16"] = setting("auto", resume=FREE)
-    """auto: bfloat16 on TPUs, on GPUs since Ampere, and on CPUs with AMX or AVX-512 BF16 where a measurement of a few
-    seconds finds it faster, else float32. A run that goes on keeps its own."""
+    """Precision of the computation. auto: bfloat16 on TPUs, on GPUs since Ampere, and on CPUs with AMX or AVX-512 BF16
+    if a measurement of a few seconds finds it faster; else float32. A resumed run keeps its precision."""
     jit_compile: bool = setting(False, resume=TAKEN)
-    """Compile with XLA; slower on CPUs."""
+    """Compile with XLA, which is slower on CPUs."""
     strategy: Literal["none", "mirrored", "multi_worker", "tpu"] = setting("none", resume=TAKEN)
-    """What shares each batch: none, one device; mirrored, all GPUs of this machine; multi_worker, the GPUs of all
-    machines that TF_CONFIG names: start this command on each; tpu, the TPU of this machine or of TPU_NAME."""
+    """Devices that share each batch. none: one device. mirrored: all GPUs of this machine. multi_worker: the GPUs of
+    all machines in TF_CONFIG; start this command on each of them. tpu: the TPU of this machine or of TPU_NAME."""
 
 
 @settings
 class FolderSettings:
-    """What a run writes."""
+    """The run folder, and the files in it."""
 
     output_dir: Path = derived(shown="runs/DATASET", metavar="FOLDER", resume=FREE)
-    """Run folder."""
+    """Run folder, for checkpoints, samples and logs."""
     resume: bool = setting(True, resume=FREE)
     """Go on from the newest checkpoint in the run folder; --no-resume moves an earlier run aside and begins anew."""
     keep_checkpoints: int = setting(3, resume=TAKEN)
@@ -93,21 +99,23 @@ class FolderSettings:
 
 @settings
 class EvaluationSettings:
-    """How a model is evaluated while it is trained."""
+    """Evaluation during training."""
 
     evaluate_every: int = derived(
         shown="5 where the right answers are known: emoji, pairs; else 0", metavar="EPOCHS", resume=TAKEN
     )
-    """Epochs from one evaluation on the test split to the next; the last one is at the end of the run. The best
-    checkpoint is kept as checkpoints/best.keras. 0 for none. With right answers, it takes about 1 % of the time."""
+    """Epochs from one evaluation on the test split to the next, 0 for no evaluation; the last one is at the end of the
+    run. The best checkpoint is kept as checkpoints/best.keras. With right answers, evaluation takes about 1 % of the
+    time."""
     evaluate_count: int = setting(50, resume=TAKEN)
-    """Most images of each domain that are evaluated."""
+    """Largest number of images of each domain that are evaluated."""
     evaluate_features: str = derived(
         shown="inception if --best-by needs it, else none", metavar="inception|FILE", resume=TAKEN
     )
-    """Network of the distances (FID and KID with inception), like --features of evaluate; slow without a GPU."""
+    """Feature network of the distances (FID and KID with inception), as --features of evaluate; slow without a GPU."""
     best_by: str = derived(shown="kid with features, else l1", metavar="SCORE", resume=TAKEN)
-    """Score that chooses the best checkpoint: fid, kid, l1, psnr, ssim, cycle, ...; l1_ab has one direction."""
+    """Score that chooses the best checkpoint: fid, kid, l1, psnr, ssim, cycle, ...; or the score of one direction, such
+    as l1_ab."""
 
     @property
     def is_asked_for(self):
@@ -131,11 +139,11 @@ class RunSettings:
 
     @property
     def may_have_minutes(self):
-        """Whether a recipe may say how many minutes it takes: not where the user says how long it is."""
+        """Whether a default number of minutes applies: only if the user gives no other length of the run."""
         return not self.schedule.is_given and self.devices.strategy != MULTI_WORKER
 
     def check(self):
-        """Raises `ValueError` if a setting is out of its range, or has no use with another."""
+        """Raises `ValueError` if a setting is out of its range, or does not fit another setting."""
         for group in (self.folder, self.schedule, self.evaluation):
             group.check()
         if self.schedule.minutes is not None and self.schedule.steps is not None:

@@ -1,41 +1,17 @@
-"""What a training run will do and cost, told before it starts."""
+"""The cost of a training run, in lines for people: learning rates, parameters, multiply-adds, memory."""
 
 import tensorflow as tf
 
 from tf_cyclegan.settings.data import parse_size
-from tf_cyclegan.training import schedules
 from tf_cyclegan.training.callbacks.progress import seconds_text
+from tf_cyclegan.training.run_model import learning_rate
 
-# What TensorFlow, Keras and the program take before the first image, measured on Linux.
+# Memory of TensorFlow, Keras and the program before the first image, measured on Linux.
 _BASE_BYTES = 0.7e9
 
 
-def learning_rate(settings, steps_per_epoch, plan=None):
-    """The learning rate of a run, a schedule even where it is constant: a resumed run can change to any other.
-
-    Args:
-        settings: resolved `ScheduleSettings`.
-        steps_per_epoch: int.
-        plan: optional dict of a run of minutes, see `callbacks.TimeBudget`. Defaults to None, not decided.
-    """
-    if settings.minutes is not None:
-        steps = {} if plan is None else {"total_steps": plan["steps"], "measured_steps": plan["measured_steps"]}
-        shape = (settings.schedule, settings.epochs, settings.decay_epochs, settings.decay_rate)
-        return schedules.PlannedSchedule(settings.learning_rate, *shape, **steps)
-    total_epochs = settings.epochs + settings.decay_epochs
-    if settings.schedule == "linear":
-        return schedules.ConstantThenLinearDecay(
-            settings.learning_rate, steps_per_epoch, settings.epochs, settings.decay_epochs
-        )
-    if settings.schedule == "step":
-        return schedules.StepDecay(settings.learning_rate, steps_per_epoch, settings.decay_epochs, settings.decay_rate)
-    if settings.schedule == "cosine":
-        return schedules.CosineDecay(settings.learning_rate, steps_per_epoch, total_epochs)
-    return schedules.ConstantThenLinearDecay(settings.learning_rate, steps_per_epoch, total_epochs, decay_epochs=0)
-
-
 def plan_text(minutes, plan, rate):
-    """What a run of minutes will do, in a line.
+    """The plan of a run of minutes in one line.
 
     Args:
         minutes: float.
@@ -53,10 +29,10 @@ def plan_text(minutes, plan, rate):
 
 
 def learning_rate_lines(settings):
-    """What a dry run says of the learning rate."""
+    """Lines for a dry run: the learning rate by epochs or, in a run of minutes, by parts of the run."""
     if settings.minutes is None:
         title = f"learning rate ({settings.schedule}, {settings.epochs} + {settings.decay_epochs} epochs)"
-        return [title, *learning_rate_table(settings)]
+        return [title, *_learning_rate_table(settings)]
     rate = learning_rate(settings, None, {"steps": 1000, "measured_steps": 0})
     return [
         f"minutes: {settings.minutes:g}; the first steps are measured, then the number of steps is fixed",
@@ -66,8 +42,8 @@ def learning_rate_lines(settings):
     ]
 
 
-def learning_rate_table(settings):
-    """Lines of epochs and their learning rate, equal ones together, long decays at ten points."""
+def _learning_rate_table(settings):
+    """A line for each epoch with a new learning rate; a long decay has about ten lines."""
     total = settings.epochs + settings.decay_epochs
     rate = learning_rate(settings, steps_per_epoch=1)
     rates = [float(rate(epoch)) for epoch in range(total)]
@@ -78,27 +54,25 @@ def learning_rate_table(settings):
 
 
 def describe_cost(model, data, replicas=1):
-    """Lines with parameters, multiply-adds and the memory to expect of one training step, and what replicas exchange.
+    """Lines with the parameters, multiply-adds and memory of one training step, and with the traffic of replicas.
 
     Args:
         model: `TranslationModel`.
         data: resolved `DataSettings`.
-        replicas: optional int, devices that share each batch; None where it is not known. Defaults to 1.
+        replicas: int, devices that share each batch; None where their number is unknown. Defaults to 1.
     """
     size = parse_size(data.image_size, "image_size")
-    generator, discriminator = model.generator(model.directions[0]), model.discriminators[0]
-    trained = (*model.generators, *model.auxiliaries, *model.discriminators)
-    variables = {id(variable): variable for network in trained for variable in network.variables}  # shared ones once
-    parameters = sum(variable.shape.num_elements() for variable in variables.values())
+    parameters = _parameters(model)
     forward_macs, activations = _step_cost(model, size)
     width = 4 if model.dtype_policy.compute_dtype == "float32" else 2
     pools = 4 * sum(weight.shape.num_elements() for weight in model.weights if "pool" in weight.path)
     images = -(-data.batch_size // (replicas or 1))
+    # A weight takes 16 bytes: its value, its gradient and both moments of Adam.
     memory = _BASE_BYTES + 16 * parameters + pools + width * images * activations
     return [
-        f"  generator      {_network_line(generator, size)}",
-        f"  discriminator  {_network_line(discriminator, size)}",
-        # A backward pass costs two forward ones.
+        f"  generator      {_network_line(model.generator(model.directions[0]), size)}",
+        f"  discriminator  {_network_line(model.discriminators[0], size)}",
+        # A backward pass costs as much as two forward passes.
         f"  all networks   {parameters:>12,} parameters  {3 * data.batch_size * forward_macs / 1e9:8.2f} G "
         "multiply-adds a training step",
         f"  memory         about {memory / 1e9:.1f} GB, {pools / 1e9:.2f} GB of it pools; the image cache is extra",
@@ -107,17 +81,17 @@ def describe_cost(model, data, replicas=1):
 
 
 def _exchange_lines(model, replicas):
-    """Gradients are in the precision of the weights, and a ring of R sends 2 (R - 1) / R of them from each replica."""
-    gradients = sum(v.shape.num_elements() * v.value.dtype.size for v in trained_variables(model))
-    sent = (
-        f", {2 * (replicas - 1) / replicas * gradients / 1e6:.1f} MB out of and into each replica" if replicas else ""
-    )
-    return [f"  exchange       {gradients / 1e6:.1f} MB of gradients are summed over the replicas in each step{sent}"]
+    """The traffic of a ring of R replicas: each sends 2 (R - 1) / R of the gradients, in the weights' precision."""
+    trained = [*model.generator_variables, *model.discriminator_variables]
+    megabytes = sum(variable.shape.num_elements() * variable.value.dtype.size for variable in trained) / 1e6
+    sent = f", {2 * (replicas - 1) / replicas * megabytes:.1f} MB out of and into each replica" if replicas else ""
+    return [f"  exchange       {megabytes:.1f} MB of gradients are summed over the replicas in each step{sent}"]
 
 
-def trained_variables(model):
-    """The variables that a step of a model changes by gradients."""
-    return [*model.generator_variables, *model.discriminator_variables]
+def _parameters(model):
+    networks = (*model.generators, *model.auxiliaries, *model.discriminators)
+    variables = {id(variable): variable for network in networks for variable in network.variables}  # shared ones once
+    return sum(variable.shape.num_elements() for variable in variables.values())
 
 
 def _network_line(network, size):
@@ -134,14 +108,14 @@ def _step_cost(model, size):
 
 
 def _cost(function, specifications):
-    """Multiply-adds and activations of a function of tensors like these, counted in its graph."""
+    """Multiply-adds and activations of a function, counted in its graph for tensors of these specifications."""
     operations = tf.function(function).get_concrete_function(*specifications).graph.get_operations()
     tensors = [tensor for operation in operations for tensor in operation.outputs if tensor.shape.rank == 4]
     return sum(map(_multiply_adds, operations)), sum(tensor.shape.num_elements() or 0 for tensor in tensors)
 
 
 def _multiply_adds(operation):
-    """A convolution meets each kernel weight once for each pixel of its smaller side, the transposed one's input."""
+    """A convolution uses each weight of its kernel once for each pixel of its output, or of its input if transposed."""
     if operation.type == "Conv2D":
         pixels, kernel, channels = operation.outputs[0].shape, operation.inputs[1].shape, 2
     elif operation.type == "Conv2DBackpropInput":

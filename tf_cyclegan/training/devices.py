@@ -1,4 +1,4 @@
-"""What the machine computes fast."""
+"""The device that computes: its name, its fast precision, and settings of TensorFlow that make it faster."""
 
 import os
 
@@ -14,14 +14,14 @@ def dtype_policy(precision="auto"):
     """The Keras dtype policy for a precision.
 
     Args:
-        precision: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where it is fast by rule, without the
-            measurement of `precision.measured_policy`. Defaults to `"auto"`.
+        precision: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where `has_fast_bfloat16`. Defaults to
+            `"auto"`.
 
     Returns:
         `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
 
     Raises:
-        ValueError: if `precision` is none of these.
+        ValueError: if `precision` is another.
     """
     check_choice("precision", precision, ("auto", *POLICIES))
     if precision == "auto":
@@ -41,18 +41,18 @@ def has_fast_bfloat16():
 
 
 def share_cores(parts=2):
-    """Has independent parts of a step run beside each other on a CPU, each on its share of the cores.
+    """Makes independent parts of a step run at the same time on a CPU, each on its share of the cores.
 
-    The two directions of a CycleGAN are such parts; small convolutions gain little from a second core. It must come
-    before TensorFlow's first operation, and changes nothing after it, on GPUs, or where the environment says how many
-    threads there are.
+    The two directions of a CycleGAN are such parts; small convolutions gain little from a second core. Call it before
+    TensorFlow's first operation. It changes nothing after that, on GPUs, and where the environment sets the number of
+    threads.
 
     Args:
-        parts: int. Defaults to 2.
+        parts: int, parts of a step that do not wait for each other. Defaults to 2.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    told = any(f"TF_NUM_{kind}OP_THREADS" in os.environ for kind in ("INTRA", "INTER"))
-    if told or cores < parts or tf.config.list_physical_devices("GPU"):
+    given = any(f"TF_NUM_{kind}OP_THREADS" in os.environ for kind in ("INTRA", "INTER"))
+    if given or cores < parts or tf.config.list_physical_devices("GPU"):
         return
     try:
         tf.config.threading.set_intra_op_parallelism_threads(cores // parts)
@@ -62,18 +62,18 @@ def share_cores(parts=2):
 
 
 def avoid_failing_remapper():
-    """Turns off the pass of TensorFlow's graph optimizer that fails on CPUs, with an error line in each program.
+    """Turns off the remapper of TensorFlow's graph optimizer, which fails on CPUs and prints an error in each program.
 
-    It takes a convolution, its bias and a leaky ReLU for one operation, also where another operation reads the biased
-    value: in training the ReLU's gradient in each discriminator, in a U-Net also its bridges. It then leaves the whole
-    graph as it was. What it does to other graphs, as a ResNet's in inference, makes no difference in speed on CPUs.
+    The remapper fuses a convolution, its bias and a leaky ReLU even if another operation reads the biased value: in
+    training the gradient of the ReLU in each discriminator, and in a U-Net its bridges. It then leaves the whole graph
+    unchanged. Where it does not fail, as for a ResNet in inference, it makes no difference in speed on CPUs.
     """
     if not any(map(tf.config.list_physical_devices, ("GPU", "TPU"))):
         tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
 def describe_device():
-    """One line on what will compute, as `"CPU without AMX"`."""
+    """The name of the device that computes, for example `"CPU without AMX"`."""
     for kind in ("TPU", "GPU"):
         found = tf.config.list_physical_devices(kind)
         if found:

@@ -1,4 +1,4 @@
-"""The precision of a run that is given none: where the CPU has instructions for bfloat16, a measurement decides."""
+"""The precision of a run with `--precision=auto`: by rule, or by a measurement on CPUs that know bfloat16."""
 
 import time
 
@@ -7,63 +7,61 @@ import tensorflow as tf
 from tf_cyclegan.networks.layers import runtime
 from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.training import devices
-from tf_cyclegan.training.resuming import kept_policy
+from tf_cyclegan.training.resuming import begun_settings
 
-# A gain below this is within what two measurements of the same differ by.
+# Two measurements of the same step differ by less than this.
 _LEAST_GAIN = 1.05
 _SECONDS = 2.0
 _LEAST_TURNS = 3
-# Weights times pixels, of all images of a step. Networks below spend their time between operations, not in them.
+# Weights of the generator times pixels of a batch. A step with less spends its time between operations, not in them.
 _LEAST_WORK = 1e9
-# Larger images are measured by a part of them: what a convolution gains depends on its channels.
+# Larger images are measured by a part of them: the gain of a convolution depends on its channels.
 _SIDE = 128
 
 
 def chosen_policy(make_model, data, run, workers, report):
-    """The Keras dtype policy of a run: as it is given, that of the run that goes on, the rule's, or the faster one.
+    """The Keras dtype policy of a run: the given one, the one it resumes with, the rule's, or the measured one.
 
     Args:
         make_model: callable `policy -> TranslationModel`.
         data: resolved `DataSettings`.
         run: resolved `RunSettings`.
-        workers: `distribution.Workers`.
+        workers: `Workers`.
         report: callable, takes lines of text.
 
     Returns:
         str.
     """
     policy = _ruled_policy(run)
-    if policy is None and workers.are_many:  # which must agree, and no two measurements do
+    if policy is None and workers.are_many:  # workers must agree, and their measurements may not
         policy = devices.dtype_policy()
     return policy or measured_policy(make_model, data, report)
 
 
 def planned_policy(run):
-    """The dtype policy in which to count what a run costs, and words for the one that it will have."""
+    """The dtype policy by which a dry run counts costs, and a text that says which policy the run will have."""
     policy = _ruled_policy(run)
     return policy or "float32", policy or "float32 or mixed_bfloat16, whichever is measured to be faster at the start"
 
 
 def _ruled_policy(run):
-    """The dtype policy of a run, None where a measurement is to decide."""
+    """The dtype policy of a run, None where a measurement decides."""
     precision = run.devices.precision
-    if precision == "auto" and (kept := kept_policy(run.folder)):
+    if precision != "auto":
+        return devices.dtype_policy(precision)
+    kept = (begun_settings(run.folder) or {}).get("dtype_policy")
+    if kept in devices.POLICIES.values():
         return kept
-    measured = precision == "auto" and needs_measuring()
-    return None if measured else devices.dtype_policy(precision)
+    return None if needs_measuring() else devices.dtype_policy()
 
 
 def needs_measuring():
-    """Whether no rule says which precision is faster: on CPUs with instructions for bfloat16 it depends on the network.
-
-    Returns:
-        bool; False also for GPUs and TPUs.
-    """
+    """Whether this is a CPU with instructions for bfloat16, where the faster precision depends on the network."""
     return runtime.does_the_computing() and (runtime.has("amx_bf16") or runtime.has("avx512_bf16"))
 
 
 def measured_policy(make_model, data, report):
-    """The Keras dtype policy that trains a model faster here, which is said in a line.
+    """The Keras dtype policy that trains a model faster on this machine; reports it in one line.
 
     Args:
         make_model: callable `policy -> TranslationModel`.
@@ -84,14 +82,14 @@ def measured_policy(make_model, data, report):
 
 
 def is_tiny(model, data):
-    """Whether the generator is too small for the precision to matter; it is then float32, without a measurement."""
+    """Whether the generator is too small for its precision to matter."""
     height, width = parse_size(data.image_size, "image_size")
     weights = model.generator(model.directions[0]).count_params()
     return weights * height * width * data.batch_size < _LEAST_WORK
 
 
 def decision(float32_seconds, bfloat16_seconds):
-    """What follows from the time of a step in both precisions.
+    """The faster precision, from the time of a step in each.
 
     Args:
         float32_seconds, bfloat16_seconds: floats.
@@ -110,11 +108,14 @@ def decision(float32_seconds, bfloat16_seconds):
 
 
 def fastest_turns(steps, seconds=_SECONDS, clock=time.perf_counter):
-    """Seconds of the fastest call of each function, called in turns for a while: other work only makes a call longer.
+    """Seconds of the fastest call of each function; the functions are called in turns.
+
+    The fastest call counts, as other work on the machine can only slow a call down.
 
     Args:
         steps: list of callables without arguments.
-        seconds: float, how long it may take in all, beyond the first call of each and three turns. Defaults to 2.
+        seconds: float, time for all turns after the first call of each function; there are at least three turns.
+            Defaults to 2.
         clock: callable, the seconds since some moment. Defaults to `time.perf_counter`.
 
     Returns:
@@ -134,7 +135,7 @@ def fastest_turns(steps, seconds=_SECONDS, clock=time.perf_counter):
 
 
 def _gradient_step(model, shape):
-    """What most of a training step consists of: a generator's translation of a batch, and the gradient of it."""
+    """A function that translates a batch and computes the gradients, which is most of a training step."""
     model.to_last_stage()
     network = model.generator(model.directions[0])
     shape = (*shape, network.input_shape[-1])
@@ -151,7 +152,7 @@ def _gradient_step(model, shape):
 
 
 def _measured_shape(data, multiple):
-    """`(batch, height, width)` of the run, or of a part that takes at most about as long as an image of 128 pixels."""
+    """`(batch, height, width)` of the run, or of a part of it with about the pixels of one image of 128x128."""
     largest = max(multiple, _SIDE // multiple * multiple)
     height, width = (min(side, largest) for side in parse_size(data.image_size, "image_size"))
     return max(1, min(data.batch_size, _SIDE**2 // (height * width))), height, width

@@ -1,4 +1,4 @@
-"""Evaluation while a model is trained: what is scored, how often, and what is said of it at the end."""
+"""Evaluation during training: what is scored, how often, and the closing lines of a run."""
 
 from tf_cyclegan.data.loading import open_data
 from tf_cyclegan.evaluation.catalog import DISTANCES, METRICS
@@ -13,54 +13,54 @@ from tf_cyclegan.settings.train import TRAIN_NAMES
 from tf_cyclegan.settings.user_errors import is_ours, renamed, with_flags
 from tf_cyclegan.training import callbacks
 
-# Where the right answers are known an error means something and needs no further network.
+# Epochs from one evaluation to the next where the right answers are known: their errors need no further network.
 EVERY = 5
-_LAST_WORDS = ("problem", "caution")
+_CLOSING_LEVELS = ("problem", "caution")
 
 
 class Scorer:
-    """Scores a model on the test split of its data: the callable of `callbacks.Evaluation`.
+    """Scores a model on the test split of its data; the `score` of `callbacks.Evaluation`.
 
     Args:
         model: `TranslationModel`.
         settings: `EvaluationSettings`.
         data: resolved `DataSettings`.
-        view: `View` of the training.
+        view: `View` of the training data.
 
     Attributes:
-        result: dict of the last `Evaluator.evaluate()`, or None.
+        result: dict that the last `Evaluator.evaluate()` returned, or None.
         best_by: str, the score that chooses the best checkpoint, or None.
 
     Raises:
-        ValueError: if there is no test split, the features cannot be had, or there is no score `best_by`.
+        ValueError: if there is no test split, the features cannot be loaded, or no score is named `best_by`.
     """
 
     def __init__(self, model, settings, data, view):
-        seed = data.seed % 2**32  # NumPy takes no negative one
+        seed = data.seed % 2**32  # NumPy takes no negative seed
         data = open_data(data, view._replace(split="test"), augment=False).load()
         best_by = settings.best_by
         features = settings.evaluate_features or (INCEPTION if _needs_features(best_by, has_answers(data)) else None)
         names = [name for name in METRICS if name not in DISTANCES and name != "perceptual"]
         instruments = open_instruments([*(["fid", "kid"] if features else []), *names], features, required=False)
         if reasons := {instruments.left_out[name] for name in DISTANCES if name in instruments.left_out}:
-            raise ValueError(f"{reasons.pop()}; or take another `best_by`, as cycle")
+            raise ValueError(f"{reasons.pop()}; or take another `best_by`, for example cycle")
         self._evaluator = Evaluator(model, data, instruments, count=settings.evaluate_count, seed=seed)
         self.result = None
-        self.best_by = best_by or self._usual()
+        self.best_by = best_by or self._default_score()
         if self.best_by is not None:
             check_choice("best_by", self.best_by, self._available())
 
     def __call__(self, model):
-        """The scores of the model as it is now, `{"l1_ab": ...}`."""
+        """The scores of the model as it is now, for example `{"l1_ab": 0.24}`."""
         self.result = self._evaluator.evaluate()
         return flat_scores(self.result)
 
-    def _usual(self):
+    def _default_score(self):
         available = self._available()
         return next((name for name in ("kid", "kernel", "l1") if name in available), None)
 
     def _available(self):
-        """The scores of which less or more is better, each with and without the direction."""
+        """The scores that rank models, each with and without its direction."""
         names = []
         for direction in self._evaluator.directions:
             for name in self._evaluator.metrics(direction):
@@ -75,15 +75,15 @@ def new_evaluation(model, settings, data, view, train_data, **wiring):
         model: `TranslationModel`.
         settings: `EvaluationSettings`.
         data: resolved `DataSettings`.
-        view: `View` of the training.
-        train_data: `TranslationDataset` of the training.
-        **wiring: arguments of `callbacks.Evaluation`, with its `folder` and its `report`.
+        view: `View` of the training data.
+        train_data: `TranslationDataset` of the training data.
+        **wiring: further arguments of `callbacks.Evaluation`, at least `folder` and `report`.
 
     Returns:
         `callbacks.Evaluation` whose `score` is a `Scorer`, or None.
 
     Raises:
-        ValueError: if an evaluation was asked for and cannot be had.
+        ValueError: if the settings ask for an evaluation that is not possible.
     """
     if settings.evaluate_every == 0:
         return None
@@ -108,12 +108,12 @@ def new_evaluation(model, settings, data, view, train_data, **wiring):
 
 
 def closing_lines(folder, evaluation=None, model=None):
-    """What is said of a run at its end: the last and the best apart, and what does not look healthy.
+    """Lines for the end of a run: the last and the best score, and the findings that are not healthy.
 
     Args:
         folder: run folder.
         evaluation: optional `callbacks.Evaluation` of the run. Defaults to None.
-        model: optional `TranslationModel`, as in `diagnose`. Defaults to None.
+        model: optional `TranslationModel` for `diagnose`. Defaults to None.
 
     Returns:
         List of lines of text.
@@ -128,10 +128,10 @@ def closing_lines(folder, evaluation=None, model=None):
         )
     result = evaluation.score.result if evaluation is not None else None
     findings = diagnose(result, read_rows(folder / "losses.csv"), rows if evaluation else (), best, model)
-    lines += finding_lines([finding for finding in in_flags(findings) if finding.level in _LAST_WORDS])
+    lines += finding_lines([finding for finding in in_flags(findings) if finding.level in _CLOSING_LEVELS])
     return [*lines, f"Scores, diagnostics and pictures: tf-cyclegan evaluate {folder}"]
 
 
 def _needs_features(best_by, answers):
-    """Whether the best is chosen by a distance, which is also the only measure where no answer is known."""
+    """Whether a distance chooses the best checkpoint; it is the only measure without right answers."""
     return (best_by or ("l1" if answers else "kid")).split("_")[0] in DISTANCES
