@@ -367,4 +367,4 @@ def test_a_dry_run_says_who_would_compute(monkeypatch, capfd):
     assert "multi_worker, 2 replicas of 2 of a batch's 4 images each; process 1 of 2, which writes nothing" in output
     assert re.search(r"exchange +0\.\d MB of gradients", output)
     assert plan_workers("mirrored").describe(4) == "mirrored, 1 replica of 4 of a batch's 4 images each"
-    assert "counted when it answers" in plan_workers("tpu").describe(4)
+    assert "counted at the start" in plan_workers("tpu").describe(4)

@@ -1,7 +1,4 @@
-"""Learning-rate schedules of the field, as functions of the training step.
-
-Those of epochs are constant within an epoch; `PlannedSchedule` has their shapes over a number of steps.
-"""
+"""Learning-rate schedules: three that change between epochs, and one over a number of steps that is decided later."""
 
 import math
 
@@ -9,18 +6,18 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_cyclegan.settings.checks import check_choice
+from tf_cyclegan.settings.checks import check_choice, check_positive
 
 _PACKAGE = "tf_cyclegan"
 SHAPES = ("linear", "step", "cosine", "constant")
-# More steps than there are.
+# More steps than any run has.
 _NEVER = 2**62
 
 
 class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that changes only between epochs: `factor(epoch)` times the initial one.
 
-    A schedule derives from it and has a method `factor(epoch)`; `epoch` is a float tensor that counts from 0.
+    A subclass has a method `factor(epoch)`; `epoch` is a float tensor that counts from 0.
 
     Args:
         initial_learning_rate: float, the rate of the first epoch.
@@ -31,7 +28,8 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, initial_learning_rate, steps_per_epoch):
-        _check_positive(initial_learning_rate=initial_learning_rate, steps_per_epoch=steps_per_epoch)
+        check_positive("initial_learning_rate", initial_learning_rate)
+        check_positive("steps_per_epoch", steps_per_epoch)
         self.initial_learning_rate = initial_learning_rate
         self.steps_per_epoch = steps_per_epoch
 
@@ -98,7 +96,8 @@ class StepDecay(EpochSchedule):
 
     def __init__(self, initial_learning_rate, steps_per_epoch, decay_epochs=50, decay_rate=0.1):
         super().__init__(initial_learning_rate, steps_per_epoch)
-        _check_positive(decay_epochs=decay_epochs, decay_rate=decay_rate)
+        check_positive("decay_epochs", decay_epochs)
+        check_positive("decay_rate", decay_rate)
         self.decay_epochs = decay_epochs
         self.decay_rate = decay_rate
 
@@ -127,7 +126,7 @@ class CosineDecay(EpochSchedule):
 
     def __init__(self, initial_learning_rate, steps_per_epoch, epochs=200):
         super().__init__(initial_learning_rate, steps_per_epoch)
-        _check_positive(epochs=epochs)
+        check_positive("epochs", epochs)
         self.epochs = epochs
 
     def factor(self, epoch):
@@ -139,11 +138,11 @@ class CosineDecay(EpochSchedule):
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The shape of a recipe over a number of steps that is decided while training goes on.
+    """The shape of another schedule over a number of steps that is decided while training goes on.
 
-    `epochs` and `decay_epochs` say the proportion alone: 1 and 1 are 100 and 100. Until it is decided, and in the steps
-    that were trained until then, the rate is the initial one. A decision makes no new graph: the schedule reads a
-    variable. What was decided is saved with the schedule.
+    `epochs` and `decay_epochs` are proportions: 1 and 1 mean the same as 100 and 100. Until the decision, and for the
+    steps that were trained before it, the rate is the initial rate. A decision makes no new graph, as the schedule
+    reads a variable. The decision is saved with the schedule.
 
     Args:
         initial_learning_rate: float, the rate at the beginning.
@@ -153,7 +152,7 @@ class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         decay_epochs: int, part of the steps after them. Defaults to 100.
         decay_rate: float, the factor of `"step"`. Defaults to 0.1.
         total_steps: optional int, steps of the whole run. Defaults to None, not decided.
-        measured_steps: int, steps that were trained before it was decided. Defaults to 0.
+        measured_steps: int, steps that were trained before the decision. Defaults to 0.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -176,8 +175,9 @@ class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         measured_steps=0,
     ):
         check_choice("shape", shape, SHAPES)
-        _check_positive(initial_learning_rate=initial_learning_rate, decay_rate=decay_rate)
-        _check_positive(**({"decay_epochs": decay_epochs} if shape == "step" else {"epochs": epochs + decay_epochs}))
+        check_positive("initial_learning_rate", initial_learning_rate)
+        check_positive("decay_rate", decay_rate)
+        check_positive(*(("decay_epochs", decay_epochs) if shape == "step" else ("epochs", epochs + decay_epochs)))
         self.initial_learning_rate = initial_learning_rate
         self.shape, self.epochs, self.decay_epochs, self.decay_rate = shape, epochs, decay_epochs, decay_rate
         self.total_steps, self.measured_steps = None, 0
@@ -190,18 +190,18 @@ class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
         Args:
             total_steps: int, steps of the whole run.
-            measured_steps: int, steps that were trained before. Defaults to 0.
+            measured_steps: int, steps that were trained before the decision. Defaults to 0.
 
         Raises:
             ValueError: if `total_steps` is not positive.
         """
-        _check_positive(total_steps=total_steps)
+        check_positive("total_steps", total_steps)
         self.total_steps, self.measured_steps = total_steps, measured_steps
         self._plan.assign([total_steps, measured_steps])
 
     @property
     def constant_steps(self):
-        """Steps at the initial rate in the beginning; None before the decision."""
+        """The first steps, whose rate is the initial rate; None before the decision."""
         if self.total_steps is None:
             return None
         part = {"linear": self.epochs, "step": self.decay_epochs, "cosine": 0}.get(self.shape)
@@ -236,21 +236,15 @@ class PlannedSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def linear_factor(epoch, epochs, decay_epochs):
-    """Of epoch e, counted from 0: `1 - max(0, e + 1 - epochs) / (decay_epochs + 1)`; an epoch may also be a step."""
+    """`1 - max(0, e + 1 - epochs) / (decay_epochs + 1)` for epoch e, counted from 0; steps may stand for epochs."""
     return 1 - ops.clip(epoch + 1 - epochs, 0, decay_epochs) / (decay_epochs + 1)
 
 
 def step_factor(epoch, decay_epochs, decay_rate):
-    """Of epoch e, counted from 0: `decay_rate` to the power of how many `decay_epochs` are over."""
+    """`decay_rate ^ floor(e / decay_epochs)` for epoch e, counted from 0."""
     return ops.power(decay_rate, ops.floor(epoch / decay_epochs))
 
 
 def cosine_factor(epoch, epochs):
-    """Of epoch e, counted from 0: `(1 + cos(pi e / epochs)) / 2`, and after the last epoch what that had."""
+    """`(1 + cos(pi e / epochs)) / 2` for epoch e, counted from 0; later epochs have the factor of the last one."""
     return 0.5 * (1 + ops.cos(math.pi * ops.minimum(epoch, epochs - 1) / epochs))
-
-
-def _check_positive(**values):
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")

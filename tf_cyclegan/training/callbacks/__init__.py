@@ -1,10 +1,10 @@
-"""Callbacks of `fit`: sample pictures, scores, health, progress, checkpoints and stopping. Each can be used alone."""
+"""Callbacks of `fit`: sample grids, scores, health, progress, checkpoints and stopping. Each can be used alone."""
 
-from tf_cyclegan.training.callbacks.checkpoints import Checkpoints
+from tf_cyclegan.training.callbacks.checkpoints import Checkpoints, ReplicaStates
 from tf_cyclegan.training.callbacks.evaluation import Evaluation
 from tf_cyclegan.training.callbacks.health import Health, TrainingDiverged
 from tf_cyclegan.training.callbacks.input_wait import InputWait
-from tf_cyclegan.training.callbacks.interrupt import AgreedInterrupt, Interrupt, ReplicaStates
+from tf_cyclegan.training.callbacks.interrupt import AgreedInterrupt, Interrupt
 from tf_cyclegan.training.callbacks.loss_table import LossTable
 from tf_cyclegan.training.callbacks.progress import Progress
 from tf_cyclegan.training.callbacks.samples import SampleGrid

@@ -9,12 +9,12 @@ import shutil
 import keras
 
 from tf_cyclegan.files import sync
-from tf_cyclegan.settings.checks import one_line
+from tf_cyclegan.settings.checks import check_integer, one_line
 from tf_cyclegan.training.callbacks.health import TrainingDiverged
 from tf_cyclegan.training.callbacks.snapshot import Background, Snapshot
 from tf_cyclegan.weights.run_files import checkpoint_name, list_checkpoints, newest_checkpoint, write_settings
 
-# A folder of its own: with little memory Keras puts a file beside the one it writes.
+# A folder of its own: with little memory, Keras writes a second file next to the checkpoint.
 WRITING = "writing"
 
 
@@ -22,14 +22,13 @@ class Checkpoints(keras.callbacks.Callback):
     """Saves `step_00001234.keras`, whole or not at all, and keeps the newest few.
 
     It saves after each `frequency_epochs` epochs, when an epoch is cut short (`model.stop_training`), and at the end
-    of training. A step that this object has saved is not saved again, and weights that are NaN or infinite are not
-    saved at all: they would take the place of good ones. A file of a later step than the one saved
-    belongs to a run that was left, because it was damaged or a new run began in its folder: it is set aside as
-    `step_00001234.keras.old`, so that the newest checkpoint is always that of the current run.
+    of training. It saves no step twice, and no weights that are NaN or infinite, which would replace good ones. A file
+    of a later step belongs to an earlier run in the folder, or was damaged: it is renamed to
+    `step_00001234.keras.old`, so that the newest checkpoint always belongs to the current run.
 
-    Training goes on while a checkpoint of its step is written; until then, what training changes is in memory twice.
-    One is written at a time: the next waits for the last. What goes wrong with it is raised after the next step. At
-    the end of training everything is written; as a context manager also if `fit` raises.
+    Training goes on while a checkpoint is written; until it is, memory holds the changed variables twice. One
+    checkpoint is written at a time. An error while writing is raised after the next step. At the end of training all
+    checkpoints are written; as a context manager also if `fit` raises.
 
     Args:
         directory: folder of the checkpoints; it is made if it does not exist.
@@ -37,8 +36,8 @@ class Checkpoints(keras.callbacks.Callback):
         frequency_epochs: int, epochs from one checkpoint to the next. Defaults to 1.
         frequency_steps: optional int, steps from one checkpoint to the next within epochs. Defaults to None.
         on_saved: optional callable that gets the path of each new checkpoint, between two steps. Defaults to None.
-        settings: optional dict of what JSON knows, at most 64 kB, that each checkpoint holds beside the model for
-            `read_settings`. Defaults to None.
+        settings: optional dict of JSON's types, at most 64 kB, that each checkpoint holds for `read_settings`. Defaults
+            to None.
         background: bool, whether training goes on while a checkpoint is written. Defaults to True.
 
     Raises:
@@ -63,8 +62,7 @@ class Checkpoints(keras.callbacks.Callback):
         super().__init__()
         numbers = {"keep": keep, "frequency_epochs": frequency_epochs, "frequency_steps": frequency_steps or 1}
         for name, value in numbers.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+            check_integer(name, value, 1)
         self.directory = os.path.expanduser(directory)
         self.keep = keep
         self.frequency_epochs = frequency_epochs
@@ -78,16 +76,16 @@ class Checkpoints(keras.callbacks.Callback):
         self._seen_step = 0
 
     def save(self, again=False):
-        """Saves the model as it is now, unless this object has saved this step already, and waits for the file.
+        """Saves the model, unless its step has been saved already, and waits for the file.
 
         Args:
-            again: bool, whether to save in any case: the model has changed without a step. Defaults to False.
+            again: bool, whether to save this step again, as the model has changed without a step. Defaults to False.
 
         Returns:
             The path of the checkpoint of this step.
 
         Raises:
-            OSError: if it, or the one before, cannot be written.
+            OSError: if this checkpoint, or the one before, cannot be written.
             TrainingDiverged: if weights are NaN or infinite.
         """
         path = self._begin(again)
@@ -95,24 +93,24 @@ class Checkpoints(keras.callbacks.Callback):
         return path
 
     def save_beside_training(self):
-        """Saves the model as it is now, unless it has been, while training goes on."""
+        """Saves the model while training goes on, unless its step has been saved already."""
         if self.background:
             self._begin()
         else:
             self.save()
 
     def wait(self):
-        """Waits until the checkpoint that is being written is there, if there is one.
+        """Waits until no checkpoint is being written.
 
         Raises:
-            OSError: if it cannot be written.
+            OSError: if a checkpoint cannot be written.
             TrainingDiverged: if weights are NaN or infinite.
         """
         path, self._writing_path = self._writing_path, None
         try:
             self._writer.wait()
         except BaseException:
-            self._saved_step = None  # the next attempt is one
+            self._saved_step = None  # the step is not saved
             raise
         if path is not None and self.on_saved is not None:
             self.on_saved(path)
@@ -121,7 +119,7 @@ class Checkpoints(keras.callbacks.Callback):
         return self
 
     def __exit__(self, kind, *_):
-        # What has gone wrong first is what the user is to see.
+        # The user must see the first error.
         with contextlib.nullcontext() if kind is None else contextlib.suppress(Exception):
             self.wait()
 
@@ -136,7 +134,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self.frequency_steps:
             step, before = int(self.model.step.numpy()), self._seen_step
             self._seen_step = step
-            # A multiple was reached or, with `steps_per_execution`, passed.
+            # The step has reached a multiple or, with `steps_per_execution`, passed it.
             if step // self.frequency_steps > before // self.frequency_steps:
                 self.save_beside_training()
 
@@ -148,12 +146,12 @@ class Checkpoints(keras.callbacks.Callback):
         self.save()
 
     def _begin(self, again=False):
-        """Has the model as it is now written, unless it has been, after what is being written."""
+        """Begins to write the model, after the checkpoint before, unless its step has been saved already."""
         self.wait()
         step = int(self.model.step.numpy())
         path = os.path.join(self.directory, checkpoint_name(step))
         if again or step != self._saved_step:
-            # Handed over, not kept: it is to go when it is written.
+            # Nothing else holds the snapshot: its memory is free once it is written.
             self._writer.start(functools.partial(self._write, Snapshot(self.model), step, path))
             self._writing_path, self._saved_step = path, step
         return path
@@ -187,7 +185,7 @@ class Checkpoints(keras.callbacks.Callback):
             )
 
     def _tidy(self, step):
-        """Sets aside what a left run saved later than `step`, and removes all but the newest of the others."""
+        """Renames checkpoints of later steps than `step`, and removes all but the newest of the others."""
         found = list_checkpoints(self.directory)
         for number, path in found:
             if number > step:
@@ -196,8 +194,44 @@ class Checkpoints(keras.callbacks.Callback):
             os.remove(path)
 
 
+class ReplicaStates(keras.callbacks.Callback):
+    """Gathers the replicas' own variables on every worker, at the steps at which `Checkpoints` saves.
+
+    Only the chief saves, but all workers must gather together. Put it before the callbacks that save.
+
+    Args:
+        frequency_steps: optional int, as in `Checkpoints`. Defaults to None.
+        keep: bool, whether this worker saves. Defaults to True.
+    """
+
+    def __init__(self, frequency_steps=None, keep=True):
+        super().__init__()
+        self.frequency_steps = frequency_steps
+        self.keep = keep
+        self._gathered_step = None
+
+    def on_train_begin(self, logs=None):
+        self._gather()  # an evaluation that is due may save before the first step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.frequency_steps and int(self.model.step.numpy()) % self.frequency_steps == 0:
+            self._gather()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._gather()
+
+    def on_train_end(self, logs=None):
+        self._gather()
+
+    def _gather(self):
+        step = int(self.model.step.numpy())
+        if step != self._gathered_step:
+            self.model.gather_replicas(self.keep)
+            self._gathered_step = step
+
+
 def _check_space(folder, size):
-    """Before anything is written: HDF5 may end the process where its file meets the end of a disk."""
+    """Raises `OSError` before anything is written: HDF5 may end the process when the disk is full."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -1,4 +1,4 @@
-"""Scores while a model is trained, and the checkpoint at which they were best."""
+"""Scores during training, and the checkpoint with the best score."""
 
 import contextlib
 import json
@@ -13,34 +13,35 @@ from tf_cyclegan.settings.checks import check_integer
 from tf_cyclegan.training.callbacks.loss_table import read_table, write_table
 
 BEST_MODEL, BEST_FILE, TABLE = "best.keras", "best.json", "metrics.csv"
-# Of these more is better; of all other scores less.
+# Lower is better for all other scores.
 HIGHER_IS_BETTER = ("psnr", "ssim")
 
 
 class Evaluation(keras.callbacks.Callback):
     """Scores the model every few epochs, writes `metrics.csv` and keeps the best as `checkpoints/best.keras`.
 
-    A row of the table is a step with its scores. `best.json` says the step and the score of `best.keras`. A run that
-    goes on from an earlier step drops the rows of later ones, and sets a best model of a later step aside as
-    `best.keras.old`. Put it before `Checkpoints`. An epoch that is cut short (`model.stop_training`) is not scored.
+    A row of the table is a step with its scores. `best.json` has the step and the score of `best.keras`. A run that
+    goes on from an earlier step drops the rows of later steps, and renames a best model of a later step to
+    `best.keras.old`. Put it before `Checkpoints`. It does not score an epoch that is cut short
+    (`model.stop_training`).
 
     Args:
-        score: callable `model -> dict` of names to floats. It must leave the model's variables as they are.
+        score: callable `model -> dict` of names to floats. It must not change the model's variables.
         folder: run folder; it is made if it does not exist.
         every: int, epochs from one evaluation to the next. Defaults to 1.
-        best_by: optional str, the score by which the best is chosen, of which less is better but for `psnr` and `ssim`;
-            without the ending of a direction, as `"l1"`, it is the mean of `l1_ab` and `l1_ba`. Defaults to None, which
-            keeps no best.
-        steps_per_epoch: optional int; if given, an epoch that was complete when the run was stopped is scored when it
-            goes on. Defaults to None.
-        save: optional callable that saves the model and returns the path, as `Checkpoints.save`, of which the best is
-            then a link and no copy. Defaults to `model.save`.
+        best_by: optional str, the score that chooses the best model; lower is better, except for `psnr` and `ssim`.
+            `"l1"`, without a direction, is the mean of `l1_ab` and `l1_ba`. Defaults to None, which keeps no best
+            model.
+        steps_per_epoch: optional int; if given, a resumed run scores the epoch that was complete when it was stopped.
+            Defaults to None.
+        save: optional callable that saves the model and returns the path, such as `Checkpoints.save`; the best model is
+            then a link to this file. Defaults to `model.save`.
         log_dir: folder for TensorBoard; None for none. Defaults to None.
         report: optional callable that shows one line. Defaults to None.
 
     Raises:
-        ValueError: if `every` is below 1, or there is no score `best_by`.
-        OSError: from `fit`, if a file cannot be written; the earlier ones are as they were.
+        ValueError: if `every` is below 1, or no score is named `best_by`.
+        OSError: from `fit`, if a file cannot be written; the earlier files stay.
 
     Example:
         >>> score = lambda model: {"l1": float(model.evaluate(test_data)[0])}  # doctest: +SKIP
@@ -60,7 +61,7 @@ class Evaluation(keras.callbacks.Callback):
 
     @property
     def best(self):
-        """Dict with `step`, `score`, `value` and `better` of the best model kept, or None."""
+        """Dict with `step`, `score`, `value` and `better` of the best model, or None."""
         try:
             with open(self._path(BEST_FILE)) as file:
                 found = json.load(file)
@@ -69,7 +70,7 @@ class Evaluation(keras.callbacks.Callback):
             return None
 
     def evaluate(self):
-        """Scores the model as it is now, unless its step has been scored.
+        """Scores the model, unless its step has been scored already.
 
         Returns:
             Dict of the scores of this step.
@@ -80,16 +81,16 @@ class Evaluation(keras.callbacks.Callback):
         if row is None:
             scores = {name: float(value) for name, value in self.score(self.model).items()}
             row = {"step": step, **scores}
-            self._value(row)  # a name that is not there is an error before anything is written
+            self._value(row)  # raises for an unknown score before anything is written
             self._write([*rows, row])
             self._log(row)
-        # Also of a row that is there: a run may have been killed between the row and the model.
+        # Also for a row of an earlier process, which may have been killed before it kept the model.
         self._keep_if_best(row)
         return {name: value for name, value in row.items() if name != "step"}
 
     def on_train_begin(self, logs=None):
         step = int(self.model.step.numpy())
-        self._leave_future(step)
+        self._drop_later(step)
         due = self.steps_per_epoch is not None and step > 0 and self._is_due(step)
         if due or any(row["step"] == step for row in self._rows()):
             self.evaluate()
@@ -98,7 +99,7 @@ class Evaluation(keras.callbacks.Callback):
         if self.model.stop_training:
             return
         due = (epoch + 1) % self.every == 0
-        if self.steps_per_epoch is not None:  # the last epoch of a run may be a part of one
+        if self.steps_per_epoch is not None:  # the last epoch of a run may be incomplete
             due = self._is_due(int(self.model.step.numpy()))
         if due:
             self.evaluate()
@@ -122,8 +123,8 @@ class Evaluation(keras.callbacks.Callback):
         os.makedirs(self.folder, exist_ok=True)
         write_table(os.path.join(self.folder, TABLE), rows)
 
-    def _leave_future(self, step):
-        """Drops what a left run wrote after `step`."""
+    def _drop_later(self, step):
+        """Drops the rows and the best model of later steps than `step`."""
         rows = self._rows()
         kept = [row for row in rows if row["step"] <= step]
         if len(kept) < len(rows):
@@ -144,7 +145,7 @@ class Evaluation(keras.callbacks.Callback):
                     tf.summary.scalar(f"scores/{name}", value, step=row["step"])
             self._writer.flush()
 
-    # ---- the best ----
+    # ---- the best model ----
 
     def _keep_if_best(self, row):
         value, best = self._value(row), self.best
@@ -169,7 +170,7 @@ class Evaluation(keras.callbacks.Callback):
         return sum(row[name] for name in names) / len(names)
 
     def _keep_model(self):
-        """Puts the model in the place of the best one, whole or not at all."""
+        """Replaces the best model, whole or not at all."""
         path = self._path(BEST_MODEL)
         aside = self._path("saving_best.keras")
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -179,7 +180,7 @@ class Evaluation(keras.callbacks.Callback):
                 sync(aside)
             else:
                 _link(self.save(), aside)
-            # The old model must not stand beside the new words, nor the new one beside the old.
+            # `best.json` must never describe another model.
             with contextlib.suppress(FileNotFoundError):
                 os.remove(self._path(BEST_FILE))
             os.replace(aside, path)
@@ -193,7 +194,7 @@ class Evaluation(keras.callbacks.Callback):
 
 
 def scores_text(scores):
-    """Scores in a line, those of both directions together: `l1 0.241 / 0.273  psnr 14.3 / 13`.
+    """Scores in one line, both directions of a score together: `l1 0.241 / 0.273  psnr 14.3 / 13`.
 
     Args:
         scores: dict of names, which may end in a direction, to floats.

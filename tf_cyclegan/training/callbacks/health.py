@@ -1,4 +1,4 @@
-"""Says in plain language when training goes wrong, and stops it when nothing can be saved."""
+"""Reports in plain language when training goes wrong, and stops it when losses are NaN or infinite."""
 
 import logging
 import math
@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tf_cyclegan.evaluation.verdicts import CURES, image_verdicts, is_told
+from tf_cyclegan.settings.checks import check_integer
 from tf_cyclegan.training.callbacks.samples import checked_samples, translate_each
 
 FEW_IMAGES = 500  # of a domain: below, a discriminator soon knows them by heart
@@ -19,21 +20,21 @@ class TrainingDiverged(RuntimeError):
 class Health(keras.callbacks.Callback):
     """Watches losses and a few translations, and reports known failures with their cure.
 
-    After an epoch it checks, for each direction: whether the discriminator tells every image apart (by the model's
-    `adversaries`), whether outputs equal inputs, whether all outputs are alike, and whether light and dark are
-    exchanged, all by the rules of `verdicts`. What lasts for `patience` epochs is reported, and again after each 10
-    epochs more. After every step it checks that all losses are finite. Of models of pairs, whose data say what changes,
-    only the first and the third are told.
+    After each epoch it checks, for each direction, by the rules of `verdicts`: whether the discriminator tells every
+    image apart (by the model's `adversaries`), whether outputs equal inputs, whether all outputs are alike, and whether
+    light and dark are exchanged. For models of pairs, whose data decide what changes, it checks the first and the third
+    only. It reports a failure that lasts for `patience` epochs, and again every 10 epochs. After each step it checks
+    that all losses are finite.
 
     Args:
-        images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A; 4 to 8 do.
-        images_b: the same of domain B, as many; None only for a model that translates from A alone.
-        names: callable `step -> (names of A, names of B)`, the files of a batch, for the message about a NaN; steps
-            count from 0. Defaults to None.
+        images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A; 4 to 8 are enough.
+        images_b: as many samples of domain B; None only for a model that translates from A alone.
+        names: callable `step -> (names of A, names of B)`, the files of a batch, for the error about a NaN; steps count
+            from 0. Defaults to None.
         report: callable that shows one line. Defaults to a warning of the logger `tf_cyclegan`.
         patience: int, epochs that a failure lasts before it is reported. Defaults to 3.
-        images: pair of ints, the training images of A and B: where they are few and the model has no `augment`, it is
-            a cure. Defaults to None, unknown.
+        images: pair of ints, the numbers of training images in A and B; for few images, `augment` is reported as a
+            cure. Defaults to None, unknown.
 
     Raises:
         ValueError: if the numbers of images differ or are 0, or `patience` is below 1.
@@ -46,8 +47,7 @@ class Health(keras.callbacks.Callback):
     def __init__(self, images_a, images_b, names=None, report=None, patience=3, images=None):
         super().__init__()
         self.images_a, self.images_b = checked_samples(images_a, images_b)
-        if patience < 1:
-            raise ValueError(f"`patience` must be at least 1. Received: patience={patience}")
+        check_integer("patience", patience, 1)
         self.names = names
         self.report = report or logging.getLogger("tf_cyclegan").warning
         self.patience = patience
@@ -62,7 +62,7 @@ class Health(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self.model.stop_training:
-            return  # cut short: its means are of a few steps
+            return  # the epoch is cut short: its means are of a few steps
         findings = {}
         for direction in self.model.directions:
             findings.update(self._loss_findings(direction, logs or {}))
@@ -108,7 +108,7 @@ class Health(keras.callbacks.Callback):
 
 
 def diverged_message(step, losses, names=None):
-    """What a user needs to know when a loss is no number any more.
+    """The error that a user sees when a loss is NaN or infinite.
 
     Args:
         step: int, the training step, counted from 0.
@@ -129,7 +129,7 @@ def diverged_message(step, losses, names=None):
 
 
 def _loss(logs, kind, suffix):
-    """The loss of `kind` for this domain or direction, or the mean of all of that kind if none is named so."""
+    """The loss of `kind` for this domain or direction; without such a loss, the mean of all losses of `kind`."""
     if f"{kind}_{suffix}" in logs:
         return logs[f"{kind}_{suffix}"]
     values = [value for name, value in logs.items() if name.startswith(kind)]

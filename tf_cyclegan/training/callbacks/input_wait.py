@@ -1,4 +1,4 @@
-"""Whether training waits for its input."""
+"""The share of time that training waits for its input."""
 
 import collections
 import time
@@ -12,8 +12,8 @@ _now = time.perf_counter
 class InputWait(keras.callbacks.Callback):
     """Measures the share of time that training waits for its input.
 
-    `watch` notes when each batch became ready, and the callback when it was asked for: waiting is how much later it
-    was ready than asked for. Counting begins with the second step, as the first waits for the graph to be traced.
+    `watch` notes when each batch is ready, and the callback when `fit` asks for it: the waiting time is the difference.
+    Counting begins with the second step, as the first step traces the graph.
 
     Example:
         >>> wait = InputWait()
@@ -24,7 +24,7 @@ class InputWait(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self._ready = collections.deque(maxlen=1000)  # appended by a thread of tf.data, which a deque allows
+        self._ready = collections.deque(maxlen=1000)  # safe for a thread of tf.data to append to
         self._taken = 0  # batches taken from the iterator of this epoch
         self._last_batch = -1
         self._asked_at = None
@@ -36,8 +36,8 @@ class InputWait(keras.callbacks.Callback):
         """The same data set, observed.
 
         Args:
-            dataset: `tf.data.Dataset`, batched. A `prefetch` at its end is not needed.
-            prefetch: int, batches made ready ahead. Defaults to 2.
+            dataset: `tf.data.Dataset`, batched. It needs no `prefetch` at its end.
+            prefetch: int, batches that are made ahead. Defaults to 2.
 
         Returns:
             A `tf.data.Dataset` of the same elements and length.
@@ -51,7 +51,7 @@ class InputWait(keras.callbacks.Callback):
 
     @property
     def share(self):
-        """Waiting as a share of the time since the second step; None before its end."""
+        """The waiting time as a share of the time since the second step; None before the end of that step."""
         if self._counting_since is None or self._ended_at is None:
             return None
         return min(self.waited / max(self._ended_at - self._counting_since, 1e-9), 1.0)
@@ -78,14 +78,14 @@ class InputWait(keras.callbacks.Callback):
         self._ended_at = _now()
         known = [time for time in ready_at if time is not None]
         if known:
-            # Of several batches in one call (`steps_per_execution`) only the first is known to be asked for then.
+            # A call with `steps_per_execution` takes several batches; the time of asking is known for the first only.
             self.waited += max(0.0, known[0] - self._asked_at)
 
     def _note_ready(self, index):
         self._ready.append((int(index), _now()))
 
     def _take(self):
-        """When the batch just taken became ready; drops what an earlier iterator prepared and nobody took."""
+        """The time at which the taken batch was ready; drops batches of an earlier iterator that nobody took."""
         while self._ready:
             index, ready_at = self._ready.popleft()
             if index == 0:  # a new iterator

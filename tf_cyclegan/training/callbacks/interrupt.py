@@ -1,4 +1,4 @@
-"""Stopping after Ctrl-C, by all workers together."""
+"""Stopping after the current step on Ctrl-C or SIGTERM, in one process or in all workers together."""
 
 import signal
 import threading
@@ -9,13 +9,13 @@ import keras
 class Interrupt(keras.callbacks.Callback):
     """Lets SIGINT (Ctrl-C) and SIGTERM finish the current step before training stops.
 
-    After the step, `model.stop_training` is set, so that `fit` returns and `signal` tells which one came. A second
-    SIGINT raises `KeyboardInterrupt` at once. The old handlers come back at the end of training; as a context manager
-    also if `fit` raises. Outside the main thread, where Python allows no handlers, it does nothing. Put it before the
-    other callbacks.
+    After the step it sets `model.stop_training`, so that `fit` returns; `signal` is then the signal. A second SIGINT
+    raises `KeyboardInterrupt` at once. The old handlers come back at the end of training; as a context manager also if
+    `fit` raises. Outside the main thread, where Python allows no handlers, it does nothing. Put it before the other
+    callbacks.
 
     Args:
-        report: optional callable that shows one line when a signal came. Defaults to None.
+        report: optional callable that shows one line after a signal. Defaults to None.
 
     Example:
         >>> with Interrupt() as interrupt:  # doctest: +SKIP
@@ -61,12 +61,12 @@ class Interrupt(keras.callbacks.Callback):
 
     def _restore(self):
         for number, handler in self._old_handlers.items():
-            # None stands for a handler that was not installed from Python and cannot be put back from it.
+            # None is a handler that Python did not install, and cannot install again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._old_handlers = {}
 
     def _handle(self, number, frame):
-        # Only a flag: a handler runs between any two instructions, where writing to a stream may fail.
+        # Only sets a flag: a handler runs between any two instructions, where writing to a stream may fail.
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = self.signal or signal.Signals(number)
@@ -82,49 +82,13 @@ class Interrupt(keras.callbacks.Callback):
             )
 
 
-class ReplicaStates(keras.callbacks.Callback):
-    """Fetches what each replica has for itself, at the steps at which `Checkpoints` saves, on every worker.
-
-    Only the chief saves, but no worker can be asked alone. Put it before all that saves.
-
-    Args:
-        frequency_steps: optional int, as that of `Checkpoints`. Defaults to None.
-        keep: bool, whether this worker saves. Defaults to True.
-    """
-
-    def __init__(self, frequency_steps=None, keep=True):
-        super().__init__()
-        self.frequency_steps = frequency_steps
-        self.keep = keep
-        self._gathered_step = None
-
-    def on_train_begin(self, logs=None):
-        self._gather()  # an evaluation that is due may save before the first step
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.frequency_steps and int(self.model.step.numpy()) % self.frequency_steps == 0:
-            self._gather()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._gather()
-
-    def on_train_end(self, logs=None):
-        self._gather()
-
-    def _gather(self):
-        step = int(self.model.step.numpy())
-        if step != self._gathered_step:
-            self.model.gather_replicas(self.keep)
-            self._gathered_step = step
-
-
 class AgreedInterrupt(Interrupt):
-    """An `Interrupt` of processes that train together: a signal to one of them stops all, after the same step.
+    """An `Interrupt` for processes that train together: a signal to one of them stops all after the same step.
 
-    What one has heard of is a vote in its next step, and `signal` is set on all when the vote is known.
+    A process with a signal votes in its next step; after that step, `signal` is set in all processes.
 
     Args:
-        report: as that of `Interrupt`.
+        report: as in `Interrupt`.
     """
 
     def __init__(self, report=None):

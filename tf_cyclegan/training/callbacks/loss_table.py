@@ -1,4 +1,4 @@
-"""Tables of losses that grow by a line an epoch."""
+"""The CSV tables of a run: the callback that writes the losses of each epoch, and reading and writing of tables."""
 
 import csv
 import io
@@ -11,77 +11,11 @@ from tf_cyclegan.files import free_name, write_whole
 from tf_cyclegan.settings.checks import one_line
 
 
-def read_table(path, index, report):
-    """The rows of a table, without those that are damaged.
-
-    A table of which nothing can be read is moved aside, so that the next one takes nothing away.
-
-    Args:
-        path: the CSV file; one that is not there has no rows.
-        index: str, the column that numbers the rows by whole numbers.
-        report: callable, takes the line that says what was moved, and where to.
-
-    Returns:
-        List of dicts of names to text, without empty cells.
-
-    Raises:
-        OSError: if it can neither be read nor moved.
-    """
-    try:
-        with open(path, newline="", errors="replace") as file:
-            rows = list(csv.DictReader(file))
-        if rows and index not in rows[0]:
-            raise csv.Error(f"there is no column {index!r}")
-    except FileNotFoundError:
-        return []
-    except (OSError, csv.Error) as error:
-        aside = free_name(path)
-        os.replace(path, aside)
-        report(f"Cannot go on with the table {path}: {one_line(error)}. It is now {aside}, and another begins.")
-        return []
-    rows = [{name: text for name, text in row.items() if text} for row in rows]
-    return [row for row in rows if _is_whole(row, index)]
-
-
-def write_table(path, rows):
-    """Writes what `read_table` reads, whole at any time.
-
-    Args:
-        path: the CSV file; the folder must exist.
-        rows: list of dicts, which need not have the same names.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, stream.getvalue().encode())
-
-
-def _is_whole(row, index):
-    """Whether all cells are numbers; those beyond the columns are a list."""
-    try:
-        return all(map(_is_number, row.values())) and row[index].isdecimal()
-    except (KeyError, TypeError):
-        return False
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 class LossTable(keras.callbacks.Callback):
-    """Keeps a CSV file with a row for each epoch, its number from 0, as in Keras's `CSVLogger`, and its losses.
+    """Writes a CSV file with a row for each epoch: its number from 0, as in Keras's `CSVLogger`, and its losses.
 
-    A run that goes on within an epoch, or from a checkpoint before the last row, replaces the rows from that epoch on:
-    the row of an epoch is of its last part. Like all files of a run it is whole at any time. Rows that something else
-    has damaged are left out, and a table that cannot be read is moved aside.
+    A resumed run replaces the rows from its first epoch on; an epoch that was interrupted has the losses of its last
+    part. The file is whole at any time. Damaged rows are left out, and a table that cannot be read is moved aside.
 
     Args:
         path: the CSV file; the folder must exist.
@@ -100,3 +34,68 @@ class LossTable(keras.callbacks.Callback):
         logs = logs or {}
         rows = [row for row in read_table(self.path, "epoch", self.report) if int(row["epoch"]) < epoch]
         write_table(self.path, [*rows, {"epoch": epoch, **{name: logs[name] for name in sorted(logs)}}])
+
+
+def read_table(path, index, report):
+    """The rows of a table, without damaged rows.
+
+    A table that cannot be read is moved aside, so that the next table does not replace it.
+
+    Args:
+        path: the CSV file; a missing file has no rows.
+        index: str, the column with the whole numbers of the rows.
+        report: callable, takes the line that says which file was moved where.
+
+    Returns:
+        List of dicts of names to text, without empty cells.
+
+    Raises:
+        OSError: if the file can neither be read nor moved.
+    """
+    try:
+        with open(path, newline="", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+        if rows and index not in rows[0]:
+            raise csv.Error(f"there is no column {index!r}")
+    except FileNotFoundError:
+        return []
+    except (OSError, csv.Error) as error:
+        aside = free_name(path)
+        os.replace(path, aside)
+        report(f"Cannot go on with the table {path}: {one_line(error)}. It is now {aside}, and another begins.")
+        return []
+    rows = [{name: text for name, text in row.items() if text} for row in rows]
+    return [row for row in rows if _is_whole(row, index)]
+
+
+def write_table(path, rows):
+    """Writes a table for `read_table`, whole or not at all.
+
+    Args:
+        path: the CSV file; the folder must exist.
+        rows: list of dicts, which may have different names.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, stream.getvalue().encode())
+
+
+def _is_whole(row, index):
+    """Whether all cells are numbers; the reader collects cells beyond the columns in a list."""
+    try:
+        return all(map(_is_number, row.values())) and row[index].isdecimal()
+    except (KeyError, TypeError):
+        return False
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

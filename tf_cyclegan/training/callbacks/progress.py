@@ -1,4 +1,4 @@
-"""How far a run is, how fast it goes and how long it still takes."""
+"""The progress of a run: its steps, its speed, the time left and the losses."""
 
 import collections
 import statistics
@@ -7,6 +7,8 @@ import time
 
 import keras
 from tqdm import tqdm
+
+from tf_cyclegan.settings.checks import check_integer
 
 SHORT_NAMES = {"adversarial": "adv", "cycle": "cyc", "discriminator": "dis", "identity": "idt"}
 FORECAST_STEPS = 10
@@ -19,16 +21,15 @@ _now = time.perf_counter
 class Progress(keras.callbacks.Callback):
     """Shows steps, images per second, time left, share of time spent waiting for input, and every loss.
 
-    On a terminal it is a live bar; elsewhere, as in a log file, it is a plain line each `interval` seconds. Each epoch
-    ends with a line that stays. After the first 10 steps it says once how long the run takes. Give `verbose=0` to
-    `fit`. Where the number of steps is decided later, `set_total` says it.
+    On a terminal it is a live bar; in a log file it is a plain line each `interval` seconds. Each epoch ends with a
+    line that stays. After the first 10 steps it says once how long the run takes. Give `verbose=0` to `fit`.
 
     Args:
-        total_steps: int, steps of the whole run, those before `first_step` included; None where it is not known yet.
+        total_steps: int, steps of the whole run, with those before `first_step`; None until `set_total` is called.
         batch_size: int, images of one domain in a step. Defaults to 1.
         first_step: int, steps done before this `fit`, for a resumed run. Defaults to 0.
-        steps_per_epoch: int; if given, the epoch shown is that of the step, whatever `fit` counts. Defaults to None.
-        epochs: int, epochs of the whole run. Defaults to those of `fit`.
+        steps_per_epoch: int; if given, the epoch is computed from the step. Defaults to None, the epoch of `fit`.
+        epochs: int, epochs of the whole run. Defaults to the epochs of `fit`.
         interval: float, seconds from one plain line to the next. Defaults to 10.
         stream: text stream to write to. Defaults to `sys.stderr`.
         input_wait: optional `InputWait` of the same `fit`, whose share is shown. Defaults to None.
@@ -55,9 +56,8 @@ class Progress(keras.callbacks.Callback):
         forecast=True,
     ):
         super().__init__()
-        for name, value in {"total_steps": total_steps, "batch_size": batch_size}.items():
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+        for name, value in {"total_steps": 1 if total_steps is None else total_steps, "batch_size": batch_size}.items():
+            check_integer(name, value, 1)
         if first_step < 0 or (total_steps is not None and first_step > total_steps):
             raise ValueError(
                 f"`first_step` must lie between 0 and `total_steps` ({total_steps}). Received: first_step={first_step}"
@@ -78,7 +78,7 @@ class Progress(keras.callbacks.Callback):
         self._forecast_given = not forecast
 
     def set_total(self, total_steps, epochs=None):
-        """Says how many steps the whole run has, where that was not known in the beginning.
+        """Sets the number of steps of a run that began without one.
 
         Args:
             total_steps: int.
@@ -89,7 +89,7 @@ class Progress(keras.callbacks.Callback):
             self._bar.bar_format, self._bar.total = _BAR, total_steps
 
     def write(self, line):
-        """Writes a line that stays, without breaking the bar. Usable before, during and after `fit`."""
+        """Writes a line that stays, without breaking the bar; also before and after `fit`."""
         if self._bar is not None:
             tqdm.write(line, file=self.stream)
         else:
@@ -97,7 +97,7 @@ class Progress(keras.callbacks.Callback):
         self.stream.flush()
 
     def close(self):
-        """Ends the bar. `fit` does it, unless it ends with an exception."""
+        """Ends the bar. `fit` calls it, unless it raises."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -175,7 +175,7 @@ class Progress(keras.callbacks.Callback):
 
 
 class _StepClock:
-    """Seconds a step, from the ends of steps: the first step, which traces the graph, only starts the clock."""
+    """Seconds a step, from the ends of steps. The first step, which traces the graph, only starts the clock."""
 
     def __init__(self):
         self._recent = collections.deque(maxlen=50)
@@ -189,19 +189,19 @@ class _StepClock:
         else:
             self.intervals += 1
             self._recent.append((now - self._last[0]) / (step - self._last[1]))
-            if self.intervals == FORECAST_STEPS:  # the mean begins with their median: some may have traced, too
+            if self.intervals == FORECAST_STEPS:  # these steps count by their median: some may have traced graphs
                 steps = step - self._start[1]
                 self._start = (now - steps * self.seconds_a_step, self._start[1])
         self._last = (now, step)
 
     @property
     def seconds_a_step(self):
-        """The median of the last steps, which a pause between epochs does not move; None in the beginning."""
+        """The median of the last steps, without the pauses between epochs; None in the beginning."""
         return max(statistics.median(self._recent), 1e-9) if self._recent else None
 
     @property
     def mean_seconds(self):
-        """The mean, with the pauses between epochs, which the time left needs."""
+        """The mean of all steps, with the pauses between epochs, for the time left."""
         return (self._last[0] - self._start[0]) / (self._last[1] - self._start[1])
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the same few images after every epoch: what tells more about a GAN than its losses."""
+"""A grid of translations of the same few images after every epoch."""
 
 import os
 
@@ -7,23 +7,23 @@ import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.data import images
+from tf_cyclegan.settings.checks import check_integer
 
-SMALLEST_TILE = 96  # pixels: a smaller image is enlarged by a whole number, so that its pixels stay sharp
+SMALLEST_TILE = 96  # pixels; smaller images are enlarged by a whole number, so that their pixels stay sharp
 
 
 class SampleGrid(keras.callbacks.Callback):
     """Writes `epoch_0001.png`, `epoch_0002.png`, ... with translations of the same images, one row a sample.
 
-    The columns are A, its translation to B and back to A; then, behind a gap, B, its translation to A and back to B.
-    A model of one direction gives what it translates, its translation and, if it learns from pairs and there are such
-    samples, the right answer.
-    An epoch that was cut short (`model.stop_training`) writes nothing: who stops a run wants it to end soon.
+    The columns are A, its translation to B and back to A; then, after a gap, B, its translation to A and back to B. For
+    a model of one direction they are the images, their translations and, for pairs, the right answers. An epoch that is
+    cut short (`model.stop_training`) writes nothing, so that a stopped run ends soon.
 
     Args:
         images_a: float array `(count, height, width, channels)` in [-1, 1], samples of domain A.
-        images_b: the same of domain B, as many; None only for a model that translates from A alone.
+        images_b: as many samples of domain B; None only for a model that translates from A alone.
         directory: folder of the pictures; it is made if it does not exist.
-        log_dir: folder for TensorBoard, where the picture appears as `samples`; None for none. Defaults to None.
+        log_dir: folder for TensorBoard, which shows the grid as `samples`; None for none. Defaults to None.
         frequency: int, epochs from one picture to the next. Defaults to 1.
 
     Raises:
@@ -36,8 +36,7 @@ class SampleGrid(keras.callbacks.Callback):
     def __init__(self, images_a, images_b, directory, log_dir=None, frequency=1):
         super().__init__()
         self.images_a, self.images_b = checked_samples(images_a, images_b)
-        if frequency < 1:
-            raise ValueError(f"`frequency` must be at least 1. Received: frequency={frequency}")
+        check_integer("frequency", frequency, 1)
         self.directory = os.path.expanduser(directory)
         self.log_dir = None if log_dir is None else os.path.expanduser(log_dir)
         self.frequency = frequency
@@ -62,7 +61,7 @@ class SampleGrid(keras.callbacks.Callback):
         return path
 
     def picture(self):
-        """The picture itself, a uint8 array `(height, width, channels)`."""
+        """The grid, a uint8 array `(height, width, channels)`."""
         blocks = [images.image_grid(rows) for rows in self._blocks()]
         gap = max(blocks[0].shape[1] // 24, 8)
         return images.image_grid([blocks], separator=gap)
@@ -85,7 +84,7 @@ class SampleGrid(keras.callbacks.Callback):
         ]
 
     def _one_way(self, direction):
-        """What is translated, its translation and, of pairs with such samples, what it should have become."""
+        """The images, their translations and, if there are samples of the pairs, the right answers."""
         source, target = direction
         translated = translate_each(self.model, self._samples(source), direction)
         columns = [(self._samples(source), source), (translated, target)]
@@ -117,7 +116,7 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 def translate_each(model, samples, direction):
-    """Translates images one at a time, so that samples never need more memory than one training step.
+    """Translates images one at a time, so that samples need no more memory than a training step.
 
     Args:
         model: a translation model.
@@ -140,7 +139,7 @@ def checked_samples(images_a, images_b):
         Pair of arrays, or an array and None.
 
     Raises:
-        ValueError: if one is no batch of images, or their numbers differ.
+        ValueError: if an array is no batch of images, or their numbers differ.
     """
     pair = [None if value is None else np.asarray(value, np.float32) for value in (images_a, images_b)]
     for name, value in zip(("images_a", "images_b"), pair, strict=True):

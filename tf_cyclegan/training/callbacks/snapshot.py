@@ -1,4 +1,4 @@
-"""A model's values at one step, taken at once and written in the background."""
+"""Snapshots of a model's variables, and the thread that writes them while training goes on."""
 
 import threading
 
@@ -9,15 +9,15 @@ from keras.src.saving import saving_lib
 
 
 class Snapshot:
-    """The values of all variables of a model, whatever is assigned to the variables later.
+    """The values of all variables of a model at one step.
 
     It takes no time and, at first, no memory: a tensor that was read from a variable keeps its values, since
-    TensorFlow's kernels copy a variable whose buffer somebody else holds before they write into it. What training
-    changes until the snapshot is dropped is then held twice, on the device of the variables.
+    TensorFlow's kernels copy a shared buffer before they write into it. Variables that training changes while the
+    snapshot lives are held twice, on their device.
 
     Args:
-        model: built `keras.Model`. Variables that Keras does not know but the model's `save_own_variables` reads must
-            be in its `untracked_variables`, if it has such.
+        model: built `keras.Model`. Variables that Keras does not track but `save_own_variables` reads must be in the
+            model's `untracked_variables`.
 
     Example:
         >>> snapshot = Snapshot(model)  # doctest: +SKIP
@@ -31,7 +31,7 @@ class Snapshot:
 
     @property
     def nbytes(self):
-        """What the values take, in bytes."""
+        """The size of the values in bytes."""
         return sum(value.shape.num_elements() * value.dtype.size for _, value in self._values)
 
     def broken_weights(self):
@@ -41,7 +41,7 @@ class Snapshot:
         return [variable.path for variable, value in weights if not bool(tf.reduce_all(tf.math.is_finite(value)))]
 
     def save(self, path):
-        """Writes what `model.save(path)` would have written when the snapshot was taken; in any thread.
+        """Writes the file that `model.save(path)` would have written at the snapshot's step; works in any thread.
 
         Args:
             path: file that ends in `.keras`.
@@ -51,41 +51,10 @@ class Snapshot:
             self._model.save(path)
 
 
-class _Reading(keras.StatelessScope):
-    """Within it, and in its thread alone, variables have the values that are given."""
-
-    def get_current_value(self, variable):
-        value = super().get_current_value(variable)
-        if value is None:  # Keras would read the variable as it is by now
-            raise RuntimeError(f"The variable {variable.path} is missing in the snapshot that is being saved.")
-        return value
-
-
-def _variables(model):
-    """The variables of the model and of its optimizers, of which Keras lists only its own."""
-    attributes = vars(model).values()
-    optimizers = [value for value in attributes if isinstance(value, keras.optimizers.Optimizer)]
-    untracked = getattr(model, "untracked_variables", [])
-    found = [*model.variables, *untracked, *(v for optimizer in optimizers for v in optimizer.variables)]
-    return {id(variable): variable for variable in found}.values()
-
-
-def _know_what_to_skip():
-    """Fills, for this thread, Keras's notes on which attributes hold no state.
-
-    To learn them Keras makes an object of each kind, and an optimizer makes variables, which a `StatelessScope`
-    forbids. It also keeps them under another name than it looks for (3.15), and so makes them anew for every layer
-    that it saves, which is most of the time that a small model takes. `tests/training/test_callbacks_snapshot.py`
-    notices when Keras does it otherwise.
-    """
-    for kind in ("Operation", "Layer", "Functional", "Sequential", "Metric", "Optimizer", "Loss"):
-        global_state.set_global_attribute(f"saving_attr_skiplist_{kind}", saving_lib.get_attr_skipset(kind))
-
-
 class Background:
-    """Does one piece of work at a time in a thread; what went wrong there is raised where it is waited for.
+    """Runs one function at a time in a thread; `wait` raises its error.
 
-    The program does not end before the work has: its thread is no daemon.
+    The program ends after the function, as the thread is no daemon.
     """
 
     def __init__(self):
@@ -93,13 +62,13 @@ class Background:
         self._error = None
 
     def start(self, work):
-        """Begins a piece of work, after the one before.
+        """Runs a function when the one before has ended.
 
         Args:
             work: callable without arguments.
 
         Raises:
-            Exception: that of the work before.
+            Exception: the error of the function before.
         """
         self.wait()
         self._thread = threading.Thread(target=self._run, args=(work,), name="checkpoint")
@@ -107,14 +76,14 @@ class Background:
 
     @property
     def is_done(self):
-        """Whether there is work that has come to its end and was not waited for."""
+        """Whether a function has ended that nobody has waited for."""
         return self._thread is not None and not self._thread.is_alive()
 
     def wait(self):
-        """Waits for the end of the work, if there is any.
+        """Waits until no function is running.
 
         Raises:
-            Exception: that of the work, once.
+            Exception: the error of the function, once.
         """
         if self._thread is None:
             return
@@ -128,3 +97,34 @@ class Background:
             work()
         except BaseException as error:
             self._error = error
+
+
+class _Reading(keras.StatelessScope):
+    """A scope in which variables have the given values, for its own thread alone."""
+
+    def get_current_value(self, variable):
+        value = super().get_current_value(variable)
+        if value is None:  # Keras would read the present value
+            raise RuntimeError(f"The variable {variable.path} is missing in the snapshot that is being saved.")
+        return value
+
+
+def _variables(model):
+    """The variables of the model and of all its optimizers; Keras lists only one optimizer."""
+    attributes = vars(model).values()
+    optimizers = [value for value in attributes if isinstance(value, keras.optimizers.Optimizer)]
+    untracked = getattr(model, "untracked_variables", [])
+    found = [*model.variables, *untracked, *(v for optimizer in optimizers for v in optimizer.variables)]
+    return {id(variable): variable for variable in found}.values()
+
+
+def _know_what_to_skip():
+    """Fills, for this thread, Keras's lists of attributes that hold no state.
+
+    Keras makes an object of each kind to find the attributes, and an optimizer makes variables, which a
+    `StatelessScope` forbids. Keras 3.15 also stores the lists under another name than it reads, and so makes the
+    objects again for every layer that it saves, which is most of the time for a small model.
+    `tests/training/test_callbacks_snapshot.py` fails when Keras changes this.
+    """
+    for kind in ("Operation", "Layer", "Functional", "Sequential", "Metric", "Optimizer", "Loss"):
+        global_state.set_global_attribute(f"saving_attr_skiplist_{kind}", saving_lib.get_attr_skipset(kind))

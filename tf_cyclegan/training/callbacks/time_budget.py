@@ -1,4 +1,4 @@
-"""A number of steps that takes a given time, decided by the first ones."""
+"""The number of steps that takes a given time, decided after the first steps."""
 
 import statistics
 import time
@@ -9,35 +9,36 @@ from tf_cyclegan.settings.checks import check_positive
 
 _now = time.perf_counter
 
-# Steps that are measured: not the first, which traces the graph, nor the second, before which little is warm.
+# The first two steps are not measured: the first traces the graph, and caches are cold until the second.
 _UNMEASURED = 2
 _LEAST_STEPS = 10
-# Seconds that they take, as a share of all and at least and at most.
+# How long steps are measured: a share of the whole time, and its limits in seconds.
 _SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.05, 5.0, 30.0
-# An end of an epoch is waited for where it comes within this share of the time.
+# The decision waits for the end of an epoch that comes within this share of the time.
 _FIRST_EPOCH = 0.1
-# From these shares of the time on it is decided by few steps, or by what there is.
+# After these shares of the time the decision needs few steps, or none.
 _HURRY, _LATEST, _FEWEST_STEPS = 0.4, 0.5, 3
-# Left for what is not measured: checkpoints that are written beside training, other work.
+# The share of the time for what is not measured: checkpoints that are written meanwhile, other work.
 _RESERVE = 0.03
-# What takes time at the end of an epoch and was not seen yet, in steps: pictures, and scores of 50 images.
+# Guesses, in steps, until the end of an epoch is measured: for its sample grid, and for scores of 50 images.
 _PAUSE_STEPS, _EVALUATION_STEPS = 10, 15
 
 
 class TimeBudget(keras.callbacks.Callback):
     """Decides once, after the first steps, how many steps a run has, so that it takes a given time.
 
-    The time begins with the first `fit` and includes the tracing of the graph. The seconds a step are the mean of the
-    steps within epochs without the slowest tenth. What an epoch takes at its end is added as it was seen, or ten steps
-    where the first end is too far away.
+    The time begins with the first `fit` and includes the tracing of the graph. The time of a step is the mean of the
+    steps within epochs, without the slowest tenth. The time of an epoch's end is the measured time, or the time of ten
+    steps if the first end is too far away.
 
     Args:
         seconds: float, how long the run may take.
         steps_per_epoch: int.
-        decided: callable that gets the plan between two steps: a dict of `steps`, the steps of the whole run, at least
-            one more than there are, `measured_steps`, those before the decision, and `seconds_a_step`.
-        evaluation_steps: optional int, steps from one evaluation to the next, with one more at the end; None for no
-            evaluation. Defaults to None.
+        decided: callable that gets the plan between two steps: a dict of `steps`, the steps of the whole run,
+            `measured_steps`, the steps before the decision, and `seconds_a_step`. There is at least one step after the
+            decision.
+        evaluation_steps: optional int, steps from one evaluation to the next; the last one is at the end. Defaults to
+            None, no evaluation.
 
     Raises:
         ValueError: if `seconds` is not positive.
@@ -79,7 +80,7 @@ class TimeBudget(keras.callbacks.Callback):
 
     @property
     def _counted(self):
-        # The first step ends where the first duration begins.
+        # The first duration is the second step's: it begins at the end of the first step.
         return self._durations[_UNMEASURED - 1 :]
 
     @property
@@ -102,7 +103,7 @@ class TimeBudget(keras.callbacks.Callback):
         known = self._counted or self._durations or self._pauses or [self._elapsed]
         seconds = max(_mean_without_slowest(known), 1e-9)
         pause = _PAUSE_STEPS * seconds
-        if self._pauses:  # the first end of an epoch also traces graphs, which later ones find
+        if self._pauses:  # the first end of an epoch also traces graphs
             pause = min(pause, max(statistics.mean(self._pauses) - seconds, 0.0))
         evaluation = 0.0 if self.evaluation_steps is None else _EVALUATION_STEPS * seconds
         left = (1 - _RESERVE) * self.seconds - self._elapsed - pause - evaluation
@@ -115,6 +116,6 @@ class TimeBudget(keras.callbacks.Callback):
 
 
 def _mean_without_slowest(durations):
-    """A mean, as what other work takes is to be counted, but without the slowest tenth: a pause is not to count."""
+    """The mean without the slowest tenth: it counts the usual load of other work, and no rare pause."""
     kept = sorted(durations)[: len(durations) - len(durations) // 10]
     return statistics.mean(kept)
