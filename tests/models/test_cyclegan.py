@@ -43,7 +43,7 @@ def test_losses_are_the_papers():
 def test_one_call_for_two_batches_changes_nothing(policy):
     networks_ = {name: getattr(small(dtype=policy), name) for name in ("generator_ab", "discriminator_b")}
     for network in networks_.values():
-        together = building.at_once(network, list(BATCH), training=True)
+        together = building.call_together(network, list(BATCH), training=True)
         for answer, images in zip(together, BATCH, strict=True):
             alone = network(images, training=True)
             np.testing.assert_allclose(answer, alone, atol=1e-5 if policy == "float32" else 2e-2)
@@ -55,7 +55,7 @@ def calls_of(network, batches):
     image = keras.Input((None, None, 3))
     counted = keras.Model(image, network(image))
     counted.call = lambda x, **kwargs: sizes.append(x.shape[0]) or type(counted).call(counted, x, **kwargs)
-    building.at_once(counted, batches, training=True)
+    building.call_together(counted, batches, training=True)
     return sizes
 
 

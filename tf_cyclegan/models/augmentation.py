@@ -1,7 +1,7 @@
-"""Differentiable augmentation: what discriminators judge, altered at random, real and generated images alike.
+"""Differentiable augmentation: random changes of the real and generated images that discriminators judge.
 
-Discriminators of a few hundred images soon know them by heart. They do not where they never see an image twice; and
-as the generators' gradient goes through the same alterations, what is altered does not show in what they generate.
+Discriminators soon know a few hundred images by heart, unless they never see an image twice. As the gradient of the
+generators passes through the same changes, the changes do not appear in generated images.
 
 Reference:
     [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
@@ -12,26 +12,25 @@ import tensorflow as tf
 from keras import ops
 
 AUGMENTATIONS = ("color", "translation", "cutout")
-# The paper's: the greatest translation and the sides of what is cut out, relative to those of the image.
+# The paper's values: the largest translation, and the sides of the cutout, relative to the sides of the image.
 _TRANSLATION = 0.125
 _CUTOUT = 0.5
 
 
 class Augmenting:
-    """Has a model's discriminators shown images as its settings `augment` and `augment_fill` say; a mixin."""
+    """Shows discriminators images that are augmented by the settings `augment` and `augment_fill`; a mixin."""
 
-    # As they are.
     augment = ()
     augment_fill = 0.0
 
     def _drawn_augmentation(self, images, training):
-        """How a discriminator is shown a batch: an empty draw, without a random state that moves, is as it is."""
+        """The random changes of a batch for a discriminator; empty, without use of the random state, for no changes."""
         if not (training and self.augment):
             return {}
         return draw_augmentation(self.augment, ops.shape(images), self._augmentation_seed)
 
     def _shown(self, images, training):
-        """Images as a discriminator is shown them: in training augmented, each call with a draw of its own."""
+        """The images that a discriminator sees: in training augmented, by a new draw in each call."""
         return augmented(images, self._drawn_augmentation(images, training), self.augment_fill)
 
 
@@ -42,7 +41,7 @@ def checked_augment(augment):
         augment: list or tuple of names of `AUGMENTATIONS`, or one word of them with commas in between; empty for none.
 
     Raises:
-        ValueError: if one of them is unknown or stands there twice.
+        ValueError: if a name is unknown or occurs twice.
     """
     names = tuple(augment.split(",") if augment else ()) if isinstance(augment, str) else augment
     known = isinstance(names, (tuple, list)) and all(name in AUGMENTATIONS for name in names)
@@ -61,7 +60,7 @@ def check_fill(fill):
 
 
 def draw_augmentation(names, shape, seed):
-    """Draws how each image of a batch is to be altered.
+    """Draws the changes of each image of a batch.
 
     Args:
         names: tuple of names of `AUGMENTATIONS`.
@@ -76,14 +75,14 @@ def draw_augmentation(names, shape, seed):
 
 
 def augmented(images, draw, fill=0.0, maps=False):
-    """Images altered as a draw says, in the order of its names.
+    """Images with the changes of a draw, in the order of its names.
 
     Args:
         images: float tensor `(batch, height, width, channels)`.
-        draw: dict that `draw_augmentation` made for as many images of this size; an empty one leaves images as they
-            are. Images of one draw are altered alike.
-        fill: float, what takes the place of borders that a translation uncovers. Defaults to 0.
-        maps: bool, whether these are maps, as of classes, which have no color. Defaults to False.
+        draw: dict from `draw_augmentation` for as many images of this size; an empty dict changes nothing. The same
+            draw makes the same changes.
+        fill: float, value of borders that a translation uncovers. Defaults to 0.
+        maps: bool, whether the images are label maps, which have no color. Defaults to False.
 
     Returns:
         Float tensor of the same shape. Values beyond [-1, 1] stay.
@@ -99,7 +98,7 @@ def augmented(images, draw, fill=0.0, maps=False):
 
 
 def recolored(images, brightness, saturation, contrast):
-    """Images of another brightness, saturation and contrast, one after the other.
+    """Images with changed brightness, then saturation, then contrast.
 
     Args:
         images: float tensor `(batch, height, width, channels)`.
@@ -143,8 +142,8 @@ def translated(images, down, right, fill=0.0):
 def cut_out(images, middle_row, middle_column):
     """Images with a rectangle of zeros in them, of half their sides, as far as it lies inside.
 
-    Zeros also where translations uncover another `fill`: a hole in the color of the ground would be a drawing that
-    lacks a part, which a generator may take for one to imitate.
+    The rectangle is zero even if `fill` is another value: a hole in the color of the background would be a drawing that
+    lacks a part, which a generator may imitate.
 
     Args:
         images: float tensor `(batch, height, width, channels)`.

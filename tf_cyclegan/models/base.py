@@ -11,13 +11,13 @@ from tf_cyclegan.models.compiling import Compiling, frozen_layers
 from tf_cyclegan.models.keras_overrides import ReplicatedTraining
 from tf_cyclegan.models.losses import WON, Adversaries
 from tf_cyclegan.models.replicas import replica_count, spread_seeds
-from tf_cyclegan.models.saving import Exchanging, Saving
+from tf_cyclegan.models.saving import Saving, WeightFiles
 from tf_cyclegan.models.styles import Styling
 from tf_cyclegan.models.translation import Translating
 
 
 class TranslationModel(
-    Saving, Exchanging, Compiling, Styling, Translating, Augmenting, CheckedBatches, ReplicatedTraining, keras.Model
+    Saving, WeightFiles, Compiling, Styling, Translating, Augmenting, CheckedBatches, ReplicatedTraining, keras.Model
 ):
     """A model that translates images between two domains, trained against discriminators.
 
@@ -30,8 +30,8 @@ class TranslationModel(
     - `generator_losses(batch, outputs, training)` and `discriminator_losses(batch, outputs, training)`, which return
       dicts of weighted scalars; their sums are the objectives.
 
-    It overrides what else of this class and of its mixins does not fit. `models.roles` has the base classes of models
-    with one and with both directions.
+    It overrides further methods of this class and of its mixins where they do not fit. `models.roles` has base classes
+    for models of one and of both directions.
 
     Every argument of a subclass's constructor becomes an attribute of the same name; the constructor ends with
     `self.build()`.
@@ -47,23 +47,23 @@ class TranslationModel(
     size_multiple = 4
     # Whether image i of A belongs to image i of B in training.
     paired = False
-    # Whether images of A are maps of ids, see `networks.instance_maps`: files hold the ids as they are.
+    # Whether images of A are label maps, whose pixels are ids, see `networks.instance_maps`.
     takes_ids = False
-    # Networks that the generators' optimizer trains as well, and that translate nothing; each is an attribute too.
+    # Further networks that the generators' optimizer trains, which translate nothing; each is an attribute too.
     auxiliaries = ()
-    # The names of what `measures` returns.
+    # The names of the scalars of `measures`.
     measure_names = ()
     # The factor by which `losses.discriminator_adversarial_loss` is multiplied.
     discriminator_weight = 1.0
     # Constructor arguments that take networks.
     network_arguments = ()
-    # The builders in `networks` whose generators training can begin with.
+    # The builders in `networks` of whose generators `--initial-model` takes the weights.
     generator_functions = ()
-    # Lines that tell users who export a generator what they should know of it.
+    # Lines for users who export a generator.
     notes = ()
     # Whether the model is complete when training has ended; otherwise `finish` completes it.
     is_finished = True
-    # Parts of a step that do not wait for each other, which cores of a CPU can share.
+    # Number of parts of a step that do not wait for each other, and can run on different cores of a CPU.
     independent_parts = 1
 
     def __init__(self, name=None, dtype=None, networks=None):
@@ -86,17 +86,17 @@ class TranslationModel(
         self.augment = checked_augment(self.augment)
 
     def build(self, input_shape=None):
-        """Completes a model that has its networks; constructors end with it."""
+        """Completes a model that has its networks; a constructor ends with it."""
         if self.augment:
             self._augmentation_seed = keras.random.SeedGenerator(getattr(self, "seed", None))
-        # It comes last of the model's own weights: older files lack it, and have the others at the same places.
+        # The last of the model's own weights: files of older versions lack it, and number the others the same.
         self._rate_quotient = self.add_weight(
             shape=(), dtype="float32", initializer="ones", trainable=False, autocast=False, name="rate_quotient"
         )
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in ("loss", *self.loss_names, *self.measure_names)]
         self.built = True
-        self._make_notes()
-        # The layers that the subclass, or the maker of a given network, has frozen.
+        self._make_largest()
+        # Layers that were frozen before the user could freeze any.
         self._frozen_by_itself = frozen_layers(self)
         spread_seeds(self._random_states())
 
@@ -104,13 +104,13 @@ class TranslationModel(
 
     @property
     def channels(self):
-        """Dict of the letters of the domains to the channels of their images."""
+        """Dict of `"a"` and `"b"` to the channels of the images."""
         channels = self.image_shape[-1]
         return {"a": channels, "b": getattr(self, "channels_b", channels)}
 
     @property
     def smallest_training_side(self):
-        """Smallest height and width, in pixels, of an image to train on: it must fit generators and discriminators."""
+        """Smallest height and width, in pixels, of an image that generators and discriminators can train on."""
         return max(smallest_judged_side(self.discriminators, self.size_multiple), self.smallest_side)
 
     @property
@@ -124,12 +124,12 @@ class TranslationModel(
 
     @property
     def adversaries(self):
-        """The `Adversaries` by which verdicts read the adversarial losses of the model."""
+        """The `Adversaries`, which say how to read the adversarial losses of the model."""
         won, scales = WON.get(getattr(self, "gan_mode", None)), getattr(self, "scales", 1)
         return Adversaries(won, scales * self.discriminator_weight, scales * getattr(self, "lambda_adversarial", 1.0))
 
     def displayed(self, images, domain):
-        """Images of a domain in colors that people can read; the default is the images as they are.
+        """Images of a domain in colors that people can read; by default the images themselves.
 
         Args:
             images: float array `(batch, height, width, channels)`.
@@ -140,7 +140,7 @@ class TranslationModel(
         """
         return images
 
-    # ---- further parts of a step, and the end of training ----
+    # ---- hooks of a step, and the end of training ----
 
     def discriminator_inputs(self, outputs):
         """The images of `forward` that train the discriminators; a model with a pool exchanges them here."""
@@ -154,7 +154,7 @@ class TranslationModel(
         """Runs after the updates of a step, for instance to average weights."""
 
     def to_last_stage(self):
-        """Puts a model that is trained in stages into its last stage. Other models have one stage."""
+        """Puts a model with stages of training into its last stage; other models do nothing."""
 
     def finish(self, dataset):
         """Completes the model after its training.
@@ -209,11 +209,11 @@ class TranslationModel(
 
     @property
     def metrics(self):
-        """Metrics with each name once: Keras adds a `loss` that nothing updates here."""
+        """Metrics with each name once: Keras adds a second `loss`, which nothing updates."""
         return list({metric.name: metric for metric in super().metrics}.values())
 
     def _forward(self, batch, training):
-        """The images of `forward` in the precision of the weights: networks of users may answer in half precision."""
+        """The images of `forward` in the precision of the weights: a user's network may return half precision."""
         return {name: self._wide(images) for name, images in self.forward(batch, training).items()}
 
     def _wide(self, images):
@@ -236,6 +236,6 @@ def _sum(losses):
 
 
 def _share(objective):
-    """A replica's share of the objective: losses are means over its images, and the replicas' gradients are summed."""
+    """A replica's share of the objective: losses are means over its images, and gradients are summed over replicas."""
     replicas = replica_count()
     return objective if replicas == 1 else objective / replicas

@@ -1,4 +1,4 @@
-"""Checks of batches: an error where a batch holds no images, a warning where images leave [-1, 1]."""
+"""Checks of batches: an error for a batch without images, a warning for values outside [-1, 1]."""
 
 import warnings
 
@@ -6,13 +6,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-# An image with noise stays below; images of 0 to 255, and most standardized ones, do not.
+# Images with noise stay below this value; images of 0 to 255, and most standardized images, do not.
 _LARGEST = 1.5
 _HOW = "`images / 127.5 - 1` scales images of 0 to 255"
 
 
 def check_images(name, images, maps=False):
-    """Raises `ValueError` unless dtype and shape are those of a batch of images.
+    """Raises `ValueError` unless dtype and shape fit a batch of images.
 
     Args:
         name: str, the name of the images in the message.
@@ -56,15 +56,15 @@ class CheckedBatches:
     A batch is a tree: `(images_a, images_b)`, float in [-1, 1] and `(batch, height, width, channels)`; or, for a model
     that `takes_labels`, `((images_a, labels_a), (images_b, labels_b))` with integers `(batch,)`.
 
-    A mixin that stands before the class that makes the train and test functions. Only a step that runs knows the
-    values: each step notes the largest one, and the first call of its function reads it.
+    A mixin before `ReplicatedTraining`, which makes the train and test functions. Each step keeps the largest value,
+    and the first call of a function reads it.
     """
 
     # Whether the images of a batch come with the ids of their classes.
     takes_labels = False
 
     def batch_spec(self, size, batch_size=None):
-        """A batch of images of this size as a tree of `tf.TensorSpec`.
+        """The tree of `tf.TensorSpec` of a batch of images of this size.
 
         Args:
             size: `(height, width)`.
@@ -78,7 +78,7 @@ class CheckedBatches:
         """The checked batch in the data of a step.
 
         Args:
-            data: a pair, as `fit` hands it to a step, or a triple that ends in None, as `train_on_batch(a, b)` does.
+            data: a pair from `fit`, or from `train_on_batch(a, b)` a triple that ends in None.
 
         Returns:
             The tree, with images in the precision of the weights.
@@ -107,8 +107,8 @@ class CheckedBatches:
         check_images(name, images, maps)
         return (self._wide(images), labels) if self.takes_labels else self._wide(images)
 
-    def _make_notes(self):
-        # Set past Keras, which would track it as a weight of the model.
+    def _make_largest(self):
+        # Keras would track an ordinary attribute as a weight of the model.
         largest = tf.Variable(tf.zeros(2), trainable=False, aggregation=tf.VariableAggregation.NONE, name="largest")
         object.__setattr__(self, "_largest", largest)
 
@@ -116,17 +116,17 @@ class CheckedBatches:
         made = self.train_function
         super().make_train_function(force)
         if self.train_function is not made:
-            self.train_function = self._telling(self.train_function)
+            self.train_function = self._with_warning(self.train_function)
         return self.train_function
 
     def make_test_function(self, force=False):
         made = self.test_function
         super().make_test_function(force)
         if self.test_function is not made:
-            self.test_function = self._telling(self.test_function)
+            self.test_function = self._with_warning(self.test_function)
         return self.test_function
 
-    def _telling(self, function):
+    def _with_warning(self, function):
         is_first = True
 
         def run(iterator):

@@ -1,4 +1,4 @@
-"""Parts that several models share: generators, discriminators of one scale, pools, and checks of settings."""
+"""Functions that several models share: making generators, discriminators and pools, and checks of settings."""
 
 import keras
 import tensorflow as tf
@@ -21,7 +21,7 @@ GENERATORS = {
     "resnet": (resnet_generator, ("residual_blocks", "padding", "convolution_padding")),
     "unet": (unet_generator, ("dropout_placement", "full_size_skip")),
 }
-# Most and fewest halvings: pix2pix halves 256 pixels 8 times, to one pixel; with fewer than 5 it is not its U-Net.
+# Most and fewest halvings of a U-Net: pix2pix halves 256 pixels 8 times, to one pixel; below 5 it is another network.
 _UNET_DOWNSAMPLINGS = (8, 5)
 _RESNET_DOWNSAMPLINGS = 2
 # The largest side that `smallest_judged_side` tries.
@@ -33,11 +33,11 @@ DISCRIMINATORS = {
     "four_stride": four_stride_discriminator,
 }
 
-# The arguments of builders, and the settings of a model that fill them.
-OF_DISCRIMINATORS = {"filters": "discriminator_filters", "layers": "discriminator_layers"}
+# The arguments of builders of discriminators, and the settings of a model for them.
+DISCRIMINATOR_SETTINGS = {"filters": "discriminator_filters", "layers": "discriminator_layers"}
 
-# Layers whose answer to an image does not depend on the other images of a batch.
-_OF_EACH_IMAGE = (
+# Layers whose output for an image does not depend on the other images of a batch.
+_PER_IMAGE_LAYERS = (
     keras.layers.Activation,
     keras.layers.Add,
     keras.layers.Concatenate,
@@ -53,7 +53,7 @@ _OF_EACH_IMAGE = (
 
 
 def new_generator(model, channels, output_channels, name):
-    """The generator that a model's settings ask for, for images of any size.
+    """A generator for images of any size, made from the settings of a model.
 
     Args:
         model: `TranslationModel` with `generator_type`, `filters`, `downsamplings`, `normalization`, `dropout`,
@@ -75,7 +75,7 @@ def new_generator(model, channels, output_channels, name):
 
 
 def checked_downsamplings(generator_type, downsamplings, image_shape):
-    """How often a generator halves its images: as given, else twice for a ResNet and as often as possible for a U-Net.
+    """How often a generator halves its images: as given; else 2 for a ResNet, and the most that fit for a U-Net.
 
     Args:
         generator_type: one of `GENERATORS`.
@@ -116,15 +116,15 @@ def checked_downsamplings(generator_type, downsamplings, image_shape):
 
 
 def smallest_judged_side(discriminators, size_multiple):
-    """Smallest side, a multiple of `size_multiple` in pixels, to which each discriminator answers with a score."""
+    """Smallest multiple of `size_multiple`, in pixels, for which each discriminator has a score."""
     sides = range(size_multiple, _LARGEST_LEAST + 1, size_multiple)
-    fitting = (side for side in sides if all(_leaves_a_score(network, side) for network in discriminators))
+    fitting = (side for side in sides if all(_has_a_score(network, side) for network in discriminators))
     return next(fitting, size_multiple)
 
 
-def _leaves_a_score(network, side):
-    """Whether a discriminator answers to images of this height and width."""
-    if not hasattr(network, "operations"):  # a network of a user's own class does not tell
+def _has_a_score(network, side):
+    """Whether a discriminator has a score for images of this height and width."""
+    if not hasattr(network, "operations"):  # unknown for a network of a user's own class
         return True
     try:
         network.compute_output_shape((1, side, side, network.input_shape[-1]))
@@ -134,7 +134,7 @@ def _leaves_a_score(network, side):
 
 
 def new_discriminator(model, image_shape, name):
-    """The discriminator that a model's settings ask for.
+    """A discriminator, made from the settings of a model.
 
     Args:
         model: `TranslationModel` with `discriminator_type`, `discriminator_filters`, `discriminator_layers`,
@@ -142,11 +142,11 @@ def new_discriminator(model, image_shape, name):
         image_shape: `(height, width, channels)` of the images that the discriminator judges.
         name: str.
     """
-    of_patches = {}
+    patch_settings = {}
     if model.discriminator_type == "patch":
         padding = getattr(model, "convolution_padding", "explicit")
-        of_patches = {"layers": model.discriminator_layers, "convolution_padding": padding}
-    with renamed(**OF_DISCRIMINATORS):
+        patch_settings = {"layers": model.discriminator_layers, "convolution_padding": padding}
+    with renamed(**DISCRIMINATOR_SETTINGS):
         return DISCRIMINATORS[model.discriminator_type](
             image_shape,
             filters=model.discriminator_filters,
@@ -154,30 +154,30 @@ def new_discriminator(model, image_shape, name):
             initializer=model.initializer,
             name=name,
             dtype=model.dtype_policy,
-            **of_patches,
+            **patch_settings,
         )
 
 
-def built(network, image_shape):
-    """A network that was given; one that waits for its first images is built for images of this shape.
+def build_network(network, image_shape):
+    """Builds a given network for images of this shape, unless it is built.
 
     Args:
         network: `keras.Model`, or None.
         image_shape: `(height, width, channels)` of the images that the network takes, height and width perhaps None.
 
     Returns:
-        The network, or None.
+        The network.
     """
     if network is not None and not network.built:
         network(keras.KerasTensor((None, *image_shape), "float32"))
     return network
 
 
-def at_once(network, batches, training):
-    """Answers of a network to several batches of images, in one call where that changes no answer.
+def call_together(network, batches, training):
+    """The outputs of a network for several batches of images, in one call where that changes no output.
 
-    One call is faster: the gradients of the weights are then computed once, over more images. The network is called
-    for each batch if sizes differ or are unknown, or if an answer may depend on the other images of a batch.
+    One call is faster: it computes the gradients of the weights once, over more images. The network is called for each
+    batch if sizes differ or are unknown, or if an output may depend on the other images of a batch.
 
     Args:
         network: `keras.Model` with tensors of images, or lists of them, as outputs.
@@ -185,27 +185,29 @@ def at_once(network, batches, training):
         training: bool.
 
     Returns:
-        A list of the answers.
+        List of the outputs for each batch.
     """
     shapes = {tuple(batch.shape[1:]) for batch in batches}
     if len(shapes) > 1 or None in shapes.pop() or not _keeps_images_apart(network):
         return [network(batch, training=training) for batch in batches]
     sizes = [batch.shape[0] or tf.shape(batch)[0] for batch in batches]
-    answers = network(tf.concat([tf.cast(batch, batches[0].dtype) for batch in batches], axis=0), training=training)
-    split = [tf.split(answer, sizes) for answer in tf.nest.flatten(answers)]
-    return [tf.nest.pack_sequence_as(answers, of_batch) for of_batch in zip(*split, strict=True)]
+    outputs = network(tf.concat([tf.cast(batch, batches[0].dtype) for batch in batches], axis=0), training=training)
+    split = [tf.split(output, sizes) for output in tf.nest.flatten(outputs)]
+    return [tf.nest.pack_sequence_as(outputs, of_batch) for of_batch in zip(*split, strict=True)]
 
 
 def _keeps_images_apart(operation):
-    """Whether no image's answer depends on the other images of its batch; False for operations not known here."""
+    """Whether no output depends on the other images of the batch; False for unknown operations."""
     if isinstance(operation, keras.Model) and hasattr(operation, "operations"):
         return all(map(_keeps_images_apart, operation.operations))
     own = type(operation).__module__.startswith("tf_cyclegan.") and isinstance(operation, keras.Layer)
-    return isinstance(operation, _OF_EACH_IMAGE) or (own and not isinstance(operation, keras.layers.BatchNormalization))
+    return isinstance(operation, _PER_IMAGE_LAYERS) or (
+        own and not isinstance(operation, keras.layers.BatchNormalization)
+    )
 
 
-def are_alike(found):
-    """Whether networks of weight files, a list of `Part`, have one architecture; channels of images may differ."""
+def same_architecture(found):
+    """Whether networks of weight files, a list of `Part`, have one architecture; their channels may differ."""
     free = {"image_shape", "output_channels"}
     known = [
         (part.architecture.function, {k: v for k, v in part.architecture.settings.items() if k not in free})
@@ -214,8 +216,8 @@ def are_alike(found):
     return all(each == known[0] for each in known)
 
 
-def check_shared(model, gan_modes):
-    """Raises `ValueError` unless the settings that every model has are in their range.
+def check_common_settings(model, gan_modes):
+    """Raises `ValueError` unless the settings that all models have are in their ranges.
 
     Args:
         model: `TranslationModel` with `channels_b`, `gan_mode`, `augment_fill` and `pool_size`.
@@ -232,13 +234,13 @@ def check_shared(model, gan_modes):
         )
 
 
-def check_weights(model, teaching, others=(), pair=None):
-    """Raises `ValueError` unless the weights of losses are at least 0, and one that teaches the generators is above 0.
+def check_loss_weights(model, teaching, others=(), pair=None):
+    """Raises `ValueError` unless all weights of losses are at least 0, and one of `teaching` is above 0.
 
     Args:
         model: `TranslationModel`.
-        teaching: list of str, the settings of which one must be above 0.
-        others: list of str, the settings that may all be 0.
+        teaching: list of str, settings; without these losses the generators learn nothing.
+        others: list of str, settings that may all be 0.
         pair: optional str, the setting that may also be a pair of weights.
     """
     for name in (*teaching, *others):
@@ -252,8 +254,8 @@ def check_weights(model, teaching, others=(), pair=None):
         )
 
 
-def check_penalized(discriminators):
-    """Raises `ValueError` if a discriminator has batch normalization: the gradient penalty takes each image alone."""
+def check_no_batch_normalization(discriminators):
+    """Raises `ValueError` if a discriminator has batch normalization, as the gradient penalty is for single images."""
     for network in discriminators:
         if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network._flatten_layers()):
             raise ValueError(

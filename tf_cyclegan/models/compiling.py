@@ -1,4 +1,4 @@
-"""`compile` with two optimizers: their state, their learning rates, and the networks that stay frozen."""
+"""`compile` with two optimizers, the discriminators' learning rate, and frozen layers."""
 
 import keras
 from keras import ops
@@ -6,19 +6,19 @@ from keras import ops
 from tf_cyclegan.models.keras_overrides import check_compile_arguments, check_loss_scaling
 from tf_cyclegan.models.optimizers import Adam
 
-# The quotient of two rates that do not follow each other.
+# The quotient of rates that are independent.
 _APART = -1.0
 
 
 class FollowingRates:
     """Makes the discriminators' learning rate follow the generators' rate, `model.optimizer.learning_rate`.
 
-    A model has two weights for it: `_followed_rate`, the generators' rate in the last step, and `_rate_quotient`, the
+    A model has two weights for this: `_followed_rate`, the generators' rate in the last step, and `_rate_quotient`, the
     discriminators' rate divided by the generators' rate.
     """
 
     def _constant_rates(self):
-        """The variables of the two learning rates, with None for a rate that has a schedule."""
+        """The variables of the two learning rates; None for a rate with a schedule."""
         rates = [optimizer.learning_rate for optimizer in (self.optimizer, self.discriminator_optimizer)]
         return [rate if isinstance(rate, keras.Variable) else None for rate in rates]
 
@@ -36,68 +36,21 @@ class FollowingRates:
         if rate is None or follower is None:
             return
         followed, quotient = self._followed_rate, self._rate_quotient
-        # A generators' rate of 0 gives no quotient: the next rate takes the quotient from before the 0. If the
-        # discriminators' rate is above 0 meanwhile, somebody set it on purpose, and the two rates stay apart.
+        # A generators' rate of 0 has no quotient: the next rate uses the quotient from before the 0. If the
+        # discriminators' rate is above 0 then, the user has set it, and the two rates become independent.
         at_zero = ops.logical_and(ops.equal(followed, 0), ops.equal(rate, 0))
         apart = ops.logical_or(quotient < 0, ops.logical_and(at_zero, follower > 0))
         after_zero = ops.where(ops.equal(follower, 0), quotient * rate, follower)
         changed = ops.where(followed > 0, follower * rate / followed, after_zero)
         quotient.assign(ops.where(apart, _APART, ops.where(followed > 0, follower / followed, quotient)))
-        # An unchanged rate must stay the same to the bit: it is not multiplied by a quotient of equals.
+        # An unchanged rate is not multiplied by a quotient: it must stay the same to the bit.
         follows = ops.logical_and(ops.not_equal(rate, followed), ops.logical_not(apart))
         follower.assign(ops.where(follows, changed, follower))
         followed.assign(rate)
 
 
-def frozen_layers(model):
-    """The paths of the outermost layers with `trainable=False`.
-
-    Args:
-        model: `keras.Model` that holds its networks as attributes.
-
-    Returns:
-        Sorted list of str such as `"generator_ab/stem_conv"`, an attribute and names of layers; `""` is the model.
-    """
-    return sorted(_frozen(model, ""))
-
-
-def freeze(model, paths):
-    """Freezes these layers with all layers inside them, and no others.
-
-    Args:
-        model: `keras.Model`.
-        paths: list of str as `frozen_layers` returns them. Paths of layers that the model does not have are ignored.
-    """
-    for path in set(frozen_layers(model)) - set(paths):
-        _set_trainable(model, path, True)
-    for path in paths:
-        _set_trainable(model, path, False)
-
-
-def _frozen(layer, path):
-    if not layer.trainable:
-        return {path}
-    children = _children(layer, is_model=not path)
-    return {found for name, child in children.items() for found in _frozen(child, f"{path}/{name}".lstrip("/"))}
-
-
-def _children(layer, is_model):
-    if is_model:
-        return {name: value for name, value in vars(layer).items() if isinstance(value, keras.Layer)}
-    return {child.name: child for child in layer._flatten_layers(include_self=False, recursive=False)}
-
-
-def _set_trainable(model, path, trainable):
-    layer = model
-    for name in path.split("/") if path else ():
-        layer = _children(layer, is_model=layer is model).get(name)
-        if layer is None:
-            return
-    layer.trainable = trainable
-
-
 class Compiling(FollowingRates):
-    """Compiles a model with two optimizers; a mixin that stands before `keras.Model`."""
+    """Compiles a model with two optimizers; a mixin before `keras.Model`."""
 
     def new_optimizer(self, learning_rate=2e-4):
         """The paper's optimizer, an Adam with `beta_1` of 0.5.
@@ -111,7 +64,7 @@ class Compiling(FollowingRates):
         """Configures training. Without arguments it follows the paper, at a constant learning rate.
 
         When a callback sets `model.optimizer.learning_rate`, the generators' rate, the discriminators' rate changes in
-        the same proportion. Where the generators' rate is 0 and the discriminators' is not, both stay independent.
+        the same proportion. If the generators' rate is 0 and the discriminators' rate is not, they are independent.
 
         Args:
             generator_optimizer, discriminator_optimizer: optimizers or their names. Default to `new_optimizer()`.
@@ -119,7 +72,7 @@ class Compiling(FollowingRates):
             **kwargs: `steps_per_execution`, `run_eagerly` and `auto_scale_loss`, as in `keras.Model.compile`.
 
         Raises:
-            ValueError: for any other argument, for example `loss`, or if both optimizers are one object.
+            ValueError: for other arguments, for example `loss`, and if both optimizers are one object.
         """
         _check_arguments(kwargs, generator_optimizer, discriminator_optimizer)
         auto_scale_loss = kwargs.get("auto_scale_loss", True)
@@ -150,7 +103,7 @@ class Compiling(FollowingRates):
         return {**serialized, **self._compile_settings, **changed}
 
     def compile_from_config(self, config):
-        """Compiles with the layers frozen that were frozen then: optimizers hold moments of what was trainable."""
+        """Compiles with the layers frozen that were frozen before: the optimizers have no moments for them."""
         arguments = {name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
         now = frozen_layers(self)
         freeze(self, arguments.pop("frozen", now))
@@ -158,7 +111,7 @@ class Compiling(FollowingRates):
         freeze(self, now)
 
     def _prepared(self, optimizer, variables, auto_scale_loss):
-        """A built optimizer that scales its loss in float16: Keras wraps only one, and fills only built ones."""
+        """A built optimizer, with loss scaling in float16: Keras wraps only one, and loads only into built ones."""
         optimizer = keras.optimizers.get(optimizer or self.new_optimizer())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if self.dtype_policy.name == "mixed_float16" and auto_scale_loss and not scaled:
@@ -177,3 +130,53 @@ def _check_arguments(kwargs, generator_optimizer, discriminator_optimizer):
         )
     if generator_optimizer is not None and generator_optimizer is discriminator_optimizer:
         raise ValueError("`discriminator_optimizer` must be another object than `generator_optimizer`")
+
+
+# ---- frozen layers ----
+
+
+def frozen_layers(model):
+    """The paths of the outermost layers with `trainable=False`.
+
+    Args:
+        model: `keras.Model` that holds its networks as attributes.
+
+    Returns:
+        Sorted list of str such as `"generator_ab/stem_conv"`, an attribute and a layer; `""` is the model itself.
+    """
+    return sorted(_frozen(model, ""))
+
+
+def freeze(model, paths):
+    """Freezes these layers with all layers inside them, and unfreezes all others.
+
+    Args:
+        model: `keras.Model`.
+        paths: list of str, paths as in `frozen_layers`. Unknown paths are ignored.
+    """
+    for path in set(frozen_layers(model)) - set(paths):
+        _set_trainable(model, path, True)
+    for path in paths:
+        _set_trainable(model, path, False)
+
+
+def _frozen(layer, path):
+    if not layer.trainable:
+        return {path}
+    children = _children(layer, is_model=not path)
+    return {found for name, child in children.items() for found in _frozen(child, f"{path}/{name}".lstrip("/"))}
+
+
+def _set_trainable(model, path, trainable):
+    layer = model
+    for name in path.split("/") if path else ():
+        layer = _children(layer, is_model=layer is model).get(name)
+        if layer is None:
+            return
+    layer.trainable = trainable
+
+
+def _children(layer, is_model):
+    if is_model:
+        return {name: value for name, value in vars(layer).items() if isinstance(value, keras.Layer)}
+    return {child.name: child for child in layer._flatten_layers(include_self=False, recursive=False)}

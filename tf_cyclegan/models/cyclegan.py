@@ -33,7 +33,7 @@ class CycleGAN(TwoWay):
     Args:
         image_shape: `(height, width, channels)` of domain A; it sizes the pools. Height and width may be None when
             `pool_size` is 0. Networks take any size. Defaults to `(256, 256, 3)`.
-        channels_b: int, channels of domain B. Defaults to those of A.
+        channels_b: int, channels of domain B. Defaults to the channels of A.
         {settings}
         seed: optional int for the pools, the gradient penalty and `augment`. Defaults to None.
         generator_ab, generator_ba, discriminator_a, discriminator_b: own networks instead of the built ones.
@@ -99,20 +99,20 @@ class CycleGAN(TwoWay):
 
         channels_a = self.image_shape[-1]
         shape_a, shape_b = ((*self.image_shape[:2], channels) for channels in (channels_a, self.channels_b))
-        self.generator_ab = building.built(generator_ab, shape_a) or building.new_generator(
+        self.generator_ab = building.build_network(generator_ab, shape_a) or building.new_generator(
             self, channels_a, self.channels_b, "generator_ab"
         )
-        self.generator_ba = building.built(generator_ba, shape_b) or building.new_generator(
+        self.generator_ba = building.build_network(generator_ba, shape_b) or building.new_generator(
             self, self.channels_b, channels_a, "generator_ba"
         )
-        self.discriminator_a = building.built(discriminator_a, shape_a) or self._new_discriminator(
+        self.discriminator_a = building.build_network(discriminator_a, shape_a) or self._new_discriminator(
             channels_a, "discriminator_a"
         )
-        self.discriminator_b = building.built(discriminator_b, shape_b) or self._new_discriminator(
+        self.discriminator_b = building.build_network(discriminator_b, shape_b) or self._new_discriminator(
             self.channels_b, "discriminator_b"
         )
         if gan_mode == "wgangp":
-            building.check_penalized(self.discriminators)
+            building.check_no_batch_normalization(self.discriminators)
         self.pool_a = self._new_pool(channels_a, "pool_a")
         self.pool_b = self._new_pool(self.channels_b, "pool_b")
         self._penalty_seed = keras.random.SeedGenerator(seed)
@@ -122,9 +122,9 @@ class CycleGAN(TwoWay):
         check_image_shape(self.image_shape)
         check_choice("generator_type", self.generator_type, building.GENERATORS)
         check_choice("discriminator_type", self.discriminator_type, building.DISCRIMINATORS)
-        building.check_shared(self, losses.GAN_MODES)
+        building.check_common_settings(self, losses.GAN_MODES)
         others = ("lambda_identity", "lambda_gradient_penalty")
-        building.check_weights(self, ("lambda_cycle", "lambda_adversarial"), others, pair="lambda_cycle")
+        building.check_loss_weights(self, ("lambda_cycle", "lambda_adversarial"), others, pair="lambda_cycle")
         if self.lambda_identity and self.channels_b != self.image_shape[-1]:
             raise ValueError(
                 f"`lambda_identity` must be 0 when the domains differ in channels ({self.image_shape[-1]} and "
@@ -153,7 +153,7 @@ class CycleGAN(TwoWay):
         common = len({part.architecture.settings["normalization"] for part in generators + found.judges}) == 1
         moving = generators[0].architecture.settings.get("inference_statistics", "moving") == "moving"
         own = {role: part for role, part in found.parts.items() if role in _NETWORKS}
-        if common and moving and building.are_alike(generators) and building.are_alike(found.judges):
+        if common and moving and building.same_architecture(generators) and building.same_architecture(found.judges):
             own = {}
         return {
             "image_shape": (*found.size, channels_a),
@@ -192,8 +192,8 @@ class CycleGAN(TwoWay):
         # Each generator translates the images of one domain, and should leave the images of the other as they are.
         of_ab = [real_a] + [real_b] * ("identity_b" in self.loss_names)
         of_ba = [real_b] + [real_a] * ("identity_a" in self.loss_names)
-        fake_b, *identity_b = building.at_once(self.generator_ab, of_ab, training)
-        fake_a, *identity_a = building.at_once(self.generator_ba, of_ba, training)
+        fake_b, *identity_b = building.call_together(self.generator_ab, of_ab, training)
+        fake_a, *identity_a = building.call_together(self.generator_ba, of_ba, training)
         outputs = {"fake_a": fake_a, "fake_b": fake_b}
         if "cycle_a" in self.loss_names:
             outputs["reconstructed_a"] = self.generator_ba(fake_b, training=training)
@@ -203,13 +203,7 @@ class CycleGAN(TwoWay):
         return outputs | {name: images[0] for name, images in identities.items() if images}
 
     def generator_losses(self, batch, outputs, training=True):
-        terms = {}
-        if self.lambda_adversarial:
-            for domain, direction in (("b", "ab"), ("a", "ba")):
-                discriminator = getattr(self, f"discriminator_{domain}")
-                scores = discriminator(self._shown(outputs[f"fake_{domain}"], training), training=training)
-                adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
-                terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
+        terms = self._adversarial_losses(outputs, training)
         for domain, real, weight in zip("ab", batch, self.cycle_weights, strict=True):
             if f"reconstructed_{domain}" in outputs:
                 cycle = losses.reconstruction_loss(real, outputs[f"reconstructed_{domain}"])
@@ -224,7 +218,7 @@ class CycleGAN(TwoWay):
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
             real, fake = self._shown(real, training), self._shown(outputs[f"fake_{domain}"], training)
-            real_scores, fake_scores = building.at_once(discriminator, [real, fake], training)
+            real_scores, fake_scores = building.call_together(discriminator, [real, fake], training)
             terms[f"discriminator_{domain}"] = losses.discriminator_adversarial_loss(
                 real_scores, fake_scores, self.gan_mode
             )

@@ -1,4 +1,4 @@
-"""Translation of label maps: what the networks see of a map, and the look of its objects, which is the style."""
+"""Translation of label maps: their encoding for networks, and styles, which are the looks of objects."""
 
 import keras
 import numpy as np
@@ -11,11 +11,10 @@ from tf_cyclegan.settings.checks import check_integer
 
 
 class FromMaps:
-    """The part of a `Pix2PixHD` that handles label maps, used with `label_classes`.
+    """The methods of `Pix2PixHD` for label maps, with `label_classes`; a mixin.
 
-    With `instance_features` a style is a map `(batch, height, width, style_size)` that has the same numbers in all
-    pixels of an object; it has the size of the label map and of the instance map. `generator` has the most common
-    style of each class inside.
+    With `instance_features` a style is a map `(batch, height, width, style_size)` in the size of the label map, with
+    the same numbers in all pixels of an object. `generator` has the most common style of each class inside.
     """
 
     def _check_maps(self):
@@ -50,7 +49,7 @@ class FromMaps:
 
     @property
     def condition_channels(self):
-        """Channels of what the networks see of the question."""
+        """Channels of the networks' input, without instance features."""
         return self.label_classes + self.instance_edges if self.label_classes else self.channels[self.direction[0]]
 
     @property
@@ -77,7 +76,7 @@ class FromMaps:
         return palette(to_ids(images[..., 0]).numpy())
 
     def _condition(self, question):
-        """What the networks see of the question: the image, or the classes and edges of its maps."""
+        """The input of the networks: the image, or the classes and edges of its label and instance map."""
         return self._encoding(question) if self.label_classes else question
 
     def _joined(self, condition, features):
@@ -90,7 +89,7 @@ class FromMaps:
         return self.instance_features
 
     def styled_generator(self, direction):
-        """The network from `[images, styles]` to images of the present stage; each call makes a new one."""
+        """A new network from `[images, styles]` to images of the present stage."""
         if not self.instance_features:
             return super().styled_generator(direction)
         maps, style = (
@@ -120,11 +119,11 @@ class FromMaps:
         return self._features.most_common() if self.instance_features else super().default_style(direction)
 
     def draw_style(self, images, direction, seed):
-        """A style that gives each object the features of a random cluster of its class."""
+        """A style with the features of a random cluster of its class for each object."""
         return self._features.sample(images, seed)
 
     def read_style(self, style, images, direction):
-        """The map of styles, mirrored at the border as the images are."""
+        """The style map, mirrored at the border like the images."""
         style = tf.convert_to_tensor(style, "float32")
         fits = style.shape.rank == 4 and style.shape[0] == images.shape[0] and style.shape[-1] == self.style_size
         missing = [images.shape[axis] - style.shape[axis] for axis in (1, 2)] if fits else [-1]
@@ -152,7 +151,7 @@ class FromMaps:
         return self.translate(images, seed=seed)
 
     def fit_feature_clusters(self, dataset, clusters=None):
-        """Fills the table of instance features with those that the encoder finds in a data set, after training.
+        """Fills the table of instance features, after training, with features from the encoder for a data set.
 
         K-means clusters the features of the objects of each class. It leaves out objects of less than 1/64 of an image,
         unless a class has no other.
@@ -195,7 +194,7 @@ class FromMaps:
         return not self.instance_features or self._features.is_filled
 
     def _by_object(self, found, maps):
-        """A map that has, in each pixel of an object, the mean of what the encoder found in the object."""
+        """The features of the encoder, averaged over the pixels of each object."""
         return self._means(found, to_ids(maps[..., 1]))
 
     def _check_instance_features(self):

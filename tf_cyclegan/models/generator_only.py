@@ -1,4 +1,4 @@
-"""One generator that was trained elsewhere, as a model that translates."""
+"""A model of one pretrained generator, which translates and cannot be trained."""
 
 import keras
 
@@ -9,9 +9,9 @@ from tf_cyclegan.settings.checks import check_choice, check_integer
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class PretrainedGenerator(OneWay):
-    """A generator alone: it translates, and is exported, served and measured, but has nothing to be trained by.
+    """A generator without discriminators: it can translate, and be exported, served and evaluated.
 
-    To train it on, give it to a model: `CycleGAN(generator_ab=pretrained.generator("ab"))`.
+    To train it further, give it to a model: `CycleGAN(generator_ab=pretrained.generator("ab"))`.
 
     Args:
         generator_network: `keras.Model`, images `(batch, height, width, channels)` to images of the same size, in
@@ -19,7 +19,7 @@ class PretrainedGenerator(OneWay):
         direction: `"ab"` or `"ba"`, the one that it translates in. Defaults to `"ab"`.
         size_multiple: int, what heights and widths must be multiples of. Defaults to 4.
         name: optional name.
-        dtype: dtype or policy, that of the network.
+        dtype: dtype or policy. Defaults to the policy of the network.
 
     Raises:
         ValueError: if an argument is out of its range; from `compile`, always.
@@ -45,7 +45,7 @@ class PretrainedGenerator(OneWay):
 
     @classmethod
     def settings_of(cls, found):
-        """A generator alone, whatever else is there."""
+        """One generator, and no matter which other networks, makes a `PretrainedGenerator`."""
         if found.generator is None:
             return None
         settings = found.generator.architecture.settings
@@ -53,7 +53,7 @@ class PretrainedGenerator(OneWay):
         network = found.generator.architecture.build(name=f"generator_{found.way}")
         return {"generator_network": network, "direction": found.way, "size_multiple": 2**halvings}
 
-    def parts(self):
+    def networks_by_role(self):
         return {"generator": self.generator_network}
 
     @property

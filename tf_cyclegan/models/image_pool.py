@@ -1,4 +1,4 @@
-"""The history of generated images that discriminators are trained on."""
+"""The history of generated images that trains discriminators."""
 
 import keras
 import numpy as np
@@ -11,13 +11,14 @@ from tf_cyclegan.settings.checks import check_integer
 
 @keras.saving.register_keras_serializable(package="tf_cyclegan")
 class ImagePool(keras.layers.Layer):
-    """Returns generated images mixed with older ones, so that a discriminator does not chase the newest only.
+    """Exchanges generated images for older ones, so that a discriminator learns from more than the newest.
 
-    Each image is treated alone. Until the pool is full it is stored and returned. Afterwards, with probability 1/2 it
-    takes the place of a random stored image, which is returned; otherwise it is returned and not stored.
+    The pool treats each image alone. Until it is full, it stores and returns the image. Afterwards, with probability
+    1/2, the image replaces a random stored image, which is returned; otherwise the image is returned and not stored.
+
     The images, their count and the random state are variables: they work inside `tf.function` and are saved. Under a
-    distribution strategy each replica has a pool of this size for itself; they are saved as one array with an axis of
-    replicas in front, and where they come back to another number of replicas, replica r gets pool r modulo theirs.
+    distribution strategy each replica has a pool of this size. A file holds one array whose first axis is the replica;
+    for another number of replicas, replica r gets the pool r modulo their number.
 
     Args:
         size: int, images held; 0 returns every image as it is. Defaults to 50.

@@ -1,6 +1,6 @@
-"""What Keras does otherwise than several replicas need: overrides of methods that Keras keeps to itself.
+"""Overrides of internal methods of Keras, which several replicas need.
 
-`models/batches.py` is the only other place with such, and goes through these.
+Only `models/batches.py` overrides such methods too, and calls these.
 """
 
 import keras
@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tf_cyclegan.models.replicas import replica_count
 
-# Methods of Keras that are overridden or called here, with their arguments. `tests/training/test_distribution.py`
-# notices when Keras changes them.
+# The overridden methods of Keras with their arguments. `tests/training/test_distribution.py` fails if Keras changes
+# them.
 KERAS_INTERNALS = {
     "_maybe_symbolic_build": ("self", "iterator", "data_batch"),
     "make_train_function": ("self", "force"),
@@ -18,14 +18,14 @@ KERAS_INTERNALS = {
 
 
 class ReplicatedTraining:
-    """Has `fit` and `evaluate` run on every strategy; a mixin that stands before `keras.Model`.
+    """Makes `fit` and `evaluate` run on every strategy; a mixin before `keras.Model`.
 
-    Without a strategy it changes nothing. Under one, Keras 3.15
+    It changes nothing without a strategy. With a strategy, Keras 3.15
 
-    - builds the model by a whole batch summed over the replicas, which fails with several workers, and takes that
-      batch from an iterator that may not begin anew: models here are built when they are made;
-    - reduces each scalar of the logs apart, in a way that fails with several workers: here all of them are one vector,
-      whose mean over the replicas is one operation.
+    - builds the model from a batch, summed over the replicas and taken from an iterator that cannot begin anew, which
+      fails with several workers: models here are built by their constructors;
+    - reduces each scalar of the logs by an operation that fails with several workers: here one operation computes the
+      mean of all scalars over the replicas.
     """
 
     # Whether a worker wants to stop after this step; the same for all workers.
@@ -50,11 +50,11 @@ class ReplicatedTraining:
         return self.test_function
 
     def ask_to_stop(self):
-        """Has `stop_is_asked` be true after the next step, on every worker: one alone must not leave the others."""
+        """Makes `stop_is_asked` true after the next step, on every worker, so that all stop at the same step."""
         self._stop_votes.assign(1.0)
 
     def _replicated(self, step):
-        """What `fit` calls for a step: an iterator, or batches of all replicas, to means over the replicas."""
+        """The function that `fit` calls for a step: from an iterator of batches to the means over the replicas."""
         strategy = self._distribute_strategy
         self._make_stop_votes()
 
@@ -81,14 +81,14 @@ class ReplicatedTraining:
     def _make_stop_votes(self):
         if self._stop_votes is None:
             with self._distribute_strategy.scope():
-                # Each replica has its own. Not a weight: it does not belong into a saved model.
+                # Each replica has a variable of its own. It is no weight, as a saved model must not hold it.
                 votes = tf.Variable(0.0, trainable=False, aggregation=tf.VariableAggregation.NONE, name="stop_votes")
-            # Past Keras's tracking, which is over when a model is built.
+            # Keras's tracking is locked in a built model.
             object.__setattr__(self, "_stop_votes", votes)
 
     @tf.autograph.experimental.do_not_convert
     def _with_means(self, step, data):
-        """A step on one replica; its logs are the means over all."""
+        """A step on one replica; returns the means of the logs over all replicas."""
         logs = step(data)
         values = [tf.cast(value, "float32") for value in (*logs.values(), self._stop_votes)]
         means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tf.stack(values))
@@ -99,7 +99,7 @@ _VOTES = "stop_votes"
 
 
 def check_compile_arguments(jit_compile, steps_per_execution):
-    """Raises `ValueError` for arguments of `compile` that there are not under a strategy.
+    """Raises `ValueError` for arguments of `compile` that a strategy does not support.
 
     Args:
         jit_compile: bool.
@@ -120,10 +120,10 @@ def check_compile_arguments(jit_compile, steps_per_execution):
 
 
 def check_loss_scaling(optimizer):
-    """Raises `ValueError` for an optimizer that scales the loss, where there are several replicas.
+    """Raises `ValueError` for an optimizer that scales the loss, if there are several replicas.
 
-    Keras asks each replica whether its own gradients are finite, before they are summed: where the answers differ,
-    replicas would wait for each other forever, or go apart.
+    Keras asks each replica whether its own gradients are finite, before it sums them: if the answers differ, replicas
+    wait for each other forever, or their weights become different.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and replica_count() > 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The objectives, as pure functions: tensors in, one scalar out, in at least float32."""
+"""The losses as pure functions from tensors to one scalar, in at least float32; how adversarial losses are read."""
 
 import dataclasses
 
@@ -9,16 +9,16 @@ from keras import ops
 from tf_cyclegan.settings.checks import check_choice
 
 GAN_MODES = ("lsgan", "vanilla", "hinge", "wgangp")
-# What a discriminator that tells every image apart leaves: its loss below the first, the generator's above the second.
-# Balanced would be 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic has no such bounds.
+# A discriminator has won if its loss is below the first number and the generator's loss is above the second. Balanced
+# losses are 0.25 and 0.25 for lsgan, 0.69 and 0.69 for vanilla, 2 and 0 for hinge. A critic's losses have no bounds.
 WON = {"lsgan": (0.02, 0.8), "vanilla": (0.05, 3.0), "hinge": (0.05, 0.95)}
 
-# Of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of VGG19.
+# For relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of VGG19.
 _PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
 
 
 def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
-    """What a generator pays for images that the discriminator does not take for real.
+    """The generator's loss for images that the discriminator does not take for real.
 
     Args:
         fake_scores: float tensor of any shape, the discriminator's raw scores (no sigmoid) of generated images; or a
@@ -48,9 +48,9 @@ def generator_adversarial_loss(fake_scores, gan_mode="lsgan"):
 
 
 def discriminator_adversarial_loss(real_scores, fake_scores, gan_mode="lsgan"):
-    """What a discriminator pays for mistakes on real and on generated images.
+    """The discriminator's loss for its mistakes on real and on generated images.
 
-    lsgan and vanilla are halved, as the CycleGAN paper's section 4 has it; hinge and wgangp stand as in their papers.
+    lsgan and vanilla are halved, as in section 4 of the CycleGAN paper; hinge and wgangp are as in their papers.
 
     Args:
         real_scores: float tensor of any shape, raw scores of real images; or a list of them, one a scale, whose losses
@@ -81,7 +81,7 @@ def discriminator_adversarial_loss(real_scores, fake_scores, gan_mode="lsgan"):
 def gradient_penalty(discriminator, real_images, fake_images, seed=None):
     """How far the discriminator's slope is from 1 between real and generated images: `E[(||grad D(x^)||_2 - 1)^2]`.
 
-    The gradient is that of the sum of an image's scores, one random point `x^` on the line between each pair.
+    The gradient of the sum of an image's scores, at one random point `x^` on the line between each pair.
 
     Args:
         discriminator: callable, images to scores; differentiated twice.
@@ -119,7 +119,7 @@ def reconstruction_loss(images, reconstructed):
 
 
 def feature_matching_loss(real_scales, fake_scales):
-    """How far the discriminators' features of generated images are from those of real ones.
+    """How far the discriminators' features of generated images are from the features of real images.
 
     Args:
         real_scales, fake_scales: lists of lists of tensors, outputs of a multi-scale discriminator. The scores, which
@@ -139,7 +139,7 @@ def feature_matching_loss(real_scales, fake_scales):
 
 
 def perceptual_loss(network, real, fake):
-    """How far VGG19's features of generated images are from those of real ones.
+    """How far VGG19's features of generated images are from the features of real images.
 
     Args:
         network: images of 3 channels to the list of `networks.vgg.vgg19_features`.
@@ -164,13 +164,13 @@ def _wide(x):
 
 @dataclasses.dataclass(frozen=True)
 class Adversaries:
-    """How a model's adversarial losses are to be read.
+    """How to read the adversarial losses of a model.
 
     Args:
-        won: pair of floats, what a discriminator leaves that tells every image apart: its own loss below the first,
-            the generator's above the second. None where losses have no such bounds, as a critic's. Defaults to None.
-        discriminator_scale: float, what the logged loss of a discriminator is a multiple of. Defaults to 1.
-        adversarial_scale: float, the same of the generator's; 0 where there is no such loss. Defaults to 1.
+        won: pair of floats: a discriminator has won if its loss is below the first and the generator's loss is above
+            the second. None for losses without bounds, as of a critic. Defaults to None.
+        discriminator_scale: float, factor of the logged loss of a discriminator. Defaults to 1.
+        adversarial_scale: float, factor of the logged loss of a generator; 0 if there is no such loss. Defaults to 1.
     """
 
     won: tuple | None = None
@@ -178,18 +178,18 @@ class Adversaries:
     adversarial_scale: float = 1.0
 
     def unscaled(self, discriminator_loss, adversarial_loss):
-        """Losses as they are logged, weighted and summed over scales, to those that `won` is about: pair of floats."""
+        """The pair of logged losses without their factors, to compare with `won`."""
         return discriminator_loss / self.discriminator_scale, adversarial_loss / self.adversarial_scale
 
     def verdict(self, discriminator_loss, adversarial_loss, domain):
-        """What there is to say where the losses of an epoch show that the discriminator tells every image apart.
+        """A sentence that says whether the discriminator has won, from the losses of an epoch.
 
         Args:
-            discriminator_loss, adversarial_loss: floats as they are logged, or None where there is no such loss.
-            domain: `"a"` or `"b"`, which the discriminator judges.
+            discriminator_loss, adversarial_loss: the logged floats, or None if there is no such loss.
+            domain: `"a"` or `"b"`, the domain that the discriminator judges.
 
         Returns:
-            str, `""` where it has not won, or None where nothing can be said.
+            str, `""` if the discriminator has not won, or None if the losses do not tell.
         """
         if discriminator_loss is None or adversarial_loss is None or not self.adversarial_scale:
             return None

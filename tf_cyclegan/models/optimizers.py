@@ -1,4 +1,4 @@
-"""Adam as PyTorch computes it, one fused kernel a variable."""
+"""Adam as PyTorch computes it, with one fused kernel for each variable."""
 
 import functools
 
@@ -51,13 +51,13 @@ class Adam(keras.optimizers.Adam):
         )
 
     def restart(self):
-        """Forgets the moments, as a new optimizer would have none; `iterations`, and with it a schedule, goes on."""
+        """Sets the moments to 0, as in a new optimizer; `iterations`, and with it a schedule, goes on."""
         for moment in (*self._momentums, *self._velocities):
             moment.assign(ops.zeros_like(moment))
         self._restarted_at.assign(ops.cast(self.iterations, "int64"))
 
     def load_own_variables(self, store):
-        """Also of optimizers that were saved when there was no restart, which is the last and the only such integer."""
+        """Also loads files of older versions, which lack the last variable, `restarted_at`, the only last int64."""
         entries = {key: store[key] for key in store.keys()}
         last = len(entries) - 1
         if last == len(self.variables) - 2 and last > 0 and entries[str(last)].dtype != "int64":
@@ -65,13 +65,13 @@ class Adam(keras.optimizers.Adam):
         super().load_own_variables(entries)
 
     def apply(self, grads, trainable_variables=None):
-        # Once for all variables: 50 times the same arithmetic is a tenth of what there is to trace.
+        # Once for all variables: the same arithmetic 50 times would be a tenth of the traced operations.
         self._numbers = functools.cache(self._numbers_of_this_step)
         super().apply(grads, trainable_variables)
-        self._numbers = None  # not `del`: with several replicas each ends once
+        self._numbers = None  # not `del`: each of several replicas comes here
 
     def _numbers_of_this_step(self, dtype):
-        """What the kernel takes beside tensors: the powers of both betas, both betas, and Keras's epsilon."""
+        """The scalars that the kernel takes: the powers of both betas, both betas, and Keras's epsilon."""
         step = ops.cast(ops.cast(self.iterations, "int64") - self._restarted_at + 1, dtype)
         betas = [ops.cast(beta, dtype) for beta in (self.beta_1, self.beta_2)]
         powers = [ops.power(beta, step) for beta in betas]
@@ -102,5 +102,5 @@ class Adam(keras.optimizers.Adam):
 
 
 def _handle(variable):
-    """The resource behind a variable of Keras, or of TensorFlow, which is what Keras hands over."""
+    """The resource of a variable of Keras or of TensorFlow; Keras hands over both kinds."""
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle

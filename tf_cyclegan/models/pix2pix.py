@@ -33,7 +33,7 @@ class Pix2Pix(Paired):
     Args:
         image_shape: `(height, width, channels)` of domain A. Height and width may be None when `pool_size` is 0 and
             `downsamplings` is given. Defaults to `(256, 256, 3)`.
-        channels_b: int, channels of domain B. Defaults to those of A.
+        channels_b: int, channels of domain B. Defaults to the channels of A.
         {settings}
         seed: optional int for the pool, the gradient penalty and `augment`. Defaults to None.
         generator_network, discriminator_network: own networks instead of the built ones; the discriminator takes the
@@ -98,14 +98,14 @@ class Pix2Pix(Paired):
         self.size_multiple = 2**self.downsamplings
 
         asked_shape = (*self.image_shape[:2], self.channels[direction[0]])
-        self.generator_network = building.built(generator_network, asked_shape) or building.new_generator(
+        self.generator_network = building.build_network(generator_network, asked_shape) or building.new_generator(
             self, self.channels[direction[0]], self.channels[self._target], f"generator_{direction}"
         )
-        self.discriminator_network = building.built(
+        self.discriminator_network = building.build_network(
             discriminator_network, self._pair_shape
         ) or building.new_discriminator(self, self._pair_shape, f"discriminator_{self._target}")
         if gan_mode == "wgangp":
-            building.check_penalized(self.discriminators)
+            building.check_no_batch_normalization(self.discriminators)
         self.pool = building.new_pool(self, self._pair_shape, f"pool_{self._target}")
         self._penalty_seed = keras.random.SeedGenerator(seed)
         self.build()
@@ -116,8 +116,8 @@ class Pix2Pix(Paired):
         check_choice("generator_type", self.generator_type, building.GENERATORS)
         check_choice("inference_statistics", self.inference_statistics, INFERENCE_STATISTICS)
         check_choice("discriminator_type", self.discriminator_type, building.DISCRIMINATORS)
-        building.check_shared(self, losses.GAN_MODES)
-        building.check_weights(self, ("lambda_l1", "lambda_adversarial"), ("lambda_gradient_penalty",))
+        building.check_common_settings(self, losses.GAN_MODES)
+        building.check_loss_weights(self, ("lambda_l1", "lambda_adversarial"), ("lambda_gradient_penalty",))
 
     @classmethod
     def settings_of(cls, found):
@@ -186,7 +186,7 @@ class Pix2Pix(Paired):
         real_pair = self._shown(self._pair(*self._question_and_answer(batch)), training)
         fake_pair = self._shown(outputs["fake_pair"], training)
         # The reference judges the generated pair first; batch normalization's moving averages remember the order.
-        fake_scores, real_scores = building.at_once(network, [fake_pair, real_pair], training)
+        fake_scores, real_scores = building.call_together(network, [fake_pair, real_pair], training)
         loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
         terms = {f"discriminator_{self._target}": loss}
         # A penalty in a test would move the random state, and change the training that follows.

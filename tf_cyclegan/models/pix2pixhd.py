@@ -33,7 +33,7 @@ _logger = logging.getLogger("tf_cyclegan")
 class Pix2PixHD(FromMaps, StagedModel, Paired):
     """Learns to translate from pairs of images at high resolution, as from label maps to photographs.
 
-    The discriminators, one a scale, see question and answer together. The generator minimizes, for lsgan,
+    The discriminators, one for each scale, see question and answer together. The generator minimizes, for lsgan,
 
         lambda_adversarial * sum_k mean((D_k(a, G(a)) - 1)^2)                                  `adversarial_ab`
         + lambda_feature_matching * 4 / (layers * scales) * sum_k,i mean(|D_k^i(a, b) - D_k^i(a, G(a))|)
@@ -50,7 +50,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
     Args:
         image_shape: `(height, width, channels)` of domain A. Height and width are multiples of `size_multiple` or, when
             `pool_size` is 0, None. Defaults to `(256, 256, 3)`.
-        channels_b: int, channels of domain B. Defaults to those of A, with `label_classes` to 3.
+        channels_b: int, channels of domain B. Defaults to the channels of A, with `label_classes` to 3.
         {settings}
         seed: optional int for the pool, the clusters and `augment`. Defaults to None.
         generator_network, discriminator_network, encoder_network, perceptual_network: own networks instead of the
@@ -130,10 +130,10 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         self._make_maps()
         sides, told = self.image_shape[:2], self.condition_channels
         judged = told + self.channels[self._target]
-        self._make_generators(building.built(generator_network, (*sides, told + instance_features)))
-        discriminator = building.built(discriminator_network, (*sides, judged))
+        self._make_generators(building.build_network(generator_network, (*sides, told + instance_features)))
+        discriminator = building.build_network(discriminator_network, (*sides, judged))
         self.discriminator_network = discriminator or self._new_discriminator(judged)
-        self.encoder_network = building.built(encoder_network, (*sides, self.channels_b)) or self._new_encoder()
+        self.encoder_network = building.build_network(encoder_network, (*sides, self.channels_b)) or self._new_encoder()
         # `compile` loads one where it is needed: a model that only translates, or tells its cost, needs none.
         self.perceptual_network = perceptual_network
         self.pool = building.new_pool(self, self._pair_shape, f"pool_{self._target}")
@@ -148,8 +148,8 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
             for name in names:
                 check_integer(name, getattr(self, name), smallest)
         check_depth(self.image_shape, self.downsamplings + self.enhancers)
-        building.check_shared(self, _GAN_MODES)
-        building.check_weights(self, ("lambda_feature_matching", "lambda_perceptual", "lambda_adversarial"))
+        building.check_common_settings(self, _GAN_MODES)
+        building.check_loss_weights(self, ("lambda_feature_matching", "lambda_perceptual", "lambda_adversarial"))
         self._check_maps()
         channels = self.channels[self._target]
         if self.lambda_perceptual and channels not in (1, 3):
@@ -196,7 +196,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
 
     def _new_discriminator(self, channels):
         """The discriminator of question and answer."""
-        with renamed(**building.OF_DISCRIMINATORS):
+        with renamed(**building.DISCRIMINATOR_SETTINGS):
             return multiscale_discriminator(
                 (None, None, channels),
                 filters=self.discriminator_filters,
@@ -267,7 +267,7 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         if edges not in (0, 1):
             raise ValueError(
                 f"`label_classes` must leave 0 or 1 of the {generator.channels[0]} channels that the generator takes, "
-                f"beside the {features} of an encoder. Received: label_classes={found.label_classes}"
+                f"in addition to the {features} of an encoder. Received: label_classes={found.label_classes}"
             )
         if found.label_classes:
             channels["a"] = 2 if edges or features else 1
@@ -290,8 +290,8 @@ class Pix2PixHD(FromMaps, StagedModel, Paired):
         """The network enlarges a map of one pixel to two; its widest mirrored border needs 4 pixels of the image."""
         return smallest_side(self.size_multiple, map_side=1 if self.downsamplings > 1 else 2)
 
-    def parts(self):
-        return super().parts() | ({} if self.encoder_network is None else {"encoder": self.encoder_network})
+    def networks_by_role(self):
+        return super().networks_by_role() | ({} if self.encoder_network is None else {"encoder": self.encoder_network})
 
     def generator(self, direction):
         """The network that translates in `direction`; in the stage `"global"` it enlarges the answers to full size."""

@@ -1,4 +1,4 @@
-"""State that each replica has for itself: variables of one value a replica, saved as one array.
+"""Variables with a value of its own for each replica, saved as one array.
 
 Keras makes variables that nothing aggregates: under a strategy each replica then writes and reads a copy of its own.
 """
@@ -9,19 +9,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Between the seeds of two replicas. Far apart, as neighboring seeds are what people choose for runs.
+# Distance between the seeds of two replicas: large, as users give neighboring seeds to runs.
 _SEED_STRIDE = 1_000_003
 
 
 def replica_count():
-    """Replicas that train together, of all workers; 1 without a strategy."""
+    """The number of replicas of all workers; 1 without a strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def spread_seeds(states):
-    """Gives each replica a random state of its own, made from the one that all have: replica 0 keeps it.
+    """Gives each replica a random state of its own, made from a common state, which replica 0 keeps.
 
-    As all replicas draw alike, the first one's state says everything; it is the one that is saved.
+    All replicas draw equally often, so that a file needs the state of replica 0 only.
 
     Args:
         states: list of Keras variables `(seed, count)`, equal on all replicas.
@@ -35,7 +35,7 @@ def spread_seeds(states):
 
 
 class ReplicaArrays:
-    """Variables that each replica has for itself, as arrays with an axis of replicas in front.
+    """Variables with a value of its own for each replica, as arrays whose first axis is the replica.
 
     Args:
         variables: list of Keras variables, of one strategy.
@@ -44,7 +44,7 @@ class ReplicaArrays:
     def __init__(self, variables):
         self._variables = variables
         self._strategy = _strategy_of(variables[0])
-        # What was gathered last. Variables, as what takes a snapshot of a model takes one of these: `keras.Variable`s.
+        # The values that were gathered last, as `keras.Variable`s, which a snapshot of the model includes.
         self.gathered = []
         self._fetch = None
 
@@ -54,10 +54,10 @@ class ReplicaArrays:
         return self._strategy.num_replicas_in_sync > 1
 
     def gather(self, keep=True):
-        """Fetches the values of all replicas, which all workers must do at the same time.
+        """Gathers the values of all replicas; all workers must call it at the same time.
 
         Args:
-            keep: bool, whether this worker is one that needs them. Defaults to True.
+            keep: bool, whether this worker needs the values. Defaults to True.
         """
         if not self.are_many:
             return
@@ -69,14 +69,14 @@ class ReplicaArrays:
             variable.assign(array)
 
     def variables(self):
-        """Variables with the arrays to save, for what takes a snapshot: of several workers as they were gathered."""
+        """Variables with the arrays to save, for a snapshot; several workers must have gathered them before."""
         if self.are_many and not spans_workers(self._strategy):
             self.gather()
         return self.gathered
 
     def values(self):
-        """The arrays to save: in this process as they are now, of several workers as they were gathered."""
-        # Within a snapshot variables are tensors of the moment at which it was taken.
+        """The arrays to save; several workers must have gathered them before."""
+        # Within a snapshot, variables are tensors with the values of its step.
         as_taken = not hasattr(self._variables[0].value, "assign")
         if as_taken or spans_workers(self._strategy):
             if not self.gathered:
@@ -87,10 +87,10 @@ class ReplicaArrays:
         return self._of_this_worker()
 
     def assign(self, arrays):
-        """The reverse of `values`, also for another number of replicas: replica r gets array r modulo their number.
+        """Sets the variables to saved arrays. For another number of replicas, replica r gets row r modulo the rows.
 
         Args:
-            arrays: list of arrays with an axis of replicas in front.
+            arrays: list of arrays whose first axis is the replica.
         """
         for variable, values in zip(self._variables, arrays, strict=True):
             for replica, own in _local_copies(variable):
@@ -106,19 +106,19 @@ class ReplicaArrays:
 
 
 def spans_workers(strategy=None):
-    """Whether a strategy, by default the present one, has replicas in several processes."""
+    """Whether a strategy has replicas in several processes; the strategy defaults to the present one."""
     strategy = strategy or tf.distribute.get_strategy()
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and worker_count(strategy) > 1
 
 
 def worker_count(strategy):
-    """The processes that a strategy's replicas are in."""
+    """The number of processes that a strategy's replicas are in."""
     return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
 
 
 @functools.cache
 def replica_numbers(strategy):
-    """The numbers of this worker's replicas among those of all workers, as a list of ints."""
+    """List of the numbers of this worker's replicas among the replicas of all workers."""
 
     def number():
         return tf.convert_to_tensor(tf.distribute.get_replica_context().replica_id_in_sync_group)
@@ -128,21 +128,21 @@ def replica_numbers(strategy):
 
 
 def all_values(strategy, value):
-    """A number that each worker has, of all of them, in the order of their replicas.
+    """Gathers an integer of each worker, in the order of the replicas.
 
     Args:
-        strategy: `tf.distribute.Strategy`; all its workers must call it at the same time.
-        value: int.
+        strategy: `tf.distribute.Strategy`; all its workers must call the function at the same time.
+        value: int, this worker's integer.
 
     Returns:
-        List of ints, one a replica.
+        List of ints, one for each replica.
     """
     (values,) = _gathering(strategy, lambda: [tf.constant(value, "int64")])()
     return values.tolist()
 
 
 def _gathering(strategy, tensors):
-    """A function that returns tensors of all replicas as arrays, by the numbers of the replicas.
+    """A function that gathers tensors of all replicas as arrays, in the order of the replicas.
 
     Args:
         strategy: `tf.distribute.Strategy`; all its workers must call the function at the same time.
@@ -154,7 +154,7 @@ def _gathering(strategy, tensors):
         own = [tf.cast(replica.replica_id_in_sync_group, "int32"), *tensors()]
         return [replica.all_gather(tensor[None], axis=0) for tensor in own]
 
-    # Traced here: TensorFlow would warn of several functions from one line.
+    # Traced at once: TensorFlow would warn of several functions from one line.
     run = tf.function(lambda: strategy.run(on_replica), autograph=False).get_concrete_function()
 
     def gather():

@@ -1,7 +1,8 @@
-"""The base classes of models: of both directions, of one direction, and of one direction learned from pairs."""
+"""Base classes of models: of both directions, of one direction, and of one direction learned from pairs."""
 
 from tf_cyclegan.models.augmentation import augmented
 from tf_cyclegan.models.base import TranslationModel
+from tf_cyclegan.models.losses import generator_adversarial_loss
 
 
 class TwoWay(TranslationModel):
@@ -21,11 +22,24 @@ class TwoWay(TranslationModel):
     def discriminators(self):
         return [self.discriminator_a, self.discriminator_b]
 
-    def parts(self):
-        return super().parts() | {"discriminator_a": self.discriminator_a, "discriminator_b": self.discriminator_b}
+    def networks_by_role(self):
+        return super().networks_by_role() | {
+            "discriminator_a": self.discriminator_a,
+            "discriminator_b": self.discriminator_b,
+        }
 
     def discriminator_inputs(self, outputs):
         return {"fake_a": self.pool_a(outputs["fake_a"]), "fake_b": self.pool_b(outputs["fake_b"])}
+
+    def _adversarial_losses(self, outputs, training):
+        """The weighted adversarial losses of both generators."""
+        terms = {}
+        for domain, direction in (("b", "ab"), ("a", "ba")) if self.lambda_adversarial else ():
+            discriminator = getattr(self, f"discriminator_{domain}")
+            scores = discriminator(self._shown(outputs[f"fake_{domain}"], training), training=training)
+            adversarial = generator_adversarial_loss(scores, self.gan_mode)
+            terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
+        return terms
 
 
 class OneWay(TranslationModel):
@@ -47,7 +61,7 @@ class OneWay(TranslationModel):
     def discriminators(self):
         return [self.discriminator_network]
 
-    def parts(self):
+    def networks_by_role(self):
         return {"generator": self.generator_network, "discriminator": self.discriminator_network}
 
     @property

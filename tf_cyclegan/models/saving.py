@@ -1,4 +1,4 @@
-"""What a `.keras` file holds of a model, and which weight files its networks come from and go to."""
+"""Saving: the contents of a model's `.keras` file, and the weight files of other implementations for its networks."""
 
 import inspect
 
@@ -12,14 +12,14 @@ _RANDOM_STATE = "random_state_"
 
 
 class Saving:
-    """Saves a model and loads it; a mixin that stands before `keras.Model`.
+    """Saves a model and loads it; a mixin before `keras.Model`.
 
-    Every argument of a model's constructor is an attribute of the same name, and `get_config` collects the attributes.
-    Of the networks it takes those that were given, which `_given_networks` names.
+    Every argument of a model's constructor is an attribute of the same name, and `get_config` collects these
+    attributes. It has only those networks that the user gave, whose names are in `_given_networks`.
     """
 
     def get_config(self):
-        """The constructor's arguments in types that JSON knows."""
+        """The constructor's arguments in JSON's types."""
         given = self._given_networks
         left_out = {"self", "name", "dtype", *self.network_arguments} - set(given)
         names = [name for name in inspect.signature(type(self).__init__).parameters if name not in left_out]
@@ -45,7 +45,7 @@ class Saving:
         return model
 
     def save_own_variables(self, store):
-        """Saves random states too, which Keras does not: without them a loaded model would train on differently."""
+        """Saves random states too, which Keras leaves out: without them a loaded model would train differently."""
         super().save_own_variables(store)
         for index, state in enumerate(self._random_states()):
             store[f"{_RANDOM_STATE}{index}"] = state.numpy()
@@ -61,13 +61,13 @@ class Saving:
         spread_seeds(self._random_states())
 
     def __dir__(self):
-        # Keras saves a network under the first attribute that holds it: not the list, but the attribute of its own.
+        # Keras saves a network under the first attribute that holds it, which must not be this list.
         return [name for name in super().__dir__() if name != "auxiliaries"]
 
     def gather_replicas(self, keep=True):
-        """Fetches the variables that each replica has for itself; all workers must call it at the same time.
+        """Gathers the replicas' own variables before `save`; all workers must call it at the same time.
 
-        `save` needs it only where several processes have replicas.
+        Only training with several processes needs it.
 
         Args:
             keep: bool, whether this worker is to save. Defaults to True.
@@ -77,7 +77,7 @@ class Saving:
 
     @property
     def untracked_variables(self):
-        """Variables that `save` stores and Keras does not know; a `callbacks.Snapshot` keeps them too."""
+        """Variables that `save` stores and Keras does not track, for `callbacks.Snapshot`."""
         return [variable for pool in self._pools for variable in pool.of_replicas.variables()]
 
     def _random_states(self):
@@ -91,6 +91,38 @@ class Saving:
         ]
 
 
+class WeightFiles:
+    """Weight files of other implementations, which the command `convert` reads and writes; a mixin."""
+
+    def networks_by_role(self):
+        """Dict of the roles of networks in weight files, see `weights.file_roles`, to the networks."""
+        return {f"generator_{direction}": self.generator(direction) for direction in self.directions}
+
+    def weight_files(self):
+        """The weight files that the PyTorch implementation of the model writes.
+
+        Returns:
+            Dict of files to their contents. A file is a role, or a name without an ending. Its contents are a dict of
+            domains, or of `""`, to the list of networks in the file.
+        """
+        return {role: {"": [network]} for role, network in self.networks_by_role().items()}
+
+    @classmethod
+    def settings_of(cls, found):
+        """The constructor's arguments that make a model from the networks in weight files.
+
+        Args:
+            found: `weights.import_model.Found`, whose `settings()` are the other arguments.
+
+        Returns:
+            Dict of arguments, or None if the networks belong to another kind of model.
+
+        Raises:
+            ValueError: if the networks belong to this kind of model, and do not fit together.
+        """
+        return None
+
+
 def _serialized(value):
     plain = value is None or isinstance(value, (bool, int, float, str, tuple, list))
     return value if plain else keras.saving.serialize_keras_object(value)
@@ -98,35 +130,3 @@ def _serialized(value):
 
 def _is_object(value):
     return isinstance(value, dict) and "class_name" in value
-
-
-class Exchanging:
-    """The methods of a model that `convert` calls; a mixin."""
-
-    def parts(self):
-        """Dict of the roles of networks in weight files, see `importing.roles`, to the networks."""
-        return {f"generator_{direction}": self.generator(direction) for direction in self.directions}
-
-    def weight_files(self):
-        """The weight files that the PyTorch implementation of the model writes.
-
-        Returns:
-            Dict of files to their content. A file is a name without an ending, or a role. The content is a dict of
-            domains, or of `""`, to the list of networks that stand together.
-        """
-        return {role: {"": [network]} for role, network in self.parts().items()}
-
-    @classmethod
-    def settings_of(cls, found):
-        """The constructor's arguments that make this model of the networks in weight files.
-
-        Args:
-            found: `weights.import_model.Found`, whose `settings()` fill in the other arguments.
-
-        Returns:
-            Dict of arguments, or None if the networks belong to another model.
-
-        Raises:
-            ValueError: if the networks belong to this model, and do not fit together.
-        """
-        return None

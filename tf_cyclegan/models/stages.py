@@ -19,8 +19,8 @@ class StagedModel(TranslationModel):
 
     def build(self, input_shape=None):
         super().build(input_shape)
-        # The stage as a variable: a `callbacks.Snapshot` keeps variables, and a file that is written in the background
-        # must hold the stage of its step. Keras does not see it, or it would become a weight.
+        # A variable, so that a `callbacks.Snapshot`, which is written in the background, has the stage of its step.
+        # Keras would track an ordinary attribute as a weight.
         number = keras.Variable(STAGES.index(self._stage), dtype="int64", trainable=False, name=_STAGE)
         object.__setattr__(self, "_stage_number", number)
 
@@ -81,9 +81,9 @@ def stage_at(epoch, stage_epochs):
 
 
 class StageSchedule(keras.callbacks.Callback):
-    """Begins the stages of a `StagedModel` at their epochs, each with optimizers whose moments are new.
+    """Begins each stage of a `StagedModel` at its epoch, with new moments in the optimizers.
 
-    Stages never go back: another `fit` without `initial_epoch` trains on in the stage that was reached.
+    The stage never goes back: another `fit` without `initial_epoch` trains on in the last stage.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -97,7 +97,7 @@ class StageSchedule(keras.callbacks.Callback):
 
 
 def restart_moments(optimizer):
-    """Makes an optimizer forget the gradients that it has seen, if it can: `optimizers.Adam` can.
+    """Sets the moments of an optimizer to 0 if it has `restart`, as `optimizers.Adam` has.
 
     Args:
         optimizer: Keras optimizer, or a `LossScaleOptimizer` around one.

@@ -1,15 +1,15 @@
-"""Styles: numbers that choose one of several looks that a model can give to a translation."""
+"""Styles: numbers that choose the look of a translation."""
 
 import keras
 import tensorflow as tf
 
 
 class Styling:
-    """The methods that take or return styles; a mixin that stands before `Translating`.
+    """The methods that take or return styles; a mixin before `Translating`.
 
-    A model without styles refuses them. A model with styles has `style_size`, `styled_generator`, `encode_style` and
-    `default_style`, and `draw_style` if its styles do not follow N(0, 1). Its `generator(direction)` has the default
-    style inside.
+    The methods raise for a model without styles. A model with styles has `style_size`, `styled_generator`,
+    `encode_style` and `default_style`, and `draw_style` if its styles do not follow N(0, 1). Its `generator(direction)`
+    has the default style inside.
     """
 
     # Numbers of a style; 0 for a model without styles.

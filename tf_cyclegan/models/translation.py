@@ -1,4 +1,4 @@
-"""Translation of images of any size in one of a model's directions, and export by Keras."""
+"""Translation of images of any size, and export by Keras."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ from tf_cyclegan.models.batches import check_images, warn_of_range
 
 
 class Translating:
-    """Translates images with `generator(direction)`; a mixin that stands before `keras.Model`."""
+    """Translates images with `generator(direction)`; a mixin before `keras.Model`."""
 
     def call(self, inputs, training=False):
         check_images("images", inputs, self._takes_maps(self.directions[0]))

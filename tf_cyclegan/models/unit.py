@@ -13,7 +13,7 @@ from tf_cyclegan.settings.fields import documented
 from tf_cyclegan.settings.models import UNITSettings
 from tf_cyclegan.settings.user_errors import renamed
 
-_NETWORKS = (*unit_networks.PARTS, "discriminator_a", "discriminator_b")
+_NETWORKS = (*unit_networks.AUTOENCODERS, "discriminator_a", "discriminator_b")
 # What None stands for in each variant.
 _VARIANTS = {
     "v1.1": {
@@ -68,7 +68,7 @@ class UNIT(TwoWay):
     Args:
         image_shape: `(height, width, channels)` of domain A; it sizes the pools and tells whether discriminators fit.
             Height and width may be None when `pool_size` is 0. Networks take any size. Defaults to `(256, 256, 3)`.
-        channels_b: int, channels of domain B. Defaults to those of A.
+        channels_b: int, channels of domain B. Defaults to the channels of A.
         {settings}
         seed: optional int for the codes, the pools and `augment`. Defaults to None.
         encoder_a, encoder_b, decoder_a, decoder_b: own networks instead of the built ones, with `variant="v1.1"` alone.
@@ -134,10 +134,10 @@ class UNIT(TwoWay):
         channels_a = self.image_shape[-1]
         self.generator_ab, self.generator_ba = unit_networks.new_generators(self, arguments)
         shape_a, shape_b = ((*self.image_shape[:2], channels) for channels in (channels_a, self.channels_b))
-        self.discriminator_a = building.built(discriminator_a, shape_a) or self._new_discriminator(
+        self.discriminator_a = building.build_network(discriminator_a, shape_a) or self._new_discriminator(
             channels_a, "discriminator_a"
         )
-        self.discriminator_b = building.built(discriminator_b, shape_b) or self._new_discriminator(
+        self.discriminator_b = building.build_network(discriminator_b, shape_b) or self._new_discriminator(
             self.channels_b, "discriminator_b"
         )
         self.pool_a = building.new_pool(self, shape_a, "pool_a")
@@ -147,9 +147,9 @@ class UNIT(TwoWay):
 
     def _check_settings(self):
         check_image_shape(self.image_shape, self.size_multiple, smallest=2 * self.size_multiple)
-        building.check_shared(self, _GAN_MODES)
+        building.check_common_settings(self, _GAN_MODES)
         teaching = ("lambda_adversarial", "lambda_reconstruction", "lambda_cycle")
-        building.check_weights(self, teaching, ("lambda_kl", "lambda_cycle_kl"))
+        building.check_loss_weights(self, teaching, ("lambda_kl", "lambda_cycle_kl"))
         if self.variant == "paper":
             self._check_fixed()
 
@@ -165,7 +165,7 @@ class UNIT(TwoWay):
     def _new_discriminator(self, channels, name):
         shape = (*self.image_shape[:2], channels)
         settings = {"filters": self.discriminator_filters, "name": name, "dtype": self.dtype_policy}
-        with renamed(**building.OF_DISCRIMINATORS):
+        with renamed(**building.DISCRIMINATOR_SETTINGS):
             if self.variant == "paper":
                 return four_stride_discriminator(shape, **settings)
             return unit_discriminator(shape, layers=self.discriminator_layers, scales=self.scales, **settings)
@@ -195,7 +195,7 @@ class UNIT(TwoWay):
         """Encoders and decoders make a UNIT."""
         if not any(role.startswith(("encoder_", "decoder_")) for role in found.parts):
             return None
-        if missing := sorted(set(unit_networks.PARTS) - found.parts.keys()):
+        if missing := sorted(set(unit_networks.AUTOENCODERS) - found.parts.keys()):
             raise ValueError(f"`files` must hold all encoders and decoders of UNIT. Missing: {', '.join(missing)}")
         encoder = found.parts["encoder_a"]
         return {
@@ -205,7 +205,7 @@ class UNIT(TwoWay):
             "variant": "paper" if encoder.architecture.function.startswith("shared") else "v1.1",
         }
 
-    def parts(self):
+    def networks_by_role(self):
         return {name: getattr(self, name) for name in _NETWORKS}
 
     def weight_files(self):
@@ -275,12 +275,7 @@ class UNIT(TwoWay):
         return mean + keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self._noise_seed)
 
     def generator_losses(self, batch, outputs, training=True):
-        terms = {}
-        for domain, direction in (("b", "ab"), ("a", "ba")) if self.lambda_adversarial else ():
-            shown = self._shown(outputs[f"fake_{domain}"], training)
-            scores = getattr(self, f"discriminator_{domain}")(shown, training=training)
-            adversarial = losses.generator_adversarial_loss(scores, self.gan_mode)
-            terms[f"adversarial_{direction}"] = self.lambda_adversarial * adversarial
+        terms = self._adversarial_losses(outputs, training)
         for domain, real in zip("ab", batch, strict=True):
             for term, image in (("reconstruction", f"reconstructed_{domain}"), ("cycle", f"cycle_{domain}")):
                 if weight := getattr(self, f"lambda_{term}"):
@@ -300,7 +295,7 @@ class UNIT(TwoWay):
         for domain, real in zip("ab", batch, strict=True) if self.lambda_adversarial else ():
             discriminator = getattr(self, f"discriminator_{domain}")
             real, fake = self._shown(real, training), self._shown(outputs[f"fake_{domain}"], training)
-            real_scores, fake_scores = building.at_once(discriminator, [real, fake], training)
+            real_scores, fake_scores = building.call_together(discriminator, [real, fake], training)
             loss = losses.discriminator_adversarial_loss(real_scores, fake_scores, self.gan_mode)
             terms[f"discriminator_{domain}"] = self.discriminator_weight * loss
         return terms

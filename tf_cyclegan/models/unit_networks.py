@@ -1,4 +1,4 @@
-"""What UNIT's generators are made of: encoders and decoders, apart or with blocks in common."""
+"""The generators of UNIT: encoders and decoders, separate for each domain or with shared blocks."""
 
 import keras
 
@@ -11,7 +11,7 @@ from tf_cyclegan.networks import (
     unit_encoder,
 )
 
-PARTS = ("encoder_a", "encoder_b", "decoder_a", "decoder_b")
+AUTOENCODERS = ("encoder_a", "encoder_b", "decoder_a", "decoder_b")
 
 
 def new_generators(model, given):
@@ -29,7 +29,7 @@ def new_generators(model, given):
     Raises:
         ValueError: if own networks do not fit together.
     """
-    networks = _shared_parts(model, given) if model.variant == "paper" else _separate_parts(model, given)
+    networks = _shared_autoencoders(model, given) if model.variant == "paper" else _separate_autoencoders(model, given)
     generators = []
     for here, there, channels in (("a", "b", model.image_shape[-1]), ("b", "a", model.channels_b)):
         image = keras.Input((None, None, channels), name="image", dtype=model.variable_dtype)
@@ -38,7 +38,7 @@ def new_generators(model, given):
     return tuple(generators)
 
 
-def _separate_parts(model, given):
+def _separate_autoencoders(model, given):
     settings = _settings(model) | {"residual_blocks": model.residual_blocks}
     networks = {}
     for domain, channels in (("a", model.image_shape[-1]), ("b", model.channels_b)):
@@ -55,12 +55,16 @@ def _separate_parts(model, given):
 
 
 def _built(network, image_shape):
-    """An own network, built where it can be one between images and codes: subclasses are refused later."""
-    return building.built(network, image_shape) if isinstance(network, keras.Sequential) and image_shape else network
+    """A given network, built if it is a `Sequential`; subclasses of `keras.Model` are refused later."""
+    return (
+        building.build_network(network, image_shape)
+        if isinstance(network, keras.Sequential) and image_shape
+        else network
+    )
 
 
-def _shared_parts(model, given):
-    for name in PARTS:
+def _shared_autoencoders(model, given):
+    for name in AUTOENCODERS:
         if given[name] is not None:
             raise ValueError(
                 f"`{name}` must be None with `variant='paper'`, where the domains share blocks: take 'v1.1'. "
@@ -81,7 +85,7 @@ def _settings(model):
 
 
 def _check_together(networks):
-    """Raises `ValueError` unless all encoders and decoders speak of one code and none shares weights with another."""
+    """Raises `ValueError` unless all encoders and decoders have the same code, and no weights in common."""
     seen = {}
     for name, network in networks.items():
         channels, wanted = (_code_channels(networks, each) for each in (name, "encoder_a"))
@@ -90,7 +94,7 @@ def _check_together(networks):
                 f"`{name}` must have the {wanted} channels of the latent code that `encoder_a` answers. "
                 f"Received: {channels} channels"
             )
-        # A file holds shared weights once, and loading makes two networks of them.
+        # A file would hold shared weights once, and loading would make two networks without shared weights.
         twins = {seen.setdefault(id(variable), name) for variable in network.variables} - {name}
         if twins:
             raise ValueError(

@@ -180,7 +180,7 @@ def _assembled(found):
     model = kind(**{name: value for name, value in {**found.settings(), **settings}.items() if name in taken})
     # The file of a single generator may say its direction.
     names = {"generator": found.generators[0]} if found.generator else {}
-    return model, {names.get(role, role): network for role, network in model.parts().items()}
+    return model, {names.get(role, role): network for role, network in model.networks_by_role().items()}
 
 
 def generator_type(architecture):
