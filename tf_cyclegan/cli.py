@@ -1,4 +1,4 @@
-"""The command line: flags to settings, errors to a short block. Only what runs imports TensorFlow."""
+"""The command line: flags to settings, commands, errors as short texts. Only a command that runs imports TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -34,14 +34,13 @@ commands:
   translate   translate an image or a folder of images
   evaluate    score a model, say how healthy it is, and write a report
   export      write models for TensorFlow Serving, TFLite or ONNX
-  convert     weights of PyTorch's implementations to a model, and back
+  convert     convert weights of PyTorch's implementations to a model, and back
   serve       answer TensorFlow Serving's REST requests, with a page to try them
 
 tf-cyclegan COMMAND --help lists the options of a command; with --debug an error shows its whole traceback."""
 
-
 _DEBUG = "--debug"
-# What sysexits.h calls a temporary failure: who watches over workers starts them again.
+# EX_TEMPFAIL of sysexits.h: a supervisor of workers starts them again.
 _TRY_AGAIN = 75
 
 
@@ -49,11 +48,11 @@ def main(arguments=None):
     """Runs a command.
 
     Args:
-        arguments: list of str. Defaults to those of the process.
+        arguments: list of str. Defaults to the arguments of the process.
 
     Returns:
-        Exit code: 0, 2 for wrong settings, data or folders, 1 for a failed training or work done in part, 75 where
-        another worker is lost and all are to be started again, 130 after an interruption.
+        Exit code: 0, 2 for wrong settings, data or folders, 1 for a failed training or an incomplete result, 75 if
+        another worker is lost and all must be started again, 130 after an interruption.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
@@ -71,7 +70,7 @@ def main(arguments=None):
 
 
 def _prepare_streams():
-    """Names of files need not be text that a terminal can show; PIL's remarks on what is odd in them name no file."""
+    """Makes output safe: a terminal may not show every file name, and warnings of PIL name no file."""
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -103,7 +102,7 @@ def _train(flags, debug):
     except WorkerLost as error:
         return _fail(str(error), _TRY_AGAIN, debug)
     except (UserError, OSError) as error:
-        return _fail(with_flags(_said(error), TRAIN_NAMES), debug=debug)
+        return _fail(with_flags(_message(error), TRAIN_NAMES), debug=debug)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the newest checkpoint", 130)
 
@@ -121,7 +120,7 @@ def _runner(command, settings, module, function):
             with speaking_of_flags(names, **words):
                 return work(config, print)
         except (UserError, OSError) as error:
-            return _fail(with_flags(_said(error), names, **words), debug=debug)
+            return _fail(with_flags(_message(error), names, **words), debug=debug)
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except Exception as error:
@@ -134,7 +133,7 @@ def _runner(command, settings, module, function):
     return run
 
 
-# What errors name that is no setting of a command.
+# Names in errors that are no settings of a command.
 _WORDS = {
     "path": "the file",
     "files": "the file",
@@ -146,7 +145,7 @@ _WORDS = {
 
 
 def _words(settings):
-    """What a command calls arguments that have no flag; those that the help names in capitals by these names."""
+    """The words of a command for arguments without a flag; positional ones have capitals, as in the help."""
     fields, own = dataclasses.fields(settings), names_of(settings)
     positional = [f.name for f in fields if tyro.conf.Positional in getattr(f.type, "__metadata__", ())]
     words = _WORDS | ({"name": "--dataset"} if "dataset" in own else {})
@@ -154,25 +153,25 @@ def _words(settings):
 
 
 def _native(before, flag):
-    """`--model=cycle_gan` and `--direction BtoA`, as the PyTorch implementation has them, in our words."""
+    """A flag with our name of a model or direction: `--model=cycle_gan` and `--direction BtoA` are PyTorch's."""
     name, sign, value = flag.rpartition("=")
     words = {"--model": PYTORCH_MODELS, "--direction": PYTORCH_DIRECTIONS}.get(name or before, {})
     return f"{name}{sign}{words[value]}" if value in words else flag
 
 
 def _open_missing_streams():
-    """A supervisor may start us without them: a file or a connection would get the number that libraries log to."""
+    """Opens standard streams that are closed: a later file would get the number that libraries log to."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
     sys.stdout = sys.stdout or open(1, "w", closefd=False)
     sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
 def _look_at_devices(debug):
-    """TensorFlow's first look has notes of its own. For `--debug` it and Keras hide nothing of tracebacks."""
+    """Makes TensorFlow print its notes on devices now; with `--debug`, tracebacks show TensorFlow and Keras too."""
     devices = importlib.import_module("tf_cyclegan.training.devices")
     devices.describe_device()
     devices.avoid_failing_remapper()
@@ -183,7 +182,7 @@ def _look_at_devices(debug):
 
 @contextlib.contextmanager
 def _quiet_import():
-    """Keeps TensorFlow's start-up notes on CUDA and CPU features, which no log level stops, from burying ours."""
+    """Hides TensorFlow's notes on CUDA and CPU features, which no log level stops."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept = os.dup(2)
@@ -203,13 +202,13 @@ def _print_version():
     return 0
 
 
-def _said(error):
-    """What an error says, without the system's number for it."""
+def _message(error):
+    """The message of an error, without the system's number."""
     return re.sub(r"^\[Errno \d+\] ", "", str(error))
 
 
 def _fail(message, code=2, debug=False):
-    """A short block on the error stream instead of a traceback, or for `--debug` after it."""
+    """Prints a message on the error stream, with `--debug` after the traceback; returns the exit code."""
     if debug:
         traceback.print_exc()
     first, *rest = message.splitlines()

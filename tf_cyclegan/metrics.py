@@ -1,4 +1,4 @@
-"""How good a translation model is, in numbers. Nothing is imported before it is asked for."""
+"""Measures of translation models, each imported at its first use."""
 
 from tf_cyclegan.evaluation import metrics
 

@@ -79,7 +79,7 @@ def test_train_has_the_flags_that_are_of_use_to_a_model(model, monkeypatch, caps
 
 def test_help_without_a_model_is_of_the_default_one(monkeypatch, capsys):
     text = help_of("train", monkeypatch, capsys)
-    assert "settings of the model are those of --model=cyclegan;" in " ".join(text.split())
+    assert "settings of --model=cyclegan are shown;" in " ".join(text.split())
     assert "--lambda-identity" in text
 
 

@@ -1,1 +1,1 @@
-"""Settings as dataclasses, from which flags, recipes and the rules of resumed runs are made. Imports no TensorFlow."""
+"""Settings as dataclasses: flags, help, defaults and the rules of resuming come from them. Imports no TensorFlow."""

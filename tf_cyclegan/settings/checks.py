@@ -1,4 +1,4 @@
-"""Checks of settings, one wording for all."""
+"""Checks of values, with one wording of errors for the whole package."""
 
 import math
 import numbers
@@ -11,7 +11,7 @@ def check_choice(name, value, choices):
 
 
 def check_integer(name, value, minimum=None):
-    """Raises `ValueError` unless `value` is an integer, of at least `minimum` where that is given."""
+    """Raises `ValueError` unless `value` is an integer and, with a `minimum`, at least that."""
     integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not integer or (minimum is not None and value < minimum):
         least = "" if minimum is None else f" of at least {minimum}"
@@ -31,7 +31,7 @@ def check_share(name, value):
 
 
 def check_weight(name, value, pair=False):
-    """Raises `ValueError` unless `value` is a number of at least 0, or with `pair` also two of them."""
+    """Raises `ValueError` unless `value` is a number of at least 0 or, with `pair`, two such numbers."""
     values = value if pair and isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
     if not all(isinstance(v, (int, float)) and v >= 0 for v in values):
         expected = "a number of at least 0" + (" or a pair (forward, backward) of them" if pair else "")
@@ -45,5 +45,5 @@ def check_range(name, value):
 
 
 def one_line(error):
-    """The words of an error, or its kind where it has none."""
+    """The message of an error in one line, or the name of its class if the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__

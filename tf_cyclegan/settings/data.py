@@ -1,4 +1,4 @@
-"""The settings of a data set, and of how a model is shown its images."""
+"""The settings of a data set: where its images are, and how they become batches."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -9,58 +9,58 @@ from tf_cyclegan.settings.fields import FIXED, FREE, PLACE, SHAPE, USE, derived,
 
 @settings
 class PlaceSettings:
-    """Where images are from."""
+    """Where the images are."""
 
     dataset: str = derived(shown="emoji; emoji/lines for models of pairs", metavar="NAME|FOLDER", resume=PLACE)
     """emoji, emoji/lines, cycle_gan/NAME (horse2zebra, monet2photo, ...: TensorFlow Datasets downloads it), or a folder
     with trainA, trainB, testA, testB; pairs may also stand side by side in the files of train and test."""
     data_a: Path = derived(shown="none", metavar="FOLDER", resume=PLACE)
-    """Folder of domain A; with --data-b, it replaces --dataset."""
+    """Folder with the images of domain A; together with --data-b, it replaces --dataset."""
     data_b: Path = derived(shown="none", metavar="FOLDER", resume=PLACE)
-    """Folder of domain B."""
+    """Folder with the images of domain B."""
     data_dir: Path = derived(shown="the folder of TensorFlow Datasets", metavar="FOLDER", resume=FREE)
-    """Where downloads are kept."""
+    """Folder for downloaded data sets."""
 
 
 @settings
 class DataSettings(PlaceSettings):
-    """Where images are from, and how they become batches."""
+    """Where the images are, and how they become batches."""
 
     test_share: float = setting(0.1, resume=PLACE)
-    """Share of --data-a and --data-b that is held out for testing."""
+    """Share of the images in --data-a and --data-b that is held out for testing."""
     mirror: str = derived(shown="the authors' server", metavar="URL", resume=FREE)
     """Address from which NAME.zip of cycle_gan/NAME is downloaded."""
     image_size: str = derived(
         "256", emoji="64", shown="64 for emoji, 512 for pix2pixhd, else 256", metavar="PIXELS", resume=FIXED
     )
-    """Size of the images the model is trained on: one side or HEIGHTxWIDTH, multiples of 4, for U-Nets
-    and pix2pixhd of 2^--downsamplings."""
+    """Size of the training images: one side or HEIGHTxWIDTH. Sides are multiples of 4; for U-Nets and pix2pixhd,
+    multiples of 2^--downsamplings."""
     load_size: str = derived(shown="286/256 of --image-size; for emoji the same", metavar="PIXELS", resume=FIXED)
-    """Size to which images are resized before a random crop."""
+    """Size to which images are resized before the random crop to --image-size."""
     resize_mode: Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"] = setting(
         "resize_and_crop", resume=FIXED
     )
-    """How images come to size: crop does not resize, scale_width keeps the ratio."""
+    """How images get their size: crop does not resize, scale_width keeps the aspect ratio."""
     flip: bool = setting(True, resume=FIXED)
     """Mirror images at random."""
     channels: int = derived(shown="3; for label maps 1, with instance maps 2", networks=SHAPE, resume=FIXED)
-    """Channels of domain A: 1 gray, 3 color, any number for .npy."""
+    """Channels of the images of domain A: 1 for gray, 3 for color, any number for .npy files."""
     channels_b: int = derived(shown="--channels; 3 with label maps", networks=SHAPE, resume=FIXED)
-    """Channels of domain B."""
+    """Channels of the images of domain B."""
     value_range: tuple[float, float] = derived(
         shown="the range of the integer type", metavar="LOW HIGH", networks=USE, resume=FIXED
     )
-    """Lowest and highest value in .npy and 16-bit files; floats need it."""
+    """Values that are black and white in .npy and 16-bit files of domain A; files of floats need this setting."""
     value_range_b: tuple[float, float] = derived(shown="--value-range", metavar="LOW HIGH", networks=USE, resume=FIXED)
-    """The same for domain B."""
+    """Values that are black and white in .npy and 16-bit files of domain B."""
     skip_unreadable: bool = setting(False, resume=PLACE)
-    """Go on without the files that cannot be read, and list them."""
+    """Leave out files that cannot be read, and list them."""
     cache: Literal["memory", "disk", "none"] = setting("memory", resume=FREE)
     """Where decoded images are kept."""
     batch_size: int = derived(1, emoji=4, shown="1; 4 for most models on emoji", resume=FIXED)
-    """Images of each domain in a step."""
+    """Images of each domain in a training step."""
     seed: int = setting(0, resume=FIXED)
-    """Seed of initialization, order, augmentation and pools."""
+    """Seed of the initial weights, the order of images, crops and flips, and the pools."""
 
     def check_folders(self):
         """Raises `ValueError` if only one of two folders is given."""
@@ -68,7 +68,7 @@ class DataSettings(PlaceSettings):
             raise ValueError("`data_a` and `data_b` must be given together: --data-a=FOLDER --data-b=FOLDER")
 
     def check(self):
-        """Raises `ValueError` for what the data set itself does not check."""
+        """Raises `ValueError` if a setting is out of its range; the data set checks the others."""
         for name in ("batch_size", "channels", "channels_b"):
             check_integer(name, getattr(self, name), 1)
         check_range("value_range", self.value_range)
@@ -82,27 +82,27 @@ class DataSettings(PlaceSettings):
 
     @property
     def is_emoji(self):
-        """Whether the data set is bundled drawings."""
+        """Whether the data set is the bundled drawings."""
         return self.dataset.split("/")[0] == "emoji" and self.data_a is None
 
     @property
     def fixed_size(self):
-        """Whether every training image comes to `image_size`: not where whole images are kept."""
+        """Whether every training image has the size `image_size`; otherwise images keep sizes of their own."""
         return self.resize_mode not in ("scale_width", "none")
 
     def channels_with(self, labels):
-        """The channels of A and of B, as they are given or follow from the `Labels` in A."""
+        """The channels of A and of B: the given ones, or those that the `Labels` in A imply."""
         channels = self.channels or (1 + labels.instances if labels.classes else 3)
         return channels, self.channels_b or (3 if labels.classes else channels)
 
     @property
     def value_ranges(self):
-        """`value_range` of A and of B."""
+        """The pair of `value_range` and `value_range_b`."""
         return self.value_range, self.value_range_b or self.value_range
 
     @property
     def name(self):
-        """The name of the data set in the name of a run folder."""
+        """The name of the data set in the name of the run folder."""
         if self.data_a is not None:
             return f"{Path(self.data_a).name}-{Path(self.data_b).name}"
         if Path(self.dataset).is_dir():
@@ -111,7 +111,13 @@ class DataSettings(PlaceSettings):
 
 
 class Labels(NamedTuple):
-    """What domain A holds in the place of colors: the ids of classes, 0 for none, and of instances."""
+    """The label maps in domain A.
+
+    Args:
+        classes: int, number of classes; 0 where A holds images. Defaults to 0.
+        ignored: optional int, id of the pixels without a class. Defaults to None.
+        instances: bool, whether A holds instance maps too. Defaults to False.
+    """
 
     classes: int = 0
     ignored: int | None = None
@@ -119,11 +125,11 @@ class Labels(NamedTuple):
 
 
 class View(NamedTuple):
-    """How a data set is read, where no flag says it.
+    """How a data set is read for one use: the arguments that no flag sets.
 
     Args:
         split, multiple, paired, cache_dir, start_epoch: as in `load_dataset`.
-        labels: `Labels`. Defaults to colors.
+        labels: `Labels`. Defaults to images without label maps.
     """
 
     split: str = "train"
@@ -138,7 +144,7 @@ TRAINING = View()
 
 
 class Situation(NamedTuple):
-    """The properties of the data that the defaults of a model depend on."""
+    """The facts about the data on which the defaults of a model depend."""
 
     emoji: bool
     small: bool
@@ -153,7 +159,7 @@ def parse_size(text, name):
         `(height, width)`.
 
     Raises:
-        ValueError: if `text` is neither; it names the setting `name`.
+        ValueError: if `text` is neither; the error names the setting `name`.
     """
     try:
         sides = [int(side) for side in str(text).lower().split("x")]
@@ -161,12 +167,14 @@ def parse_size(text, name):
     except ValueError:
         height = width = 0
     if min(height, width) < 1:
-        raise ValueError(f"`{name}` must be a number of pixels or HEIGHTxWIDTH, as 256 or 192x256. Received: {text!r}")
+        raise ValueError(
+            f"`{name}` must be a number of pixels or HEIGHTxWIDTH, such as 256 or 192x256. Received: {text!r}"
+        )
     return height, width
 
 
 def check_load_size(load_size, image_size, mode):
-    """Raises `ValueError` if no `image_size` can be cropped from `load_size`, or images are not resized to it.
+    """Raises `ValueError` if `load_size` is too small for crops of `image_size`, or has no use with the `resize_mode`.
 
     Args:
         load_size, image_size: pairs `(height, width)`.
@@ -175,7 +183,7 @@ def check_load_size(load_size, image_size, mode):
     received = f"Received: load_size={load_size[0]}x{load_size[1]}"
     if mode in ("crop", "none"):
         raise ValueError(f"`load_size` has no use with `resize_mode`={mode!r}. {received}")
-    # Where the ratio is kept, the height is of the image.
+    # With `scale_width` and `scale_width_and_crop` the image decides the height.
     too_low = mode == "resize_and_crop" and load_size[0] < image_size[0]
     if mode != "scale_width" and (too_low or load_size[1] < image_size[1]):
         raise ValueError(

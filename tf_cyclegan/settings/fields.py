@@ -1,4 +1,4 @@
-"""How a setting is declared: its default and its text, for flags, docstrings, recipes, networks and resumed runs.
+"""How a setting is declared: its default, its help, and its rules for networks and resumed runs.
 
 The text of a setting is the string below it. `--help` shows it, and `documented` puts it into the docstring of a model.
 """
@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import tyro
 
-# A run that goes on refuses another value (fixed), refuses it if it leads to other images (place), takes it with a
-# message (taken) or without one (free). Settings of the model are compared with those that the saved model has.
+# A resumed run refuses another value (fixed), refuses it if it leads to other images (place), takes it with a message
+# (taken) or without a message (free). Settings of the model are compared with the settings of the saved model.
 FIXED, PLACE, TAKEN, FREE, OF_MODEL = "fixed", "place", "taken", "free", "of the model"
 # Another value makes networks with other weights (shape), or other networks that take the same weights (use).
 SHAPE, USE = "shape", "use"
@@ -40,11 +40,11 @@ class Facts(NamedTuple):
 
     @property
     def is_switch(self):
-        """Whether the setting is given as `--flag` or `--no-flag`."""
+        """Whether the flags of the setting are `--flag` and `--no-flag`."""
         return self.kind is bool and not self.derived
 
     def value(self, emoji=False, small=False):
-        """The default, or the default for the bundled data or for images below 256 pixels."""
+        """The default, which may differ for the bundled data and for images below 256 pixels."""
         value = self.small if small and self.small is not UNSAID else self.default
         return self.emoji if emoji and self.emoji is not UNSAID else value
 
@@ -53,23 +53,23 @@ def setting(default, *, resume=OF_MODEL, metavar=None):
     """A setting with one default.
 
     Args:
-        default: value where nobody gives one.
-        resume: what a run that goes on does with another value. Defaults to `OF_MODEL`.
+        default: the value.
+        resume: how a resumed run treats another value, one of the five constants. Defaults to `OF_MODEL`.
         metavar: optional str, the name of the value in the help.
     """
     return Facts(default, resume, metavar=metavar)
 
 
 def derived(default=None, *, small=UNSAID, emoji=UNSAID, shown=None, metavar=None, networks=None, resume=OF_MODEL):
-    """A setting that is None, unless somebody gives it, until the model and the data of a run decide.
+    """A setting that is None if nobody gives it, as its default depends on the model and the data.
 
     Args:
-        default: value that they decide on; None leaves it to the model.
-        small: that value for images below 256 pixels. Defaults to `default`.
-        emoji: that value for the bundled data. Defaults to `default`.
-        shown: optional str, the defaults in the help, which adds `emoji` if `shown` does not mention it. Made of the
-            three values, if not given.
-        metavar: optional str, the name of the value in the help. Made of the type, if not given.
+        default: the default; None leaves it to the model.
+        small: the default for images below 256 pixels. Defaults to `default`.
+        emoji: the default for the bundled data. Defaults to `default`.
+        shown: optional str, the default in the help, to which the help adds `emoji` unless `shown` mentions it.
+            Defaults to a text from the three values.
+        metavar: optional str, the name of the value in the help. Defaults to a name from the type.
         networks: `SHAPE` or `USE` for settings that describe the networks. Defaults to None.
         resume: as in `setting`.
     """
@@ -77,12 +77,12 @@ def derived(default=None, *, small=UNSAID, emoji=UNSAID, shown=None, metavar=Non
 
 
 def otherwise(**changes):
-    """Other defaults of a setting that a base class declares, or another text: `filters = otherwise(emoji=32)`."""
+    """Other defaults or another text for a setting of a base class: `filters = otherwise(emoji=32)`."""
     return changes
 
 
 def settings(cls):
-    """Class decorator: a frozen dataclass, made of the annotations whose values are `setting` or `derived`."""
+    """Class decorator that makes a frozen dataclass of annotations with `setting`, `derived` or a plain default."""
     inherited = {}
     for base in filter(dataclasses.is_dataclass, reversed(cls.__mro__[1:])):
         inherited |= facts_of(base)
@@ -104,10 +104,10 @@ def settings(cls):
 
 @functools.cache
 def _texts_in(module):
-    """Dict of the classes of a module to dicts of their settings to the texts below them; empty without the source."""
+    """Dict of class names in a module to dicts of settings to the texts below them; empty without the source."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
-    except (OSError, TypeError):  # an installation without its sources, or a notebook
+    except (OSError, TypeError):  # an installation without sources, or a notebook
         return {}
     return {node.name: dict(_texts_below(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
@@ -121,7 +121,7 @@ def _texts_below(statements):
 
 
 def _for_flags(facts):
-    """The type of a setting for tyro, with the names of values and the defaults for the help."""
+    """The type of a setting for tyro, with the name of its value and its default for the help."""
     if not facts.derived:
         return Annotated[facts.kind, tyro.conf.arg(metavar=facts.metavar)] if facts.metavar else facts.kind
     choices = f"{{{','.join(get_args(facts.kind))}}}" if get_origin(facts.kind) is Literal else None
@@ -150,10 +150,10 @@ def _word(value):
 
 
 def documented(group):
-    """Class decorator: the settings that a constructor takes stand for `{settings}` in the `Args:` of the docstring.
+    """Class decorator that replaces `{settings}` in the `Args:` of a docstring by the settings of the constructor.
 
     Args:
-        group: dataclass of settings. The signature has their defaults, or None.
+        group: dataclass of settings. The constructor's signature has their defaults, or None.
     """
 
     def with_settings(cls):
@@ -167,7 +167,7 @@ def documented(group):
 
 
 def _entry(name, facts, default):
-    """The entry of a setting in `Args:`; flags in its text become names of arguments."""
+    """The entry of a setting in `Args:`, with names of arguments for the flags in its text."""
     kind = f"{facts.kind.__name__}. " if facts.kind in _METAVARS else ""
     if get_origin(facts.kind) is Literal:
         *others, last = map(_in_python, get_args(facts.kind))

@@ -1,6 +1,5 @@
-"""What users of the PyTorch implementations type, and how it is said here."""
+"""Flags, models and directions of the PyTorch implementations, and their names here."""
 
-# Flags of the PyTorch implementation and what they are called here.
 PYTORCH_FLAGS = {
     "--batchSize": "--batch-size",
     "--beta1": "nothing: Adam's beta 1 is 0.5; from Python, compile(Adam(beta_1=...))",
@@ -65,6 +64,5 @@ PYTORCH_FLAGS = {
     "--no_html": "nothing: losses and pictures go to TensorBoard and the run folder",
     "--save_epoch_freq": "nothing: every epoch is saved; --keep-checkpoints says how many stay",
 }
-# Its names of models, and what --model calls them.
 PYTORCH_MODELS = {"cycle_gan": "cyclegan", "pix2pixHD": "pix2pixhd", "UNIT": "unit"}
 PYTORCH_DIRECTIONS = {"AtoB": "ab", "BtoA": "ba"}

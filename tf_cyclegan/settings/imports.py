@@ -1,7 +1,6 @@
-"""What Python does when the package is imported: public names that wait until they are asked for, and the classes of
-saved models, which Keras must know.
+"""Imports that wait: public names until their first use, and the classes of saved models until Keras is imported.
 
-`--help` and a client of the server must not take the seconds that Keras and TensorFlow take.
+`--help` and a client of the server must not take the seconds that importing Keras and TensorFlow takes.
 """
 
 import contextlib
@@ -10,12 +9,33 @@ import os
 import sys
 import warnings
 
-# Of saved models: Keras finds a class by its name only if its module has been imported.
+# The modules with the classes of saved models: Keras finds a class only if its module has been imported.
 _MODULES = ("tf_cyclegan.models", "tf_cyclegan.training.schedules")
 
 
+def exports(package, modules):
+    """Public names that are imported at their first use: `__all__, __getattr__, __dir__ = exports(__name__, {...})`.
+
+    Args:
+        package: str, name of the package.
+        modules: dict of the public names to their modules in the package.
+
+    Returns:
+        Triple of the package's `__all__`, `__getattr__` and `__dir__`.
+    """
+    names = list(modules)
+
+    def get(name):
+        if name in modules:
+            return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    # The package also has the modules that have been imported meanwhile.
+    return names, get, lambda: sorted({*vars(importlib.import_module(package)), *names})
+
+
 def register_with_keras():
-    """Imports what saved models are made of: now if Keras is imported already, else when it will be."""
+    """Imports the classes of saved models: now if Keras is imported already, else as soon as it is."""
     if "keras" in sys.modules:
         _register()
     else:
@@ -23,7 +43,7 @@ def register_with_keras():
 
 
 def claim_keras():
-    """For a program of ours: Keras on TensorFlow with channels last, whatever the user's own settings of Keras are."""
+    """Sets Keras up for a program of ours, against the user's settings: on TensorFlow, with channels last."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     _IMPORTS.claimed = True
     if "keras" in sys.modules:
@@ -59,9 +79,9 @@ def _set_defaults(keras):
 
 
 class _Imports:
-    """A finder of Python's imports that tells when Keras has been imported, and no module of ours is half-way.
+    """A finder of modules that registers the classes once Keras and all modules of ours in progress are imported.
 
-    A module of ours may be what imports Keras: the models, which may need that module, then wait for its end.
+    A module of ours may be the first to import Keras, and the classes may need that module: they wait for its end.
     """
 
     def __init__(self):
@@ -70,7 +90,7 @@ class _Imports:
 
     def find_spec(self, name, path=None, target=None):
         if name == "matplotlib" and self.claimed and self._depth:
-            # Keras imports it at once where it is installed, which takes 0.4 s; a program of ours draws without Keras.
+            # Keras would import it, which takes 0.4 s; a program of ours draws without Keras.
             raise ModuleNotFoundError("matplotlib waits until a figure is drawn", name=name)
         if name != "keras" and not name.startswith("tf_cyclegan."):
             return None
@@ -99,7 +119,7 @@ class _Imports:
 
 
 class _Loader:
-    """The loader of a module, which tells `_Imports` when it is done, and is gone then."""
+    """Stands for the loader of a module until `_Imports` has executed the module."""
 
     def __init__(self, loader):
         self._loader = loader
@@ -113,24 +133,3 @@ class _Loader:
 
 
 _IMPORTS = _Imports()
-
-
-def exports(package, modules):
-    """What such a package has in the place of imports: `__all__, __getattr__, __dir__ = exports(__name__, {...})`.
-
-    Args:
-        package: str, its name.
-        modules: dict of public names to the modules of the package that hold them.
-
-    Returns:
-        Triple of the names, and the package's `__getattr__` and `__dir__`.
-    """
-    names = list(modules)
-
-    def get(name):
-        if name in modules:
-            return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-
-    # What was imported in the meantime stands in the package beside its public names.
-    return names, get, lambda: sorted({*vars(importlib.import_module(package)), *names})

@@ -1,4 +1,4 @@
-"""Flags to settings."""
+"""Flags of the command line to settings."""
 
 import os
 
@@ -10,7 +10,7 @@ from tf_cyclegan.settings.train import TRAIN_NAMES, StartSettings, TrainSettings
 
 
 def parsed(settings, flags, command, **more):
-    """The settings that flags ask for, with the home folder for `~`: a shell leaves it in `--output-dir=~/x`.
+    """The settings of these flags, with the home folder for `~`, which a shell leaves in `--output-dir=~/x`.
 
     Args:
         settings: dataclass.
@@ -34,7 +34,7 @@ def _from_home(value):
 
 
 def parsed_train(flags):
-    """The settings that the flags of `train` ask for: of the data, of the run, and of the model that they name.
+    """The settings of the flags of `train`: the data, the run, and the model that the flags name.
 
     Args:
         flags: list of str.
@@ -43,13 +43,13 @@ def parsed_train(flags):
         `TrainSettings`.
 
     Raises:
-        ValueError: for a flag of another model.
+        ValueError: if a flag belongs to another model.
     """
     model = _model_in(flags)
     kind = MODEL_SETTINGS[model]
     default = TrainSettings(StartSettings(model), of_model=kind())
     own, others = _parted(flags, names_of(default))
-    told = f"{TrainSettings.__doc__} The settings of the model are those of --model={model}; for others: " + ", ".join(
+    told = f"{TrainSettings.__doc__} The settings of --model={model} are shown; for other models: " + ", ".join(
         f"--model={name} --help" for name in MODEL_SETTINGS if name != model
     )
     config = parsed(TrainSettings[kind], own, "train", default=default, description=told)
@@ -57,7 +57,7 @@ def parsed_train(flags):
 
 
 def _model_in(flags):
-    """The model that flags name, or the default one, also where there is no such model."""
+    """The model that flags name; the default model if they name none, or an unknown one."""
     named = [StartSettings.model]
     for flag, after in zip(flags, [*flags, ""][1:], strict=True):
         name, sign, value = flag.partition("=")
@@ -67,7 +67,7 @@ def _model_in(flags):
 
 
 def _parted(flags, own):
-    """The flags of settings, and those of other models: dict of their names to their words."""
+    """The flags of the given settings, and a dict of the settings of other models to their flags."""
     ours, others, words = [], {}, None
     for flag in flags:
         if flag.startswith("--"):

@@ -1,4 +1,4 @@
-"""The limits of a request, and of an image that an exported model decodes. Knows no model."""
+"""The limits of a request to the server, and of an image that an exported model decodes."""
 
 from tf_cyclegan.settings.checks import check_integer, check_positive
 from tf_cyclegan.settings.fields import derived, settings
@@ -11,22 +11,23 @@ MAX_PIXELS = 2**24
 
 @settings
 class LimitSettings:
-    """How much a request may ask for; a request beyond a limit gets an HTTP error."""
+    """The limits of a request; a request beyond a limit gets an HTTP error."""
 
     timeout_seconds: float = 30.0
-    """Most seconds from the arrival of a request to its reply, waiting included; later it gets 504."""
+    """Longest time in seconds from the arrival of a request to its reply, with waiting; a later request gets 504."""
     max_body_bytes: int = 16 * 2**20
-    """Most bytes of a request, also after decompression; a larger one gets 413."""
+    """Largest size of a request in bytes, also after decompression; a larger request gets 413."""
     max_pixels: int = MAX_PIXELS
-    """Most pixels of all encoded images of a request together; more get 400."""
+    """Largest number of pixels of all encoded images in a request; more get 400."""
     max_instances: int = 32
-    """Most instances in a request; more get 400."""
+    """Largest number of instances in a request; more get 400."""
     max_running: int = derived(shown="CPU cores")
-    """Most requests that are computed at the same time."""
+    """Largest number of requests that are computed at the same time."""
     max_queued: int = 16
-    """Most requests that wait in addition; more get 503."""
+    """Largest number of requests that wait; more get 503."""
     max_memory_bytes: int = derived(shown="80 % of the free memory")
-    """Most memory for the images of running requests, by what a pixel took when the model was loaded; more get 429."""
+    """Largest memory for the images of running requests, estimated from the memory of a pixel when the model was
+    loaded; more get 429."""
 
     def check(self):
         """Raises `ValueError` if a limit is below 1, or `max_queued` below 0."""

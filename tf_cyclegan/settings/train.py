@@ -1,4 +1,4 @@
-"""The settings of `tf-cyclegan train`: of the data, of one model, and of the run."""
+"""The settings of `tf-cyclegan train`: the data, one model, and the run."""
 
 import dataclasses
 import json
@@ -10,23 +10,23 @@ from tf_cyclegan.settings.fields import FREE, UNSAID, derived, facts_of, flat, n
 from tf_cyclegan.settings.models import MODEL_SETTINGS, CycleGANSettings, ModelSettings
 from tf_cyclegan.settings.run import RunSettings
 
-# Images below this side are small.
+# Images whose sides are both below this are small.
 SMALL = 256
 OfModel = TypeVar("OfModel", bound=ModelSettings)
 
 
 @settings
 class StartSettings:
-    """What a run begins with."""
+    """The beginning of a run."""
 
     model: Literal[tuple(MODEL_SETTINGS)] = setting("cyclegan")
-    """What to train. pix2pix and pix2pixhd need pairs."""
+    """Model to train. pix2pix and pix2pixhd need pairs of images."""
     initial_model: Path = derived(shown="new networks", metavar="MODEL", resume=FREE)
-    """Model whose networks the run begins with: a run folder, a .keras file (`tf-cyclegan convert` makes one of
-    PyTorch's weights), a generator's weights, a folder of weights, or emoji for the bundled weights; where it has
-    no discriminators, they are new. The model says what its networks are; optimizers begin anew."""
+    """Model whose weights the run begins with: a run folder, a .keras file (`tf-cyclegan convert` makes one of
+    PyTorch's weights), a generator's weights, a folder of weights, or emoji for the bundled weights. The run has the
+    settings of the model's networks. Optimizers are new, and so are discriminators if the model has none."""
     dry_run: bool = setting(False, resume=FREE)
-    """Print the recipe, the learning rates, parameters, multiply-adds and memory, and end. Needs no data."""
+    """Print the settings, learning rates, parameters, multiply-adds and memory, and train nothing. Needs no data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ class TrainSettings(Generic[OfModel]):
         """The same settings with the defaults of the model and the data set filled in.
 
         Returns:
-            `TrainSettings` without None where a default depends on others.
+            `TrainSettings`. A setting that is still None has no default, or its default is in the model.
 
         Raises:
             ValueError: if a setting is out of its range, or only one of `data_a` and `data_b` is given.
@@ -107,7 +107,7 @@ class TrainSettings(Generic[OfModel]):
         return json.loads(json.dumps(values, default=str))
 
 
-# The `Facts` of all settings, those of all models included.
+# The `Facts` of all settings of all models, the data and the run.
 TRAIN_FACTS = {
     name: facts for kind in (*MODEL_SETTINGS.values(), TrainSettings) for name, facts in facts_of(kind).items()
 }
@@ -119,7 +119,7 @@ def train_settings(model=StartSettings.model, **values):
 
     Args:
         model: str, name of the model. Defaults to `"cyclegan"`.
-        **values: settings of the data, of the model and of the run; those that are None count as not given.
+        **values: settings of the data, the model and the run; None means not given.
 
     Returns:
         `TrainSettings`, not resolved.
@@ -134,5 +134,5 @@ def train_settings(model=StartSettings.model, **values):
 
 
 def names_that(resume):
-    """The names of the settings that a resumed run treats in this way, see `setting`: a tuple."""
+    """Tuple of the names of the settings with this `resume`, see `setting`."""
     return tuple(name for name, facts in TRAIN_FACTS.items() if facts.resume == resume)

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, told from bugs, and their words."""
+"""Errors that the user can correct: how they differ from bugs, and how they name flags."""
 
 import contextlib
 import dis
@@ -8,29 +8,29 @@ _RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 class UserError(ValueError):
-    """Settings, files or data that a command cannot take as they are; the message says what to change."""
+    """Settings, files or data that a command cannot use; the message says what to change."""
 
 
 def is_ours(error):
-    """Whether a `raise` of this package made an error. NumPy, Keras and bugs make the others.
+    """Whether a `raise` statement of this package raised an error, and not NumPy, Keras or a bug.
 
-    The place tells, not the class: from Python, errors of ours are plain `ValueError`s.
+    The place tells, not the class: this package raises plain `ValueError`s.
     """
     made = error.__traceback__
     while made.tb_next is not None:
         made = made.tb_next
     package = made.tb_frame.f_globals.get("__name__", "").partition(".")[0]
-    # At another instruction of a frame of ours it was a function written in C, as NumPy's.
+    # At another instruction of our frame, a function in C has raised it, for example NumPy's.
     return package == __name__.partition(".")[0] and made.tb_frame.f_code.co_code[made.tb_lasti] == _RAISE
 
 
 @contextlib.contextmanager
 def restated(words, kind=ValueError):
-    """Says in other words what an error of ours says; others pass.
+    """Changes the message of an error of this package; other errors pass unchanged.
 
     Args:
         words: callable, message to message.
-        kind: class of what is raised. Defaults to `ValueError`.
+        kind: class of the new error. Defaults to `ValueError`.
     """
     try:
         yield
@@ -41,25 +41,25 @@ def restated(words, kind=ValueError):
 
 
 def renamed(**names):
-    """Has errors name arguments as the caller calls them: `with renamed(filters="discriminator_filters"): ...`."""
+    """Makes errors use the caller's names of arguments: `with renamed(filters="discriminator_filters"): ...`."""
     return restated(lambda message: _with_names(message, names, "`", "{}=".format))
 
 
 def speaking_of_flags(names, **flags):
-    """Makes each error of ours a `UserError` in the words of a command line. Arguments are those of `with_flags`."""
+    """Makes each error of this package a `UserError` that names flags. Takes the arguments of `with_flags`."""
     return restated(lambda message: with_flags(message, names, **flags), UserError)
 
 
 def with_flags(message, names, **flags):
-    """Calls the arguments that an error names in backticks, or says to have received, by the flags of a command line.
+    """Replaces the names of arguments in an error's message by the flags of a command line.
 
     Args:
-        message: str.
+        message: str, with names in backticks or as `name=value`.
         names: iterable of str, the settings that are flags.
-        **flags: what other names are to be called.
+        **flags: words for other names.
 
     Returns:
-        The message with `--batch-size` for `batch_size`, and without what only Python can say.
+        The message with `--batch-size` for `batch_size`, and without values that only Python has.
     """
     flags = {name: f"--{name.replace('_', '-')}" for name in names} | flags
     message = _with_names(message, flags, "", lambda name: f"{name}=" if name.startswith("--") else "")
@@ -70,7 +70,7 @@ def with_flags(message, names, **flags):
 
 
 def _with_names(message, names, quote, before_value):
-    """Calls by other names what stands in backticks, as "`name`" and "`name=value`", or in "Received: name=value"."""
+    """Replaces names in backticks, as in "`name`" and "`name=value`", and in "Received: name=value"."""
 
     def quoted(match):
         return f"{quote}{names.get(match[1], match[1])}{match[2]}{quote}"

@@ -1,4 +1,4 @@
-"""The settings of each model, by its name; each is a file here and an import line below."""
+"""The settings of each model by its name. A model has a file here, and a line in `MODEL_SETTINGS`."""
 
 from tf_cyclegan.settings.models.cyclegan import CycleGANSettings
 from tf_cyclegan.settings.models.pix2pix import Pix2PixSettings

@@ -8,14 +8,14 @@ from tf_cyclegan.settings.models.shared import ChosenSettings, CycleSettings
 
 @settings
 class CycleGANSettings(CycleSettings, ChosenSettings):
-    """cyclegan: two sets of images, a generator each way."""
+    """cyclegan: learns both directions from two sets of images without pairs."""
 
-    # Runs of minutes: few steps of more images at a higher rate.
+    # For runs of minutes.
     emoji_run = {"minutes": 10.0, "epochs": 6, "decay_epochs": 6}
 
     convolution_padding: Literal["explicit", "same"] = derived("explicit", networks=SHAPE)
-    """How strided convolutions of generators and of patch discriminators are padded: explicit as in PyTorch, or same as
-    in TensorFlow, which networks trained there expect."""
+    """Padding of strided convolutions in generators and patch discriminators: explicit as in PyTorch, or same as in
+    TensorFlow, for weights that were trained there."""
     lambda_identity: float = derived(0.5, shown="0.5; 0 if the domains differ in channels")
     """Weight of the identity loss, as a multiple of --lambda-cycle; 0 if the domains differ in channels."""
 
@@ -27,11 +27,11 @@ class CycleGANSettings(CycleSettings, ChosenSettings):
     downsamplings = otherwise(emoji=4, shown="2 for resnet; for unet as many as fit, at most 8")
     full_size_skip = otherwise(emoji=True)
     upsampling = otherwise(emoji="resize")
-    # Patches of 34 pixels, not of 70: the styles differ in shading and edges, and 64 pixels are all there is.
+    # Patches of 34 pixels, not of 70: the styles differ in shading and edges, and images have 64 pixels.
     discriminator_filters = otherwise(emoji=48)
     discriminator_layers = otherwise(emoji=2)
     lambda_cycle = otherwise(default=(10.0,))
-    """Weight of the cycle loss, or two weights: of the forward cycle, which begins in A, and of the backward cycle."""
+    """Weight of the cycle loss; or two weights, for the forward cycle, which begins in A, and the backward cycle."""
     pool_size = otherwise(default=50)
     # Without augmentation the discriminators soon know the drawings by heart, and drive the generators to speckles.
     augment = otherwise(emoji="color,translation,cutout")

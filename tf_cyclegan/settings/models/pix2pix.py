@@ -8,20 +8,20 @@ from tf_cyclegan.settings.models.shared import ChosenSettings, DirectedSettings
 
 @settings
 class Pix2PixSettings(DirectedSettings, ChosenSettings):
-    """pix2pix: pairs of images, a generator one way."""
+    """pix2pix: learns one direction from pairs of images."""
 
     dataset = "emoji/lines"
-    # Batches of one: batch normalization must see in training what it sees in use.
+    # Batches of one image, as batch normalization has when it translates.
     emoji_run = {"batch_size": 1, "learning_rate": 2e-4, "epochs": 3, "decay_epochs": 5}
 
     inference_statistics: Literal["image", "moving"] = derived("image", networks=USE)
-    """Statistics that batch normalization takes when images are translated: image, those of each image, as in training
-    with batches of one and in the reference's test; or moving, the averages over training."""
+    """Statistics of batch normalization when it translates. image: statistics of each image, as in training with
+    batches of one and in the reference's test. moving: averages over the training."""
     dropout_placement: Literal["reference", "paper"] = derived("reference", networks=USE)
-    """Steps of a U-Net's decoder that have dropout: reference is the steps after the first, as in the PyTorch
-    implementation; paper is the steps from the first on."""
+    """Steps of a U-Net's decoder with dropout. reference: the steps after the first, as in the PyTorch implementation.
+    paper: the steps from the first on."""
     lambda_l1: float = derived(100.0)
-    """Weight of the mean absolute difference from the right answer."""
+    """Weight of the L1 loss, the mean absolute difference from the right answer."""
 
     generator_type = otherwise(default="unet")
     filters = otherwise(emoji=32)
@@ -30,4 +30,5 @@ class Pix2PixSettings(DirectedSettings, ChosenSettings):
     dropout = otherwise(default=0.5)
     gan_mode = otherwise(default="vanilla")
     pool_size = otherwise()
-    """Pairs of question and answer in the discriminator's history, 0 for none; images of differing sizes need 0."""
+    """Pairs of input and output in the discriminator's history of generated images, 0 for none; images of different
+    sizes need 0."""

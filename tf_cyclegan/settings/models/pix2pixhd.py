@@ -8,54 +8,55 @@ from tf_cyclegan.settings.run import refuse_minutes
 
 @settings
 class Pix2PixHDSettings(DirectedSettings, MultiScaleSettings, SampledSettings):
-    """pix2pixhd: pairs of images, or label maps and photographs; a coarse-to-fine generator one way."""
+    """pix2pixhd: learns one direction from pairs, for example of label maps and photographs, at high resolution."""
 
     dataset = "emoji/lines"
     run = {"image_size": "512"}
     emoji_run = {"epochs": 6, "decay_epochs": 14}
 
     label_classes: int = derived(0, shown="0, A is color", networks=SHAPE)
-    """Classes of the label maps in A, whose pixels are the ids of classes; 0 where A holds images."""
+    """Number of classes of the label maps in A, whose pixels are the ids of classes; 0 if A holds images."""
     ignore_label: int = derived(networks=USE, shown="none")
-    """Id of the pixels that are of no class, as 255, at least --label-classes; other ids beyond the classes are
-    refused."""
+    """Id of pixels without a class, for example 255; at least --label-classes. Other ids beyond the classes are an
+    error."""
     instance_edges: bool = derived(False, networks=SHAPE)
-    """Whether A holds instance maps as well, and the networks are shown where one instance ends and another begins."""
+    """Whether A also holds instance maps, so that the networks see the edges between instances."""
     instance_features: int = derived(0, networks=SHAPE)
-    """Numbers with which an encoder describes the look of each instance; 3 is the paper's, 0 leaves the encoder out."""
+    """Features of each instance's look from an encoder: the paper has 3; 0 is for no encoder."""
     feature_clusters: int = derived(10)
-    """Looks of each class that are kept when training ends, at most."""
+    """Largest number of looks of each class that are kept at the end of training."""
     enhancers: int = derived(0, networks=SHAPE)
-    """Local enhancers around the global generator, each of which doubles the size of images."""
+    """Local enhancers around the global generator; each doubles the size of the images."""
     local_residual_blocks: int = derived(3, networks=SHAPE)
     """Residual blocks of each enhancer."""
     stage_epochs: tuple[int, int] = derived((0, 0), metavar="GLOBAL FIXED")
-    """Epochs that train the global generator alone, on images of half the size for each enhancer, and epochs that train
-    the enhancers alone; the rest trains both together."""
+    """Epochs that train the global generator alone, on images that each enhancer halves, and epochs that train the
+    enhancers alone; the other epochs train both together."""
     lambda_feature_matching: float = derived(10.0)
     """Weight of the difference between the discriminators' features of real and generated images."""
     lambda_perceptual: float = derived(10.0)
     """Weight of the difference between VGG19's features of real and generated images."""
     perceptual_weights: str = derived("imagenet", metavar="FILE")
-    """File with weights of VGG19, or imagenet for Keras's download. Without the download a warning is logged, and
-    training goes on without this loss."""
+    """File with weights of VGG19, or imagenet, which Keras downloads. If the download fails, training goes on without
+    this loss, with a warning."""
 
     filters = otherwise(emoji=24, shown="64; 32 with enhancers")
-    """Filters of the first convolution of the global generator, or of the finest enhancer, where the paper takes 32."""
+    """Filters of the first convolution of the global generator, or of the finest enhancer, 32 in the paper."""
     downsamplings = otherwise(default=4, emoji=3)
-    """How often the global generator halves the image, whose sides are multiples of 2^N, with enhancers of 2^(N +
-    --enhancers)."""
+    """How often the global generator halves the image. Sides of images are multiples of 2^N, or with enhancers of
+    2^(N + --enhancers)."""
     residual_blocks = otherwise(emoji=4)
     """Residual blocks of the global generator."""
     discriminator_layers = otherwise()
-    """Strided convolutions of a discriminator at each scale."""
+    """Strided convolutions of the discriminator at each scale."""
     gan_mode = otherwise()
     """The adversarial loss, any but wgangp: lsgan is least squares, vanilla is cross entropy."""
     augment_fill = otherwise()
-    """What translation fills uncovered borders of images with, in [-1, 1]: -1 is black, 0 the paper's gray, 1 the white
-    of drawings. Label maps are not recolored, and their uncovered borders are of no class."""
+    """Value in [-1, 1] of the borders that the augmentation translation uncovers: -1 is black, 0 is the paper's gray, 1
+    is the white of drawings. Label maps keep their ids, and their uncovered borders have no class."""
     pool_size = otherwise()
-    """Pairs of question and answer in the discriminator's history, 0 for none; images of differing sizes need 0."""
+    """Pairs of input and output in the discriminator's history of generated images, 0 for none; images of different
+    sizes need 0."""
 
     @property
     def labels(self):

@@ -8,12 +8,12 @@ from tf_cyclegan.settings.fields import SHAPE, USE, derived, facts_of, flat, oth
 
 @settings
 class ModelSettings:
-    """What every model has: generators, and discriminators that judge them.
+    """Settings of all models.
 
     Attributes:
-        dataset: str, the bundled data set that the model can be trained on: a model of pairs needs pairs.
-        run: dict, defaults of the model's runs where they differ from `DataSettings` and `RunSettings`.
-        emoji_run: dict, the same for runs on the bundled data.
+        dataset: str, the bundled data set for the model: a model of pairs needs pairs.
+        run: dict of the defaults of data and runs that differ from `DataSettings` and `RunSettings`.
+        emoji_run: dict of the defaults that differ for runs on the bundled data.
     """
 
     dataset: ClassVar[str] = "emoji"
@@ -25,8 +25,8 @@ class ModelSettings:
     residual_blocks: int = derived(9, networks=SHAPE)
     """Residual blocks of the generator."""
     initializer: Literal["normal", "xavier", "kaiming", "orthogonal"] = derived("normal")
-    """How the weights of all networks begin: normal is N(0, 0.02), xavier and orthogonal have a gain of 0.02, kaiming
-    follows the number of inputs."""
+    """Distribution of the initial weights of all networks: normal is N(0, 0.02), xavier and orthogonal have a gain of
+    0.02, kaiming depends on the number of inputs."""
     discriminator_filters: int = derived(64, emoji=32, networks=SHAPE)
     """Filters of a discriminator's first convolution."""
     discriminator_layers: int = derived(3, networks=SHAPE)
@@ -34,23 +34,24 @@ class ModelSettings:
     gan_mode: Literal["lsgan", "vanilla", "hinge", "wgangp"] = derived("lsgan")
     """The adversarial loss: lsgan is least squares, vanilla is cross entropy."""
     lambda_adversarial: float = derived(1.0)
-    """Weight of the adversarial loss. At 0 discriminators are trained only if another loss needs them."""
+    """Weight of the adversarial loss. If it is 0, discriminators train only if another loss needs them."""
     pool_size: int = derived(0)
-    """Generated images in each discriminator's history, 0 for none; images of differing sizes need 0."""
+    """Size of each discriminator's history of generated images, 0 for none; images of different sizes need 0."""
     augment: str = derived("", metavar="NAMES")
-    """How real and generated images are altered in training before discriminators judge them: names from color,
-    translation and cutout with commas in between, in Python also a tuple. For data sets of a few hundred images."""
+    """Augmentations of the real and generated images that discriminators see in training, for data sets of a few
+    hundred
+    images: names from color, translation and cutout, separated by commas; in Python also a tuple."""
     augment_fill: float = derived(0.0)
-    """What translation fills uncovered borders with, in [-1, 1]: -1 is black, 0 the paper's gray, 1 the white of
-    drawings."""
+    """Value in [-1, 1] of the borders that the augmentation translation uncovers: -1 is black, 0 is the paper's gray, 1
+    is the white of drawings."""
 
     @property
     def labels(self):
-        """The `Labels` that domain A must hold."""
+        """The `Labels` of the label maps in domain A."""
         return Labels()
 
     def defaults(self, situation):
-        """The values of the settings that nobody gives.
+        """The values of the settings that are not given.
 
         Args:
             situation: `Situation`.
@@ -62,7 +63,7 @@ class ModelSettings:
         return values if situation.fixed_size else values | {"pool_size": 0}
 
     def check(self, data, schedule):
-        """Raises `ValueError` if settings of the model do not fit the data or the run; the model checks the others.
+        """Raises `ValueError` if a setting of the model does not fit the data or the run; the model checks the rest.
 
         Args:
             data: resolved `DataSettings`.
@@ -71,7 +72,7 @@ class ModelSettings:
         if self.pool_size and not data.fixed_size:
             raise ValueError(
                 f"`pool_size` must be 0 or left out with `resize_mode` {data.resize_mode}, which leaves images of "
-                f"differing sizes: a pool holds those of one. Received: pool_size={self.pool_size}"
+                f"different sizes: a pool holds images of one size. Received: pool_size={self.pool_size}"
             )
 
     def arguments(self):
@@ -84,7 +85,7 @@ class SampledSettings(ModelSettings):
     """Settings of models whose generators halve an image and enlarge it again."""
 
     downsamplings: int = derived(networks=SHAPE)
-    """How often the generator halves the image, whose sides are multiples of 2^N."""
+    """How often the generator halves the image. Sides of images are multiples of 2^N."""
     normalization: Literal["instance", "affine_instance", "batch", "none"] = derived("instance", networks=SHAPE)
     """Normalization of all networks; affine_instance learns scales and offsets, as tensorflow_addons does."""
 
@@ -94,21 +95,21 @@ class ChosenSettings(SampledSettings):
     """Settings of models whose generator is a ResNet or a U-Net."""
 
     generator_type: Literal["resnet", "unet"] = derived("resnet", networks=SHAPE)
-    """Architecture of the generators: resnet is CycleGAN's; unet is pix2pix's, whose bridges carry fine lines
-    across."""
+    """Architecture of the generators: resnet as in CycleGAN, or unet as in pix2pix, whose skip connections keep fine
+    lines."""
     full_size_skip: bool = derived(False, networks=SHAPE)
-    """Whether a U-Net has a bridge at full size too, which keeps the fine lines of small images."""
+    """Whether a U-Net also has a skip connection at full size, which keeps the fine lines of small images."""
     dropout: float = derived(0.0, networks=USE)
-    """Share of the generators' activations that are dropped in training, in [0, 1)."""
+    """Dropout rate of the generators in training, in [0, 1)."""
     padding: Literal["reflect", "replicate", "zero"] = derived("reflect", networks=USE)
     """Padding of a ResNet's residual blocks."""
     upsampling: Literal["deconvolution", "resize"] = derived("deconvolution", networks=SHAPE)
-    """How generators enlarge: deconvolution is the paper's; resize leaves no grid pattern."""
+    """How generators enlarge images: deconvolution as in the paper, or resize, which makes no grid pattern."""
     discriminator_type: Literal["patch", "pixel", "four_stride"] = derived("patch", networks=SHAPE)
-    """What a discriminator judges: patch is the paper's, patches of 70x70 pixels with 3 --discriminator-layers; pixel
-    judges each pixel alone; four_stride judges patches of 94x94."""
+    """Architecture of the discriminators. patch: the paper's, which judges patches of 70x70 pixels with 3
+    --discriminator-layers. pixel: judges each pixel alone. four_stride: judges patches of 94x94 pixels."""
     lambda_gradient_penalty: float = derived(10.0)
-    """Weight of the gradient penalty, which only wgangp has."""
+    """Weight of the gradient penalty of --gan-mode=wgangp."""
 
     residual_blocks = otherwise()
     """Residual blocks of a ResNet; a U-Net has none."""
@@ -119,10 +120,10 @@ class ChosenSettings(SampledSettings):
 
 @settings
 class DirectedSettings:
-    """Settings of models that learn one direction."""
+    """The settings of models that learn one direction."""
 
     direction: Literal["ab", "ba"] = derived("ab", networks=USE)
-    """The direction that is learned: ab translates A to B."""
+    """Direction that the model learns: ab translates A to B."""
 
 
 @settings
@@ -130,7 +131,7 @@ class MultiScaleSettings:
     """Settings of models whose discriminators judge an image at several sizes."""
 
     scales: int = derived(2, networks=SHAPE)
-    """Sizes at which a discriminator judges an image, each half of the one before."""
+    """Number of sizes at which a discriminator judges an image; each size is half of the one before."""
 
 
 @settings

@@ -8,31 +8,32 @@ from tf_cyclegan.settings.models.shared import CycleSettings, ModelSettings, Mul
 
 @settings
 class UNITSettings(CycleSettings, MultiScaleSettings, ModelSettings):
-    """unit: two sets of images, which share a latent code. The model fills in what its variants differ in."""
+    """unit: learns both directions from two sets of images through a latent space. Defaults depend on the variant."""
 
-    # The reference halves the rate ten times in a run.
+    # As in the reference, which halves the rate ten times in a run.
     run = {"learning_rate": 1e-4, "schedule": "step", "epochs": 180, "decay_epochs": 20, "decay_rate": 0.5}
     emoji_run = {"epochs": 8, "decay_epochs": 4}
 
     variant: Literal["v1.1", "paper"] = derived("v1.1", networks=SHAPE)
-    """v1.1 is the authors' later version; paper shares layers between the domains."""
+    """v1.1: the authors' later version. paper: the paper's version, which shares layers between the domains."""
     lambda_reconstruction: float = derived(shown="10; 100 for the variant paper")
-    """Weight of the difference between an image and what the decoder of its domain makes of its code."""
+    """Weight of the reconstruction loss: the difference between an image and its code decoded in its own domain."""
     lambda_kl: float = derived(shown="0.01; 0.1 for the variant paper")
-    """Weight of the codes' distance from a normal distribution."""
+    """Weight of the KL divergence of codes from a normal distribution."""
     lambda_cycle_kl: float = derived(shown="0.01; 0.1 for the variant paper")
-    """Weight of the same distance, of the codes of translated images."""
+    """Weight of the KL divergence of codes of translated images."""
 
     filters = otherwise(emoji=16)
     """Filters of the first convolution of each encoder."""
     residual_blocks = otherwise(default=None, emoji=3, shown="4; 3 for the variant paper")
-    """Residual blocks of each encoder and decoder; in the variant paper without the shared one."""
+    """Residual blocks of each encoder and decoder, without the shared block of the variant paper."""
     initializer = otherwise(default=None, shown="kaiming; normal for the variant paper")
-    """How the weights of encoders and decoders begin; those of discriminators begin with normal."""
+    """Distribution of the initial weights of encoders and decoders; discriminators have normal."""
     discriminator_layers = otherwise(default=None, shown="4")
     """Strided convolutions of a discriminator at each scale; fixed in the variant paper."""
     scales = otherwise(default=None, shown="3; 1 for the variant paper")
-    """Sizes at which a discriminator judges an image, each half of the one before; fixed in the variant paper."""
+    """Number of sizes at which a discriminator judges an image, each half of the one before; fixed in the variant
+    paper."""
     gan_mode = otherwise()
     """The adversarial loss, any but wgangp: lsgan is least squares, vanilla is cross entropy."""
     lambda_cycle = otherwise(shown="10; 100 for the variant paper")
