@@ -18,7 +18,7 @@ from tf_cyclegan.data.pipelines import TranslationDataset
 from tf_cyclegan.data.sources import Source
 from tf_cyclegan.data.transforms import RESIZE_MODES, Sizing, center_crop, crop_and_flip
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.inference import image_runs
+from tf_cyclegan.inference import outputs
 from tf_cyclegan.models.image_pool import ImagePool
 from tf_cyclegan.pytorch import read_checkpoint, write_checkpoint
 from tf_cyclegan.serving.engine import Engine
@@ -246,7 +246,7 @@ def test_values_are_rounded_to_the_nearest_level(values):
 def test_translations_come_back_from_files(suffix, seed, height, width, channels, tmp_path):
     image = pixels(seed, height, width, channels)
     path = tmp_path / f"x{suffix}"
-    image_runs.save(path, images.to_float(image))
+    outputs.save(path, images.to_float(image))
     found = images.read_image(path, channels, (-1, 1))
     np.testing.assert_allclose(found, image, atol=1e-4 if suffix == ".npy" else 0)
     assert images.read_header(path, channels, (-1, 1)) == (height, width, found.dtype.name)

@@ -16,9 +16,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.inference.export import checking
+from tf_cyclegan.inference.export import comparison
 from tf_cyclegan.inference.export.publishing import publish_version, versions
-from tf_cyclegan.inference.export.signatures import build_signatures, smallest_side, stride_product
+from tf_cyclegan.inference.export.signatures import build_signatures, smallest_exported_side, stride_product
 from tf_cyclegan.networks import resnet_generator
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
@@ -140,7 +140,7 @@ def test_a_file_that_is_refused_is_the_senders_error(engine):
 
 
 def test_the_smallest_side_grows_with_the_multiple(tmp_path):
-    assert [smallest_side(multiple) for multiple in (1, 4, 32, 64, 256)] == [16, 16, 16, 32, 128]
+    assert [smallest_exported_side(multiple) for multiple in (1, 4, 32, 64, 256)] == [16, 16, 16, 32, 128]
     path = export_saved_model(small_generator(), tmp_path / "m", size_multiple=64)
     answer = run_by_c_api(path, "tensor", {"image": random_images(1, 32, 33)})["translated"]
     assert answer.shape == (1, 32, 33, 3)
@@ -394,7 +394,7 @@ def test_a_network_that_is_no_longer_a_number_is_not_published(tmp_path):
 def test_the_largest_difference_is_stated(exported):
     generator, path = exported
     signatures = build_signatures(generator, 4)
-    difference = checking.check_saved_model(path, generator, signatures.functions, 4, tolerance=1e-3)
+    difference = comparison.check_saved_model(path, generator, signatures.functions, 4, tolerance=1e-3)
     assert 0 <= difference < 1e-4
 
 

@@ -13,8 +13,8 @@ from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
 from tf_cyclegan.data import images, labels
 from tf_cyclegan.data.image_files import count_pages
-from tf_cyclegan.inference import image_runs
 from tf_cyclegan.inference import inputs as extras
+from tf_cyclegan.inference import outputs
 from tf_cyclegan.inference import translate as command
 from tf_cyclegan.inference.inputs import Inputs
 from tf_cyclegan.inference.translators import Translator
@@ -63,7 +63,7 @@ def test_pgm_holds_gray_and_ppm_colors(model, tmp_path, capsys):
     save(tmp_path / "x.pgm", NOISE[..., 0])
     code, text = translate(capsys, model, tmp_path / "x.pgm", "-o", tmp_path / "out.pgm")
     assert code == 2 and ".pgm, which holds gray" in text
-    image_runs.save(tmp_path / "gray.ppm", np.zeros((4, 4, 1), np.float32))
+    outputs.save(tmp_path / "gray.ppm", np.zeros((4, 4, 1), np.float32))
     assert (tmp_path / "gray.ppm").read_bytes().startswith(b"P6")
 
 
@@ -131,7 +131,7 @@ def test_scans_and_archives_are_named(name, data, words, model, tmp_path, capsys
 @pytest.mark.parametrize("words", ["which ends at 16,383 pixels", "Image size exceeds WebP limit"])
 def test_what_a_format_cannot_hold_does_not_end_the_run(words, model, tmp_path, capsys, monkeypatch):
     if "WebP" in words:  # what PIL alone knows of
-        monkeypatch.setattr(image_runs, "_LONGEST", {})
+        monkeypatch.setattr(outputs, "_LONGEST", {})
     save(tmp_path / "in" / "0.png", np.zeros((16, 16400, 3), np.uint8))
     save(tmp_path / "in" / "1.png")
     code, text = translate(capsys, model, tmp_path / "in", "-o", tmp_path / "out", "--format=webp")

@@ -8,7 +8,7 @@ from serving_process import Server, call
 
 from tf_cyclegan import from_pretrained
 from tf_cyclegan.inference import serve
-from tf_cyclegan.inference.export.checking import check_saved_model
+from tf_cyclegan.inference.export.comparison import check_saved_model
 from tf_cyclegan.inference.export.signatures import build_signatures
 from tf_cyclegan.serving import Client, Engine
 from tf_cyclegan.settings.commands import ServeSettings

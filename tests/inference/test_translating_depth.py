@@ -13,7 +13,7 @@ from tf_cyclegan import CycleGAN
 from tf_cyclegan.cli import main
 from tf_cyclegan.export import export_saved_model
 from tf_cyclegan.inference.export import signatures
-from tf_cyclegan.inference.image_depth import ARRAY, numbers_of
+from tf_cyclegan.inference.outputs import ARRAY, numbers_of
 
 TYPES = {"12 bits": ("uint16", (0, 4095)), "HU": ("float32", (-1000, 2000)), "CT": ("int16", (-1000, 2000))}
 

@@ -15,7 +15,7 @@ from PIL import Image
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.data import images
 from tf_cyclegan.export import export_saved_model
-from tf_cyclegan.inference import image_runs, pieces, run_translate
+from tf_cyclegan.inference import outputs, pieces, run_translate
 from tf_cyclegan.inference.pieces import MirroredRows, check_pieces, check_use, fading, spans, translate_in_tiles
 from tf_cyclegan.inference.strips import Walk, strip_stages
 from tf_cyclegan.inference.translators import Translator
@@ -228,14 +228,14 @@ def test_rows_are_mirrored_as_translate_mirrors(data):
 def test_a_format_that_is_too_small_is_known_before(suffix, longest, tmp_path):
     path = tmp_path / "new" / f"out{suffix}"
     with pytest.raises(ValueError, match=f"`output` must be another format than {suffix}"):
-        with image_runs.writing(path, (1, longest + 1, 3)):
+        with outputs.writing(path, (1, longest + 1, 3)):
             pass
     assert not path.parent.exists()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy"])
 def test_an_error_leaves_no_half_file(suffix, tmp_path):
-    with contextlib.suppress(ZeroDivisionError), image_runs.writing(tmp_path / f"out{suffix}", (4, 4, 3)) as write:
+    with contextlib.suppress(ZeroDivisionError), outputs.writing(tmp_path / f"out{suffix}", (4, 4, 3)) as write:
         write(0, np.zeros((2, 4, 3)))
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []

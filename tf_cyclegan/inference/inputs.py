@@ -1,4 +1,4 @@
-"""Inputs of `translate`: which files, and what else of them goes into the translated ones."""
+"""The images that `translate` reads, and what else their files hold."""
 
 import collections
 import dataclasses
@@ -12,39 +12,40 @@ from tf_cyclegan.data.domains import half
 from tf_cyclegan.data.image_files import UNREADABLE, count_pages, open_image, open_stream
 from tf_cyclegan.data.images import STRIP, stored_type
 from tf_cyclegan.data.value_ranges import joined_use, notes_on, use_of
-from tf_cyclegan.inference.image_depth import FORMATS, numbers_of
+from tf_cyclegan.inference.outputs import FORMATS, JPEG, TIFF, numbers_of
 
-# Files are cut to whole pixels: ratios differ a little from those of the run.
+# Files have whole pixels: their ratios of width to height differ a little from those in the training.
 _TOLERANCE = 0.02
 _UNKNOWN = "of 16 bits, of unknown range: 0 taken for black, 65535 for white. `{}` LOW HIGH tells another"
-_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
-# The least and the most dots per inch: a meter's in 31 bits, quotients of 32 bits, an inch's in 16 bits.
+# The fewest and the most dots per inch: PNG and BMP have dots per meter in 31 bits, TIFF has quotients of 32 bits,
+# JPEG has dots per inch in 16 bits.
 _DPI = {
     **dict.fromkeys((".png", ".bmp"), (0.0254, 0.0254 * (2**31 - 1))),
-    **dict.fromkeys((".tif", ".tiff"), (2**-31, 2**31)),
-    **dict.fromkeys(_JPEG, (1, 65535)),
+    **dict.fromkeys(TIFF, (2**-31, 2**31)),
+    **dict.fromkeys(JPEG, (1, 65535)),
 }
-_FORMATS = {
-    "transparency": (".png", ".webp", ".tif", ".tiff"),
-    "color profile": (".png", ".webp", ".tif", ".tiff", *_JPEG),
+# The suffixes of files that have a place for each of the extras.
+_PLACES = {
+    "transparency": (".png", ".webp", *TIFF),
+    "color profile": (".png", ".webp", *TIFF, *JPEG),
     "resolution": tuple(_DPI),
 }
-# The color space that a profile is of stands in its header.
+# Where the header of a profile names its color space, and the channels of the color spaces.
 _SPACE, _SPACES = slice(16, 20), {b"GRAY": 1, b"RGB ": 3}
 _ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
 
 
 class Inputs:
-    """Reads images to translate, and remembers what is to be said of them once.
+    """Reads images to translate, and collects what users should know of all of them.
 
     Args:
-        read: callable, a path and what `images.read_image` takes as `seen` to the array in the file, `(height, width,
+        read: callable, a path and the `seen` of `images.read_image` to the array in the file, `(height, width,
             channels)`.
         translator: `Translator`.
-        ranges: `RangeSettings`, those that are given.
-        side_by_side: optional bool, whether files hold A on the left and B on the right. Defaults to None: those that
-            are shaped as the run's files, if those did.
-        kind: optional str, the format that translations are written in. Defaults to None, that of the image.
+        ranges: `RangeSettings`, the ranges that the user gives.
+        side_by_side: optional bool, whether files hold A on the left and B on the right. Defaults to None: files whose
+            ratio of width to height occurred in the training do, if the files of the training did.
+        kind: optional str, a name in `FORMATS`, the format of translations. Defaults to the format of the image.
     """
 
     def __init__(self, read, translator, ranges, side_by_side=None, kind=None):
@@ -57,13 +58,13 @@ class Inputs:
         self._notes, self._lost = collections.Counter(), collections.Counter()
 
     def read(self, source, target):
-        """The image of a file, and how its translation is written: `(array, Numbers, Extras)`.
+        """The image of a file, and the numbers and extras of its translation: `(array, Numbers, Extras)`.
 
         Args:
             source, target: paths of the image and of its translation.
 
         Raises:
-            ValueError: if it cannot be read, or has several pages.
+            ValueError: if the image cannot be read, or has several pages.
         """
         if (pages := count_pages(source)) > 1:
             raise ValueError(
@@ -84,7 +85,7 @@ class Inputs:
         return image, numbers, extras
 
     def lines(self):
-        """What is to be said of all of them."""
+        """Yields lines about the images that were read."""
         if self._halved:
             side = {"a": "left half, A,", "b": "right half, B,"}[self._translator.domain]
             yield (
@@ -97,14 +98,14 @@ class Inputs:
             yield f"The input has {note}."
         if self._lost:
             lost = ", ".join(f"{name} of {_images(count)}" for name, count in self._lost.items())
-            yield f"Not carried over, for want of a place in the format or for other colors: {lost}."
+            yield f"Not kept, because the format has no place for it or translations have other colors: {lost}."
 
     def _note_use(self, values, *how):
         taken = half(values, self._side) if self._holds_two(*values.shape[:2]) else values
         self._uses.append(use_of(taken, *how))
 
     def _numbers(self, source, target):
-        # Ids say nothing of the depth of pictures.
+        # The depth of ids does not tell the depth of pictures.
         stored = None if self._translator.takes_ids else stored_type(source)
         ranges, channels = self._translator.ranges, self._translator.output_channels
         numbers = numbers_of(target.suffix, channels, stored, ranges.b, self._depth)
@@ -134,9 +135,12 @@ def _images(count):
     return f"{count:,} image{'s' * (count != 1)}"
 
 
+# ---- what image files hold besides their colors ----
+
+
 @dataclasses.dataclass(frozen=True)
 class Extras:
-    """What an image file holds beside its colors.
+    """What an image file holds besides its colors.
 
     Args:
         alpha: optional uint8 array `(height, width)`, 0 where the image is transparent. Defaults to None.
@@ -149,16 +153,21 @@ class Extras:
     dpi: tuple | None = None
 
     def half(self, side):
-        """Those of the left (0) or right (1) half of the image."""
+        """The extras of the left (0) or right (1) half of the image."""
         if self.alpha is None:
             return self
         return dataclasses.replace(self, alpha=half(self.alpha, side))
 
     def fitting(self, suffix, channels, eight_bits=True):
-        """Those that a file of another format, number of channels and depth can have.
+        """The extras that a file can have.
+
+        Args:
+            suffix: str, the suffix of the file.
+            channels: int, the channels of its image.
+            eight_bits: bool, whether its numbers have 8 bits. Defaults to True.
 
         Returns:
-            `(Extras, names of those left out)`.
+            `(Extras, list of the names of what is left out)`.
         """
         space = _SPACES.get(self.profile[_SPACE]) if self.profile else None
         kept = {
@@ -169,12 +178,12 @@ class Extras:
         lost = {
             name: field
             for name, (field, fits) in kept.items()
-            if getattr(self, field) is not None and not (fits and suffix in _FORMATS[name])
+            if getattr(self, field) is not None and not (fits and suffix in _PLACES[name])
         }
         return dataclasses.replace(self, **dict.fromkeys(lost.values())), list(lost)
 
     def applied(self, image):
-        """A `PIL.Image.Image` with the transparency, and the options with which it is saved."""
+        """A `PIL.Image.Image` with the transparency, and the options for saving it with the other extras."""
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
         options = {"icc_profile": self.profile, "dpi": self.dpi}
@@ -182,7 +191,7 @@ class Extras:
 
 
 def read_extras(path):
-    """What a file holds beside its colors, upright as the EXIF orientation has it; nothing of one that is no image."""
+    """The `Extras` of a file, upright as the EXIF orientation says; a file that is no image has none."""
     try:
         with open_stream(path) as stream:
             if npy_files.is_npy(stream):
@@ -191,12 +200,12 @@ def read_extras(path):
                 profile = image.info.get("icc_profile")
                 dpi = _dpi(image)
                 return Extras(_alpha(image), profile if isinstance(profile, bytes) else None, dpi)
-    except UNREADABLE:  # reading its colors says why
+    except UNREADABLE:  # whoever reads its colors learns why
         return Extras()
 
 
 def _dpi(image):
-    """The resolution of an image; None for what is none, as the 0 and the 0/0 that some programs write."""
+    """The resolution of an image, or None: some programs write 0 or 0/0."""
     try:
         horizontal, vertical = map(float, image.info["dpi"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
@@ -208,19 +217,19 @@ def _dpi(image):
 
 
 def _has_room(dpi, suffix):
-    """Whether files of a suffix have room for a resolution."""
+    """Whether files with a suffix can hold a resolution."""
     least, most = _DPI.get(suffix, (0, 0))
     return dpi is not None and least <= min(dpi) and max(dpi) <= most
 
 
 def _alpha(image):
-    """The transparency of an image; None where it has none to speak of.
+    """The transparency of an image, or None where the whole image is opaque.
 
-    Nothing else as large as the image is made of it: images may be as large as `--tile` takes them.
+    No other array is as large as the image: with `--tile` images may be larger than memory allows twice.
     """
     if not image.has_transparency_data:
         return None
-    image.load()  # which turns TIFF upright
+    image.load()  # turns TIFF upright
     alpha = np.empty((image.height, image.width), np.uint8)
     rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):

@@ -1,4 +1,4 @@
-"""Label maps as the input of `translate`: each with its instance map, where the model takes them."""
+"""Label maps that `translate` reads, with their instance maps where the model takes them."""
 
 import os
 from pathlib import Path
@@ -18,15 +18,14 @@ class MapReader:
     """Reads label maps, with the ids of instances in a second channel where the model takes them.
 
     Args:
-        paths: the label maps that are to be read.
-        root: the folder that their names are relative to, if not to the `test_label` above them.
+        paths: list of paths, the label maps.
+        root: the folder that their names are relative to, unless they lie in a folder `test_label`.
         channels: int, 1, or 2 with instance maps.
-        encoding: `LabelEncoding` of the network, or None where it is not known, as in an exported model, whose graph
-            checks the ids.
-        folder: optional folder of the instance maps. Defaults to None: `test_inst` beside `test_label`.
+        encoding: `LabelEncoding` of the network; None for an exported model, whose graph checks the ids itself.
+        folder: optional folder of the instance maps. Defaults to the `test_inst` next to `test_label`.
 
     Raises:
-        ValueError: if a label map has no instance map, several, or that of another.
+        ValueError: if a label map has no instance map or several, or shares one with another label map.
     """
 
     def __init__(self, paths, root, channels, encoding, folder=None):
@@ -38,12 +37,12 @@ class MapReader:
         """The ids in a label map, `(height, width, channels)`.
 
         Raises:
-            ValueError: if it cannot be read, or has ids that are no classes.
+            ValueError: if the file cannot be read, or has ids that are no classes.
         """
         if path in self._instances:
             instances = self._instances[path]
             maps = LabelMaps([str(path)], [path], instances=[instances], instance_names=[str(instances)])
-            maps.header(0)  # which compares the sizes
+            maps.header(0)  # compares the sizes
             ids = maps.read(0)
         else:
             ids = read_ids(path, channels=self._channels)
@@ -56,12 +55,12 @@ def _holds_both(path, channels):
     try:
         with open_stream(path) as stream:
             return npy_files.is_npy(stream) and npy_files.read_npy_header(stream)[0][2:] == (channels,)
-    except UNREADABLE:  # reading it says why
+    except UNREADABLE:  # whoever reads the file learns why
         return False
 
 
 def _partners(paths, root, folder):
-    """The instance map of each label map."""
+    """Dict of each label map to its instance map."""
     found, places = {}, {}
     for path in paths:
         bases, instances = _folders(path, root, folder)
@@ -75,7 +74,7 @@ def _partners(paths, root, folder):
 
 
 def _by_key(folder, paths):
-    """The files of a folder by what those of a pair have in common."""
+    """Dict of the key that both files of a pair have in common to the files of a folder."""
     files = {}
     for key, path in zip(Files(folder, paths, paths).keys(), paths, strict=True):
         files.setdefault(key, []).append(path)
@@ -105,7 +104,7 @@ def _check_own(found):
 
 
 def _folders(path, root, folder):
-    """The folders that the name of a label map may be relative to, and the one of its instance map."""
+    """The folders that the name of a label map may be relative to, and the folder of its instance map."""
     labels = next((parent for parent in path.parents if parent.name.endswith(_LABELS)), None)
     if folder is not None:
         if not os.path.isdir(folder):
@@ -113,11 +112,11 @@ def _folders(path, root, folder):
                 f"`instances` must be a folder. Received: instances={str(folder)!r}, {why_no_folder(folder)}"
             )
         return [labels, root] if labels else [root], Path(folder)
-    beside = labels and labels.with_name(labels.name.removesuffix(_LABELS) + _INSTANCES)
-    if beside is None or not os.path.isdir(beside):
-        missing = "is in no folder test_label with test_inst beside it" if beside is None else f"has no {beside}"
+    neighbor = labels and labels.with_name(labels.name.removesuffix(_LABELS) + _INSTANCES)
+    if neighbor is None or not os.path.isdir(neighbor):
+        missing = "is in no folder test_label with test_inst next to it" if neighbor is None else f"has no {neighbor}"
         raise ValueError(
             f"`instances` must be given: the model takes instance maps with label maps, and {path} {missing}. Or give "
             ".npy files with both as two channels"
         )
-    return [labels], beside
+    return [labels], neighbor

@@ -1,4 +1,4 @@
-"""Large images in tiles or strips."""
+"""Translation of large images in pieces: strips with the statistics of the whole image, or tiles."""
 
 import contextlib
 import dataclasses
@@ -9,34 +9,35 @@ import numpy as np
 from tqdm import tqdm
 
 from tf_cyclegan.data.images import to_float
-from tf_cyclegan.inference.image_runs import writing
+from tf_cyclegan.inference.outputs import writing
 from tf_cyclegan.inference.strips import Walk, flattened
 from tf_cyclegan.inference.translators import computing
+from tf_cyclegan.models.any_size import mirrored
 from tf_cyclegan.settings.checks import check_integer
 
 _GIGABYTE = 10**9
-# Of strips and of tiles.
+# The settings that only strips use, and those that only tiles use, by `tile_statistics`.
 _SETTINGS = {"image": {"tile_memory", "scratch_dir"}, "tile": {"tile_size", "tile_overlap"}}
 _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-# Where the strides of a network are not known: none here divides by more but U-Nets, which exported models mirror.
+# For exported models, whose strides are not known. Only U-Nets have a larger multiple.
 _ANY_MULTIPLE = 32
 
 
 def check_use(tiles):
-    """Raises `ValueError` for settings of `TileSettings` that have no use beside the others.
+    """Raises `ValueError` for settings that have no use with the others.
 
     Args:
         tiles: `TileSettings`.
     """
     if not tiles.tile:
-        names, beside = _SETTINGS["image"] | _SETTINGS["tile"] | {"tile_statistics"}, "without `tile`"
+        names, case = _SETTINGS["image"] | _SETTINGS["tile"] | {"tile_statistics"}, "without `tile`"
     else:
         other = "tile" if tiles.tile_statistics == "image" else "image"
-        names, beside = _SETTINGS[other], f"with `tile_statistics` {tiles.tile_statistics!r}"
+        names, case = _SETTINGS[other], f"with `tile_statistics` {tiles.tile_statistics!r}"
     for field in dataclasses.fields(tiles):
         value = getattr(tiles, field.name)
         if field.name in names and value != field.default:
-            raise ValueError(f"`{field.name}` has no use {beside}. Received: {field.name}={value}")
+            raise ValueError(f"`{field.name}` has no use {case}. Received: {field.name}={value}")
 
 
 def check_pieces(tiles, translator, model):
@@ -45,7 +46,7 @@ def check_pieces(tiles, translator, model):
     Args:
         tiles: `TileSettings`.
         translator: `Translator`.
-        model: path, as it was given.
+        model: path of the model, as the user gave it.
     """
     check_integer("tile_size", tiles.tile_size, 64)
     check_integer("tile_overlap", tiles.tile_overlap, 0)
@@ -62,11 +63,11 @@ def check_pieces(tiles, translator, model):
             f"the run or the .keras file it was exported from. Received: model={str(model)!r}"
         )
     if tiles.tile_statistics == "image":
-        flattened(translator.network)  # once before the first image, not once for each of a thousand
+        flattened(translator.network)  # fails before the first image, not once for each of a thousand
 
 
 def translate_in_pieces(translator, image, target, numbers, extras, tiles, report):
-    """Translates an image and writes it, never holding more of it as floats than a strip or a row of tiles.
+    """Translates an image and writes it; only a strip or a row of tiles is in memory as floats.
 
     Args:
         translator: `Translator`.
@@ -75,7 +76,7 @@ def translate_in_pieces(translator, image, target, numbers, extras, tiles, repor
         numbers: the `Numbers` that it is written in.
         extras: its `Extras`.
         tiles: `TileSettings`.
-        report: callable, takes a line of text: what it will take.
+        report: callable, takes a line of text: the work, memory and disk space that strips need.
 
     Raises:
         ValueError: if the network cannot be computed in strips, or the memory, the scratch folder or the format of
@@ -88,7 +89,7 @@ def translate_in_pieces(translator, image, target, numbers, extras, tiles, repor
         writing(target, (height, width, translator.output_channels), numbers, extras) as write,
         tqdm(bar_format=_BAR, leave=False, disable=None) as bar,
     ):
-        # Closed also when a row cannot be written: scratch files would stay as long as the error is looked at.
+        # Closed also when a row cannot be written: the error would keep the scratch files as long as it exists.
         with contextlib.closing(find(translator, image, target, tiles, report, bar)) as pieces, computing():
             for first, rows in pieces:
                 write(first, rows[: max(height - first, 0), :width])
@@ -101,7 +102,7 @@ def _strips(translator, image, target, tiles, report, bar):
     plan = walk.plan
     report(
         f"{target.name}: {image.shape[1]}x{image.shape[0]} pixels in strips, {2 * plan.work / 1e12:,.1f} TFLOP, about "
-        f"{plan.memory_bytes / _GIGABYTE:.1f} GB of memory beside TensorFlow's and the image's, "
+        f"{plan.memory_bytes / _GIGABYTE:.1f} GB of memory besides TensorFlow's and the image's, "
         f"{plan.scratch_bytes / _GIGABYTE:.1f} GB of scratch files in {folder}"
     )
     bar.reset(plan.work)
@@ -115,7 +116,7 @@ def _tiles(translator, image, target, tiles, report, bar):
 
 
 class MirroredRows:
-    """Rows of an image that is mirrored at the bottom and right to a multiple, as `TranslationModel.translate` does.
+    """Rows of `any_size.mirrored` of an image, made as they are asked for.
 
     Args:
         image: array `(height, width, channels)` in [0, 255].
@@ -123,23 +124,20 @@ class MirroredRows:
     """
 
     def __init__(self, image, multiple):
-        self.image = image
-        height, width = image.shape[:2]
-        self.size = height + -height % multiple, width + -width % multiple
+        self.image, self.multiple = image, multiple
+        self.size = tuple(-(-side // multiple) * multiple for side in image.shape[:2])
 
     def __call__(self, start, stop):
-        """These rows, float32 `(1, rows, width, channels)` in [-1, 1]."""
-        height, width = self.image.shape[:2]
-        # Slices of what is there are no copies.
-        rows = self.image[start : min(stop, height)]
+        """The rows from `start` to before `stop`, float32 `(1, rows, width, channels)` in [-1, 1]."""
+        height = len(self.image)
+        rows = self.image[start:stop]  # a slice is no copy
         if stop > height:
-            rows = self.image[[row if row < height else 2 * height - 1 - row for row in range(start, stop)]]
-        beyond = self.size[1] - width
-        return np.pad(to_float(rows), ((0, 0), (0, beyond), (0, 0)), "symmetric")[None]
+            rows = self.image[[min(row, 2 * height - 1 - row) for row in range(start, stop)]]
+        return mirrored(to_float(rows)[None], self.multiple, axes=(2,))
 
 
 def _existing(folder):
-    """The folder, or the nearest one above it that there is already."""
+    """The folder, or the nearest folder above it that exists."""
     folder = Path(os.path.abspath(folder))
     return next(each for each in (folder, *folder.parents) if each.is_dir())
 
@@ -150,10 +148,10 @@ def translate_in_tiles(translate, image, size, overlap, multiple, progress=lambd
     Args:
         translate: callable, a float32 array `(height, width, channels)` in [-1, 1] to its translation.
         image: array `(height, width, channels)` in [0, 255].
-        size: int, height and width of a tile, which are rounded up to a multiple that has room for the overlap; the
-            last ones of a row and of a column may be up to `multiple` longer.
-        overlap: int from 0 to half of `size`, pixels that neighbors have in common at least.
-        multiple: int, tiles begin at multiples of it, so that all see the grid of the network's strides alike.
+        size: int, height and width of a tile; they are rounded up to a multiple that has room for the overlap. The
+            last tile of a row or column may be up to `multiple` longer.
+        overlap: int from 0 to half of `size`, the least number of pixels that neighbors have in common.
+        multiple: int, tiles begin at multiples of it, so that the strides of the network fall alike in all tiles.
         progress: callable that gets the pixels done since it was last called.
 
     Yields:
@@ -175,7 +173,7 @@ def translate_in_tiles(translate, image, size, overlap, multiple, progress=lambd
             strip[:, left:right] += tile * share[None, :, None]
             progress((bottom - top) * (right - left))
         strip *= shares[0][number][:, None, None]
-        if band is not None:  # what the rows before have left over
+        if band is not None:  # what the row of tiles above has left over
             strip[: len(band)] += band
         done = rows[number + 1][0] - top if number + 1 < len(rows) else bottom - top
         yield top, strip[:done]
@@ -192,7 +190,7 @@ def spans(side, size, overlap, multiple):
 
 
 def fading(spans, side, overlap):
-    """The share of each tile of one axis in its pixels: at each pixel those of all tiles sum to one."""
+    """The share of each tile of one axis in its pixels: at each pixel the shares of all tiles sum to one."""
     weights = []
     for start, stop in spans:
         place = np.arange(stop - start) + 0.5

@@ -1,4 +1,4 @@
-"""The command `serve`: a folder of models, or the bundled weights, exported once into the user's cache."""
+"""The command `serve`: a folder of exported models, or bundled weights that are exported once into a cache."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,7 @@ from tf_cyclegan.weights import DEFAULT, bundled_folder, read_document
 
 
 def serve(config, report):
-    """Serves a folder of exported models; where there is none, bundled weights.
+    """Serves a folder of exported models, or bundled weights where no folder is given.
 
     Args:
         config: `ServeSettings`, whose `directory` may be None or the name of bundled weights.
@@ -22,7 +22,7 @@ def serve(config, report):
         0.
 
     Raises:
-        ValueError: for settings that make no server.
+        ValueError: if a setting is out of its range.
         OSError: if the address cannot be listened on.
     """
     directory, labels = _with_last_word(config.directory, config.labels)
@@ -32,7 +32,7 @@ def serve(config, report):
 
 
 def _with_last_word(directory, labels):
-    """`serve --labels NAME:LABEL=VERSION ... DIRECTORY`: labels take all words that follow, a folder among them."""
+    """`serve --labels NAME:LABEL=VERSION ... DIRECTORY`: the flag takes all words that follow, the folder too."""
     if directory is None and labels and "=" not in labels[-1]:
         return Path(labels[-1]), labels[:-1]
     return directory, labels
@@ -41,9 +41,8 @@ def _with_last_word(directory, labels):
 def exported_weights(name, report):
     """A folder with bundled weights as exported models, `NAME_ab` and `NAME_ba`.
 
-    It is made once, and kept for as long as weights, package and TensorFlow stay what they are. Who opens the page
-    waits for the first export: it is not compared with the Keras model, as `tf-cyclegan export` does, but a test does
-    that.
+    The folder is made once, and kept as long as weights, package and TensorFlow stay the same. The export is not
+    compared with the Keras model, because the user waits for it; a test compares them.
 
     Args:
         name: str, the name of bundled weights.
@@ -64,7 +63,7 @@ def exported_weights(name, report):
 
 
 def _export(name, folder):
-    # Imported where they are needed: a start that finds its export has no use for them.
+    # Imported here, because a start that finds its export in the cache does not need them.
     from tf_cyclegan.inference.export.saved_model import write_saved_model
     from tf_cyclegan.weights.trained_models import from_pretrained
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tf_cyclegan.data.images import read_image, stored_type, to_float
-from tf_cyclegan.inference.image_depth import ARRAY, check_depth
-from tf_cyclegan.inference.image_runs import missing, plan, root_of, save
+from tf_cyclegan.inference.file_pairs import missing, plan, root_of
 from tf_cyclegan.inference.inputs import Inputs
 from tf_cyclegan.inference.label_inputs import MapReader
+from tf_cyclegan.inference.outputs import ARRAY, check_depth, save
 from tf_cyclegan.inference.pieces import check_pieces, check_use, translate_in_pieces
 from tf_cyclegan.inference.translators import is_exported, open_translator
 from tf_cyclegan.settings.commands import TranslateSettings
@@ -23,24 +23,24 @@ _NAMES = names_of(TranslateSettings)
 
 
 def run_translate(config, report):
-    """Translates an image, the images of a folder tree, or those that a pattern matches.
+    """Translates an image, the images of a folder tree, or the images that a pattern matches.
 
-    Translations have the size, the name, the folder, the format and the depth of their images, upright as the EXIF
-    orientation has it; transparency, color profile and resolution are kept where the format can. Files of several pages
-    or frames are refused. 16-bit and floating-point translations, and `.npy`, are in the units of the domain, the
-    `value_range` of the training. Where that is not known, floating-point `.npy` are in [-1, 1] on both sides, as are
-    translations of 8 bits to `.npy`.
+    A translation has the size, name, folder, format and depth of its image. It is upright, as the EXIF orientation
+    says, and keeps transparency, color profile and resolution where its format can hold them. Files of several pages or
+    frames are refused. Translations of 16 bits, of floats or in `.npy` files are in the units of the domain, the
+    `value_range` of the training. Where the range is not known, floats in `.npy` files are in [-1, 1], in images and in
+    translations, and translations of 8-bit images to `.npy` are in [-1, 1], too.
 
     Args:
         config: `TranslateSettings`.
         report: callable, takes lines of text.
 
     Returns:
-        0, or 1 if images could not be translated; they are reported after the others are done.
+        0, or 1 if images could not be translated; these are reported after all others are translated.
 
     Raises:
         ValueError: if there are no images, files would be replaced, or the model cannot be read.
-        OSError: if a translation cannot be written; those before it are whole.
+        OSError: if a translation cannot be written; the earlier ones are whole.
     """
     config = _with_model(config, report)
     tiles = config.tiles
@@ -66,7 +66,7 @@ def run_translate(config, report):
 
 
 def _plan(source, output, files, report):
-    """Pairs of images and translations: those that are to be made."""
+    """Pairs of an image and the file of its translation, for all translations that are to be made."""
     if files.skip_existing and files.overwrite:
         raise ValueError("`skip_existing` has no use with `overwrite`, which translates all images again")
     pairs = plan(source, output, files.overwrite or files.skip_existing, files.format, report)
@@ -118,9 +118,9 @@ def _check_instances(translator, instances):
 
 
 def _translate_all(translator, inputs, pairs, tiles, report):
-    """Returns what went wrong, a line an image."""
+    """Translates all images; returns a line for each that could not be translated."""
     failures = []
-    alone = tiles.tile and len(pairs) == 1  # with a bar of its own, that one image
+    alone = tiles.tile and len(pairs) == 1  # a single image has a bar of its own in its tiles
     for source, target in tqdm(pairs, unit="image", disable=alone or None):  # None: a bar on terminals alone
         try:
             _translate(translator, *inputs.read(source, target), source, target, tiles, report)
@@ -141,7 +141,7 @@ def _translate(translator, image, numbers, extras, source, target, tiles, report
 
 
 def _reader(translator, pairs, source, instances):
-    """What reads the file of a path, and tells `seen` which values it saw."""
+    """A function that reads the image of a path, and tells `seen` which values it saw."""
     if translator.takes_ids:
         paths, root = [path for path, _ in pairs], root_of(source)
         maps = MapReader(paths, root, translator.channels, translator.encoding, instances)
@@ -151,7 +151,7 @@ def _reader(translator, pairs, source, instances):
 
 def _read(translator, path, seen):
     dtype = stored_type(path)
-    # Floating-point arrays hold what translations hold; the types of other files have a range of their own.
+    # Floats in `.npy` files are in the range of translations; other data types have a range of their own.
     own = (-1, 1) if path.suffix.lower() == ARRAY and dtype is not None and dtype.kind == "f" else None
     return read_image(path, translator.channels, translator.ranges.a or own, seen=seen)
 

@@ -1,13 +1,13 @@
-"""Trained generators as functions of one image, wherever they are kept: a run, a .keras file, an exported model."""
+"""Trained generators as functions of one image, from a run, a .keras file, weights or an exported model."""
 
 import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
+from tf_cyclegan.models.any_size import SMALLEST_EXPORTED_SIDE, image_translator
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
@@ -16,29 +16,26 @@ from tf_cyclegan.weights.known_ranges import Ranges, given_ranges, known_ranges,
 from tf_cyclegan.weights.run_files import run_settings
 from tf_cyclegan.weights.trained_models import TAKEN, TAKES_IDS_FILE, is_model, load_trained, read_model
 
-SMALLEST_SIDE = 16
-
 
 @dataclasses.dataclass(frozen=True)
 class Translator:
     """A trained generator as a function of one image.
 
     Args:
-        function: callable, a float32 batch `(1, height, width, channels)` in [-1, 1] to its translation.
+        function: callable, a float32 array `(height, width, channels)` in [-1, 1] to another of the same size.
         channels: int, channels of the images it takes.
         output_channels: int, channels of the images it gives.
         ranges: `Ranges`, the values of images and of translations that the training read as -1 and 1, see
-            `images.read_image`. Defaults to unknown ones.
+            `images.read_image`. Defaults to unknown ranges.
         takes_ids: bool, whether files hold the numbers of classes. Defaults to False.
-        domain: str, `"a"` or `"b"`, of the images it takes. Defaults to `"a"`.
-        side_by_side: optional `(least, largest)` width by height of the files that the training took A and B from.
-            Defaults to None: they had files of their own.
-        encoding: optional `LabelEncoding`, which says what classes there are. Defaults to None: unknown.
-        smallest_side: int, pixels that an image must have. Defaults to 16, as exported models have it: below, too
-            little is left to mirror.
-        network: optional `keras.Model` behind `function`, where its layers are there. Defaults to None.
-        size_multiple: optional int, what images are mirrored to a multiple of before they come to `network`. Defaults
-            to None.
+        domain: str, `"a"` or `"b"`, the domain of the images it takes. Defaults to `"a"`.
+        side_by_side: optional `(least, largest)` ratio of width to height of the files of the training, if each held A
+            and B. Defaults to None: A and B had files of their own.
+        encoding: optional `LabelEncoding`, which knows the classes. Defaults to None: unknown.
+        smallest_side: int, the smallest height and width of an image, in pixels. Defaults to 16, as exported models
+            take them.
+        network: optional `keras.Model` that translates; None for an exported model. Defaults to None.
+        size_multiple: optional int, the multiple that height and width must be of for `network`. Defaults to None.
     """
 
     function: Callable
@@ -46,7 +43,7 @@ class Translator:
     output_channels: int
     ranges: Ranges = Ranges()
     takes_ids: bool = False
-    smallest_side: int = SMALLEST_SIDE
+    smallest_side: int = SMALLEST_EXPORTED_SIDE
     network: object = None
     size_multiple: int | None = None
     encoding: object = None
@@ -65,12 +62,12 @@ class Translator:
             ValueError: if the model cannot compute it.
         """
         with computing():
-            return np.asarray(self.function(image[None]), np.float32)[0]
+            return self.function(image)
 
 
 @contextlib.contextmanager
 def computing():
-    """Has what TensorFlow or an exported model says of an image be a `ValueError` of one line."""
+    """Turns what TensorFlow or an exported model raises for an image into a `ValueError` of one line."""
     try:
         yield
     except (tf.errors.OpError, ServingError) as error:
@@ -79,16 +76,16 @@ def computing():
 
 @contextlib.contextmanager
 def open_translator(path, direction=None, report=lambda line: None, ranges=None):
-    """Loads a trained model for the time of a `with` block.
+    """Loads a trained model; a `with` block closes it.
 
     Args:
-        path: run folder (its newest checkpoint that can be read), `.keras` file, exported model (the folder with its
-            versions, of which the newest is taken, or one version), weights of another implementation's generator, a
+        path: run folder (its newest checkpoint that can be read), `.keras` file, exported model (one version, or the
+            folder with all versions, of which the newest is taken), weights of another implementation's generator, a
             folder of weights or its http address, or the name of bundled weights.
-        direction: `"ab"` or `"ba"`. Defaults to the only one of an exported model, else the model's first.
-        report: callable that gets a line of text for each damaged checkpoint passed over, and where one range of
-            values is given and another stays. Defaults to nothing.
-        ranges: optional `RangeSettings`, which come before the model's own.
+        direction: `"ab"` or `"ba"`. Defaults to the direction of an exported model, or to the model's first.
+        report: callable that gets a line of text for each damaged checkpoint that is passed over, and if only one of
+            two ranges is given. Defaults to nothing.
+        ranges: optional `RangeSettings`, which replace the model's own ranges. Defaults to None.
 
     Yields:
         A `Translator`.
@@ -118,12 +115,12 @@ def open_translator(path, direction=None, report=lambda line: None, ranges=None)
 
 
 def is_exported(path):
-    """Whether a path is one of an exported model: the folder with its versions, or one of them."""
+    """Whether a path is an exported model: one version, or the folder with all versions."""
     return _exported_version(Path(path)) is not None
 
 
 def _exported_version(path):
-    """The folder of a SavedModel: the given one or its newest version; None if it is no exported model."""
+    """The folder of a SavedModel: the path itself, or the newest version in it; None if it is no exported model."""
     children = path.iterdir() if path.is_dir() else ()
     versions = sorted((child for child in children if child.name.isdecimal()), key=lambda child: -int(child.name))
     return next((folder for folder in (path, *versions) if (folder / "saved_model.pb").is_file()), None)
@@ -139,7 +136,7 @@ def _check_exported_direction(version, direction):
 
 
 def _direction_of(version):
-    """The direction that the name of an exported model ends in, or an empty text."""
+    """The direction at the end of an exported model's name, or an empty text."""
     return next((own for own in ("ab", "ba") if _name_of(version).endswith(f"_{own}")), "")
 
 
@@ -159,7 +156,7 @@ def _from_engine(engine, path, version, ranges, report):
         ) from error
     channels, output_channels = (shape[-1] for shape in shapes)
     return Translator(
-        lambda images: engine.run("tensor", {"image": images})["translated"],
+        lambda image: engine.run("tensor", {"image": image[None]})["translated"][0],
         channels,
         output_channels,
         given_ranges(read_exported(version), ranges, _direction_of(version) or "ab", report),
@@ -172,23 +169,17 @@ def _from_engine(engine, path, version, ranges, report):
 
 def _from_model(model, direction, ranges):
     generator = model.generator(direction)
-    channels = generator.input_shape[-1]
-    # One trace for all sizes: retracing for each would cost seconds and memory every time.
-    image = tf.TensorSpec((1, None, None, channels), tf.float32)
-    function = tf.function(lambda images: model.translate(images, direction), input_signature=[image])
-    takes_ids = model.takes_ids and direction == "ab"
-    smallest_side = max(SMALLEST_SIDE, model.smallest_side)
     return Translator(
-        function,
-        channels,
+        image_translator(model, direction),
+        generator.input_shape[-1],
         generator.output_shape[-1],
         ranges.along(direction),
-        takes_ids,
-        smallest_side,
-        generator,
-        model.size_multiple,
-        label_encoding(generator),
-        direction[0],
+        takes_ids=model.takes_ids and direction == "ab",
+        smallest_side=max(SMALLEST_EXPORTED_SIDE, model.smallest_side),
+        network=generator,
+        size_multiple=model.size_multiple,
+        encoding=label_encoding(generator),
+        domain=direction[0],
     )
 
 
@@ -203,7 +194,7 @@ def _load(path, report):
 
 
 def _side_by_side(path):
-    """How the files of a run were shaped that hold A and B, where its settings say so."""
+    """The ratios of width to height of a run's files that hold A and B, or None."""
     try:
         low, high = map(float, (run_settings(path) or {})["side_by_side"])
     except (ValueError, TypeError, KeyError):

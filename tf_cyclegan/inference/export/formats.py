@@ -1,4 +1,4 @@
-"""A generator in the formats of other runtimes: TFLite and ONNX. A file that answers otherwise is refused."""
+"""Export of a generator as TFLite and ONNX; a file whose answers differ is refused."""
 
 import dataclasses
 import importlib
@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from tf_cyclegan.data.images import to_float
 from tf_cyclegan.files import write_whole
-from tf_cyclegan.inference.export.checking import expected_translation, probe_image
+from tf_cyclegan.inference.export.comparison import expected_translation, probe_image
 from tf_cyclegan.inference.export.saved_model import check_generator, for_converters, with_precision
-from tf_cyclegan.inference.export.signatures import smallest_side, stride_product
+from tf_cyclegan.inference.export.signatures import smallest_exported_side, stride_product
 from tf_cyclegan.settings.checks import check_choice
 
 _OPSET = 18
@@ -22,9 +22,9 @@ class Format:
     """A file format.
 
     Args:
-        suffix: str, what follows the name of the model in that of the file.
-        tolerance: float, largest difference of a pixel in [-1, 1] with which a file is written.
-        packages: modules it takes.
+        suffix: str, the end of the file's name, after the name of the model.
+        tolerance: float, the largest difference of a pixel, in [-1, 1], with which a file is written.
+        packages: names of the modules that the format needs.
         convert: callable, a network to the bytes of the file.
         run: callable, the bytes and float32 images to the translated images.
     """
@@ -37,26 +37,27 @@ class Format:
 
 
 class FormatRefused(ValueError):
-    """A file would answer otherwise than the network, or cannot be made; the message has the figure."""
+    """The file cannot be made, or its answers differ from the network's; the message says by how much."""
 
 
 def export_format(generator, stem, name, size_multiple=None):
     """Converts a generator, runs the result, compares, and only then puts the file in its place.
 
-    The file takes float32 images `(batch, height, width, channels)` in [-1, 1] whose height and width are multiples of
-    `size_multiple`, and gives the same.
+    The file takes float32 images `(batch, height, width, channels)` in [-1, 1], whose height and width are multiples of
+    `size_multiple`, and returns images of the same size.
 
     Args:
         generator: functional `keras.Model`, images of any size to images.
         stem: path of the file without the suffix of the format, which is added. An existing file is replaced.
         name: str, one of `FORMATS`.
-        size_multiple: optional int. Defaults to the product of the strides of the generator's convolutions.
+        size_multiple: optional int, the multiple that height and width must be of. Defaults to the product of the
+            strides of the generator's convolutions.
 
     Returns:
         `(path, difference)`: the file, and the largest difference of a pixel in [-1, 1].
 
     Raises:
-        ValueError: if `name` is none of `FORMATS`, or its packages are not installed.
+        ValueError: if `name` is not in `FORMATS`, or its packages are not installed.
         FormatRefused: if the converter fails, or the difference is larger than the tolerance of the format.
         OSError: if the file cannot be written.
 
@@ -111,8 +112,8 @@ def _translation(network):
 
 
 def _difference(file_format, data, network, size_multiple):
-    """Tried in two sizes and with a batch of two, which a converter may have fixed."""
-    side = -(-max(48, smallest_side(size_multiple)) // size_multiple) * size_multiple
+    """The largest difference in two sizes and batches: a converter may have fixed either."""
+    side = -(-max(48, smallest_exported_side(size_multiple)) // size_multiple) * size_multiple
     differences = []
     for batch, height in ((1, side), (2, side + size_multiple)):
         pixels = np.repeat(probe_image(height, side, network.input_shape[-1]), batch, axis=0)
@@ -122,10 +123,10 @@ def _difference(file_format, data, network, size_multiple):
 
 
 def _to_tflite(network, optimizations=(), types=()):
-    # With weights of 8 bits TFLite takes 26 times as long for a transposed convolution as for these two operations.
+    # With weights of 8 bits a transposed convolution takes TFLite 26 times as long as an enlargement and a convolution.
     network = for_converters(network, transposes=False)
     concrete = _translation(network).get_concrete_function()
-    # Given the Keras model, the converter stores other variables than the function has: the file would answer NaN.
+    # If it is given the Keras model, the converter stores other variables than the function has, and answers are NaN.
     holder = tf.Module()
     holder.held = [variable.value for variable in network.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
@@ -139,7 +140,7 @@ def _to_tflite_float16(network):
 
 
 def _to_tflite_int8(network):
-    """Weights in 8 bits; activations in full, hence without examples of images."""
+    """Weights have 8 bits and activations 32, so that the converter needs no example images."""
     return _to_tflite(network, [tf.lite.Optimize.DEFAULT])
 
 
@@ -171,7 +172,7 @@ def _run_onnx(data, images):
 
 
 _TFLITE, _ONNX = ("ai_edge_litert.interpreter",), ("tf2onnx", "onnxruntime")
-# A trained network was off by 7e-6, 1e-3, 0.09 and 6e-6.
+# The answers of a trained network differed by 7e-6, 1e-3, 0.09 and 6e-6.
 FORMATS = {
     "tflite": Format(".tflite", 1e-3, _TFLITE, _to_tflite, _run_tflite),
     "tflite_float16": Format("_float16.tflite", 0.02, _TFLITE, _to_tflite_float16, _run_tflite),

@@ -1,4 +1,4 @@
-"""Encoded images and label maps to tensors, inside the exported graph."""
+"""Decoding of image files and label maps inside the exported graph."""
 
 import tensorflow as tf
 
@@ -8,16 +8,16 @@ from tf_cyclegan.settings.server_limits import MAX_PIXELS, MAX_SIDE
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_HEADER = 26  # bytes to the end of the color type
-DEPTH, COLOR_TYPE = 24, 25  # where they are
+DEPTH, COLOR_TYPE = 24, 25  # the places of both bytes in the header
 GRAY, _PALETTE = 0, 3  # color types
-# Color types of PNG; those between are none.
+# The color types of PNG by their numbers; 1 and 5 do not exist.
 _KINDS = ("", "", "of colors", "with a palette", "with transparency", "", "of colors")
-# Rounding stays far below it; values of another unit do not.
+# How far a value may be from a whole id: rounding stays far below, values in other units do not.
 _WHOLE = 0.1
 
 
 def decode_image(data, channels, min_side, value_range=None):
-    """Decodes a PNG or JPEG; transparency is laid on white.
+    """Decodes a PNG or JPEG; transparent pixels are laid on white.
 
     Args:
         data: scalar string tensor, the file.
@@ -29,8 +29,8 @@ def decode_image(data, channels, min_side, value_range=None):
         float32 tensor `(height, width, channels)` in [0, 255].
 
     Raises:
-        tf.errors.InvalidArgumentError: when it runs, if the file is neither, is broken, or has too few or too many
-            pixels; the message names what was found and what was expected.
+        tf.errors.InvalidArgumentError: when the graph runs, if the file is no PNG or JPEG, is broken, or has too few or
+            too many pixels; the message says what was expected and what was found.
     """
     header, is_png = png_header(data)
     with tf.control_dependencies([_check_kind(is_png | is_jpeg(header), data)]):
@@ -45,25 +45,20 @@ def decode_image(data, channels, min_side, value_range=None):
     return tf.ensure_shape(pixels, [None, None, channels])
 
 
-def encode_png(pixels):
-    """The PNG file, a scalar string tensor, of uint8 or uint16 pixels `(height, width, channels)`."""
-    return tf.io.encode_png(pixels)
-
-
 def png_header(data):
-    """The first bytes of a file, uint8, and whether they are the header of a PNG."""
+    """The first bytes of a file as a uint8 tensor, and whether they are the header of a PNG."""
     header = tf.io.decode_raw(tf.strings.substr(data + b"\0" * _PNG_HEADER, 0, _PNG_HEADER), tf.uint8)
-    # Elsewhere than in its place there would be another size.
+    # The size is read at a fixed place, so IHDR must be the first chunk.
     return header, _starts_with(header, _PNG) & tf.reduce_all(header[12:16] == list(b"IHDR"))
 
 
 def is_jpeg(header):
-    """Whether the first bytes of a file are those of a JPEG."""
+    """Whether the first bytes of a file are the start of a JPEG."""
     return _starts_with(header, _JPEG)
 
 
 def is_deep(data):
-    """Whether a file is a PNG of 16-bit gray, which alone is decoded in more than 8 bits: a scalar bool tensor."""
+    """Whether a file is a gray PNG of 16 bits, the only kind that is decoded in more than 8: a scalar bool tensor."""
     header, is_png = png_header(data)
     return is_png & _has_deep_gray(header)
 
@@ -98,7 +93,7 @@ def png_size(header):
 
 
 def _decode_png(data, header, channels, value_range):
-    """Gray of 16 bits keeps them all; color of 16 bits is cut to 8, as PIL does."""
+    """Gray of 16 bits keeps all of them; color of 16 bits is cut to 8, as PIL does."""
     return tf.cond(
         _has_deep_gray(header),
         lambda: _decode_deep_gray(data, channels, value_range),
@@ -114,8 +109,8 @@ def _decode_deep_gray(data, channels, value_range):
 
 
 def _decode_8_bit_png(data, header, channels):
-    # TensorFlow garbles palettes and fine gray when it is asked for four channels, and single transparent colors when
-    # it is not.
+    # TensorFlow decodes palettes and gray of less than 8 bits wrongly if it is asked for four channels, and a single
+    # transparent color wrongly if it is not.
     packed = (header[COLOR_TYPE] == _PALETTE) | (header[DEPTH] < 8)
     pixels = tf.cond(packed, lambda: tf.io.decode_png(data), lambda: tf.io.decode_png(data, channels=4))
     pixels = tf.cast(pixels, tf.int32)
@@ -137,7 +132,7 @@ def _on_white(color, alpha):
 
 
 def _with_channels(color, channels):
-    """Luma is that of ITU-R 601 in fixed point of 16 bits, PIL's "L"."""
+    """For one channel the luma of ITU-R 601 in fixed point of 16 bits, as PIL's "L"."""
     if channels == 1:
         luma = tf.reduce_sum(color * [19595, 38470, 7471], axis=2, keepdims=True)
         color = tf.bitwise.right_shift(luma + 2**15, 16)
@@ -145,7 +140,7 @@ def _with_channels(color, channels):
 
 
 def decode_ids(data, min_side):
-    """Decodes a gray PNG, the number of a class in each pixel.
+    """Decodes a gray PNG that has the number of a class in each pixel.
 
     Args:
         data: scalar string tensor, the file.
@@ -155,8 +150,8 @@ def decode_ids(data, min_side):
         float32 tensor `(height, width, 1)` of ids.
 
     Raises:
-        tf.errors.InvalidArgumentError: when it runs, if the file is another, is broken, or has too few or too many
-            pixels.
+        tf.errors.InvalidArgumentError: when the graph runs, if the file is no gray PNG, is broken, or has too few or
+            too many pixels.
     """
     header, is_png = png_header(data)
     with tf.control_dependencies([_check_gray(header, is_png, data)]):
@@ -169,14 +164,15 @@ def decode_ids(data, min_side):
         lambda: tf.cast(tf.io.decode_png(data, channels=1, dtype=tf.uint16), tf.float32),
         lambda: tf.cast(tf.io.decode_png(data, channels=1), tf.float32),
     )
-    # Fewer than 8 bits come stretched to the whole range of a byte. Until it is refused, what is no PNG has any depth.
+    # TensorFlow stretches fewer than 8 bits to the whole range of a byte. The depth is clipped, because this also runs
+    # for a file that is no PNG, before the file is refused.
     stretched = 255 // (tf.bitwise.left_shift(1, tf.clip_by_value(depth, 1, 8)) - 1)
     step = tf.where(depth < 8, stretched, 1)
     return tf.ensure_shape(tf.round(levels / tf.cast(step, tf.float32)), [None, None, 1])
 
 
 def checked_ids(images, encoding):
-    """The same images, if the ids in their first channel are those of classes, or the one that is ignored.
+    """The same images, if each id in their first channel is a class or the ignored id.
 
     Args:
         images: float tensor `(batch, height, width, channels)`, `id / 127.5 - 1`.
@@ -202,7 +198,7 @@ def checked_ids(images, encoding):
 
 
 def _first(values, where):
-    """The first of the values where it holds, 0 where it holds for none."""
+    """The first of the values at which `where` holds, or 0."""
     found = tf.boolean_mask(values, where)
     return tf.reduce_sum(found[:1])
 

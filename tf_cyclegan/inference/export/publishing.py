@@ -1,4 +1,4 @@
-"""Versions published whole, and the files that a server of them needs."""
+"""Publication of model versions, and the files that TensorFlow Serving needs to run them."""
 
 import contextlib
 import errno
@@ -25,8 +25,8 @@ _MODEL = """
     # version_labels {{ key: "stable" value: 1 }}
   }}"""
 _BATCHING = """
-# For the signatures serving_default and static_HEIGHTxWIDTH, with --enable_batching: requests are joined only where all
-# images have one size, which strings always have.
+# For the signatures serving_default and static_HEIGHTxWIDTH, with --enable_batching: requests are joined only if all
+# their tensors have one shape, as strings always have.
 max_batch_size { value: 8 }
 batch_timeout_micros { value: 2000 }
 # A full queue is answered with 503.
@@ -80,20 +80,20 @@ _NUMBERS = ("", "numbers in [-1, 1]")
 def publish_version(directory, write, keep=None):
     """Publishes the next version of a model, whole or not at all.
 
-    A server looks for folders whose names are numbers and loads them at once. So the version is written beside them,
-    in a folder of the same file system, brought to the disk, and appears by one rename. An existing version is never
-    touched, and one that fails leaves nothing.
+    A server looks for folders whose names are numbers, and loads them at once. So the version is written to another
+    folder next to them, brought to the disk and then renamed. Existing versions are never touched, and a version that
+    fails leaves nothing.
 
     Args:
         directory: folder of the model; it is made if it does not exist.
-        write: callable, gets a path where nothing is yet, and writes and checks the version there.
-        keep: optional int of at least 1, newest versions that stay. Defaults to None, all.
+        write: callable that gets a path where nothing is yet, and writes and checks the version there.
+        keep: optional int of at least 1, the number of newest versions that stay. Defaults to None, all.
 
     Returns:
         str, the path of the new version.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if the version cannot be written.
     """
     directory = os.path.expanduser(directory)
     created = not os.path.isdir(directory)
@@ -121,7 +121,7 @@ def versions(directory):
 
 
 def _rename_to_next(aside, directory):
-    """Another export may take a number first; a rename onto its folder, which is not empty, fails."""
+    """Renames a version to the next number, and tries again if another export has taken the number meanwhile."""
     while True:
         path = os.path.join(directory, str(max(map(int, versions(directory)), default=0) + 1))
         try:
@@ -135,7 +135,7 @@ def _rename_to_next(aside, directory):
 
 
 def _remove(directory, version):
-    """Renamed first: a server must not find half a version."""
+    """Renames the version before it is deleted, so that a server never finds half of it."""
     aside = os.path.join(directory, f".old-{uuid.uuid4().hex}")
     os.rename(os.path.join(directory, version), aside)
     shutil.rmtree(aside)
@@ -148,14 +148,17 @@ def _sync_tree(path):
         sync(folder)
 
 
+# ---- the files of a server ----
+
+
 def write_deployment(directory):
     """Writes `models.config`, `batching.config`, `monitoring.config` and `README.md` for the models in a folder.
 
     Args:
-        directory: folder with `NAME/VERSION` of one model or more.
+        directory: folder with `NAME/VERSION` of one or more models.
 
     Returns:
-        list of str, the files that were left alone because somebody has changed them.
+        list of str, the files that were not written because a user has changed them.
 
     Raises:
         OSError: if a file cannot be written.
@@ -172,13 +175,13 @@ def write_deployment(directory):
 
 
 def served_models(directory):
-    """The names of the models in a folder, those that have versions."""
+    """The names of the models in a folder that have versions."""
     names = filter(_MODEL_NAME.fullmatch, os.listdir(directory))
     return sorted(name for name in names if versions(os.path.join(directory, name)))
 
 
 def _requests(directory, names):
-    """How to ask the models: once for those that are asked alike."""
+    """Example requests as texts, one for all models that take the same requests."""
     alike = {}
     for name in names:
         alike.setdefault(_request(_signatures(os.path.join(directory, name))), []).append(name)
@@ -187,7 +190,7 @@ def _requests(directory, names):
 
 
 def _request(signatures):
-    """What a request to a model with these signatures looks like: a text, and what is filled in."""
+    """An example request to a model with these signatures: a text, and the values that are filled in."""
     takes_ids = "ids" in signatures
     inputs = signatures["serving_default"].inputs if "serving_default" in signatures else {}
     if "image" not in inputs:
@@ -203,12 +206,12 @@ def _signatures(folder):
     try:
         with open(os.path.join(folder, versions(folder)[-1], "saved_model.pb"), "rb") as file:
             return saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0].signature_def
-    except (OSError, DecodeError, IndexError):  # somebody else's, or not whole
+    except (OSError, DecodeError, IndexError):  # of another program, or not whole
         return {}
 
 
 def _write(path, text):
-    """Writes a file unless it is somebody else's. Returns whether it did."""
+    """Writes a file unless a user has changed it. Returns whether it was written."""
     header = f"<!-- {_WRITTEN[2:]} -->" if path.endswith(".md") else _WRITTEN
     if os.path.exists(path):
         with open(path, encoding="utf-8", errors="replace") as file:

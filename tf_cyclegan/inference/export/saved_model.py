@@ -1,4 +1,4 @@
-"""A generator as a SavedModel."""
+"""Export of a generator as a SavedModel that TensorFlow Serving runs."""
 
 import os
 
@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan.files import write_whole
-from tf_cyclegan.inference.export.checking import TOLERANCES, check_saved_model
+from tf_cyclegan.inference.export.comparison import TOLERANCES, check_saved_model
 from tf_cyclegan.inference.export.publishing import publish_version
-from tf_cyclegan.inference.export.signatures import build_signatures, smallest_side, stride_product
+from tf_cyclegan.inference.export.signatures import build_signatures, smallest_exported_side, stride_product
 from tf_cyclegan.inference.export.warmup import write_warmup
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.networks.layers.convolution import Conv2D
@@ -37,32 +37,34 @@ def export_saved_model(
 ):
     """Exports a generator as the next version of a served model, `directory/VERSION`.
 
-    Before it is published it is loaded as TensorFlow Serving loads it, and every signature (see `build_signatures`)
-    is run and compared with the generator. A version that exists is never touched, and a check that fails leaves
-    nothing behind.
+    Before the version is published, it is loaded as TensorFlow Serving loads it, and every signature (see
+    `build_signatures`) is run and compared with the generator. Existing versions are never touched. If the comparison
+    fails, nothing is left.
 
     Args:
-        generator: `keras.Model`, images `(batch, height, width, channels)` in [-1, 1] of any size to the same.
-        directory: folder of the model's versions; its name is the name the model is served by.
-        size_multiple: optional int, the multiple that height and width must be of for `generator`: images of any
-            size are mirrored to it and cropped back. Defaults to the product of the strides of its convolutions.
+        generator: `keras.Model`, images `(batch, height, width, channels)` in [-1, 1] of any size to images of the same
+            size.
+        directory: folder of the model's versions; its name is the name of the model in a server.
+        size_multiple: optional int, the multiple that height and width must be of for `generator`: images are mirrored
+            to it, and translations cropped back. Defaults to the product of the strides of its convolutions.
         static_sizes: pairs `(height, width)` in pixels that get a signature `static_HEIGHTxWIDTH`. Defaults to none.
-        precision: `"float32"`, or `"bfloat16"` for TPUs, GPUs and CPUs with AMX: float32 at both ends and in the
-            weights. Other CPUs are many times slower with it. Defaults to `"float32"`.
-        keep: optional int, newest versions that stay. Defaults to None, all.
-        report: optional callable that gets lines on what was done. Defaults to None.
-        notes: lines that who serves the model should know, as `TranslationModel.notes`; they are reported and lie
-            beside the model as `assets.extra/notes.txt`. Defaults to none.
-        takes_ids: bool, whether images are label maps, as `TranslationModel.takes_ids`; `tf-cyclegan translate` reads
-            their files accordingly. Defaults to False.
-        value_ranges: pair of optional `(low, high)`, the values of 16-bit images and of their translations that are
-            black and white, as the training had them; they lie beside the model. Defaults to all that 16 bits hold.
+        precision: `"float32"`, or `"bfloat16"` for TPUs, GPUs and CPUs with AMX; images, translations and weights stay
+            float32. Other CPUs are many times slower with `"bfloat16"`. Defaults to `"float32"`.
+        keep: optional int, the number of newest versions that stay. Defaults to None, all.
+        report: optional callable that gets lines about what was done. Defaults to None.
+        notes: lines for people who serve the model, as `TranslationModel.notes`; they are reported, and written to
+            `assets.extra/notes.txt` of the version. Defaults to none.
+        takes_ids: bool, whether images are label maps, as `TranslationModel.takes_ids`; `tf-cyclegan translate` then
+            reads ids from their files. Defaults to False.
+        value_ranges: pair of optional `(low, high)`, the values that are black and white in 16-bit images and in their
+            translations, as in the training; they are written to the version. Defaults to the lowest and highest of 16
+            bits.
 
     Returns:
         str, the path of the new version.
 
     Raises:
-        ValueError: if an argument is out of its range, or the exported model answers otherwise than `generator`.
+        ValueError: if an argument is out of its range, or the answers of the exported model differ from `generator`'s.
         OSError: if it cannot be written.
 
     Example:
@@ -75,7 +77,7 @@ def export_saved_model(
         check_integer("keep", keep, 1)
     size_multiple = stride_product(generator) if size_multiple is None else size_multiple
     check_integer("size_multiple", size_multiple, 1)
-    _check_static_sizes(static_sizes, smallest_side(size_multiple))
+    _check_static_sizes(static_sizes, smallest_exported_side(size_multiple))
     ranges = Ranges(*value_ranges)
     ids = takes_ids or label_encoding(generator) is not None
     notes = (*notes, *notes_of(ranges, generator.input_shape[-1], ids))
@@ -88,11 +90,11 @@ def export_saved_model(
 
     def write(path):
         _write(path, network, signatures)
-        _write_beside(path, _NOTES_FILE, notes)
-        _write_beside(path, TAKES_IDS_FILE, ["images are label maps"] if takes_ids else ())
-        _write_beside(path, RANGES_FILE, [exported_text(ranges)] if any(ranges) else ())
+        _write_lines(path, _NOTES_FILE, notes)
+        _write_lines(path, TAKES_IDS_FILE, ["images are label maps"] if takes_ids else ())
+        _write_lines(path, RANGES_FILE, [exported_text(ranges)] if any(ranges) else ())
         level = 0 if ids else 128
-        if not write_warmup(path, name, signatures.functions, smallest_side(size_multiple), level):
+        if not write_warmup(path, name, signatures.functions, smallest_exported_side(size_multiple), level):
             report('No warmup requests were written: they need pip install "tf_cyclegan[export]".')
         tolerance = TOLERANCES[precision]
         differences.append(check_saved_model(path, reference, signatures.functions, size_multiple, tolerance, ranges))
@@ -104,7 +106,7 @@ def export_saved_model(
 
 
 def write_saved_model(generator, path, size_multiple):
-    """Writes what `export_saved_model` publishes, without versions, warmup and comparison: that takes half the time.
+    """Writes a SavedModel without a version, warmup and comparison, in half the time of `export_saved_model`.
 
     Args:
         generator: `keras.Model`, as in `export_saved_model`.
@@ -151,11 +153,14 @@ def _write(path, network, signatures):
     archive.write_out(path, options=options, verbose=False)
 
 
-def _write_beside(path, name, lines):
+def _write_lines(path, name, lines):
     if lines:
         file = os.path.join(path, name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
         write_whole(file, "".join(f"{line}\n" for line in lines).encode())
+
+
+# ---- copies of networks ----
 
 
 def with_precision(network, precision):
@@ -166,7 +171,7 @@ def with_precision(network, precision):
         precision: `"float32"` or `"bfloat16"`, in which the weights stay float32 as in mixed-precision training.
 
     Returns:
-        `network` itself where it computes in float32 and that is wanted, otherwise a copy.
+        `network` itself if it computes in float32 and `precision` is float32, otherwise a copy.
 
     Raises:
         ValueError: if a network that must be copied is not functional.
@@ -188,8 +193,8 @@ def for_converters(network, transposes):
 
     Args:
         network: functional `keras.Model`.
-        transposes: bool, whether convolutions that double their images stay transposed ones. Otherwise they are two
-            operations, with the smaller kernels.
+        transposes: bool, whether convolutions that double their images stay transposed convolutions. Otherwise each is
+            an enlargement and a convolution with a smaller kernel.
 
     Returns:
         `keras.Model` with the same weights and the same answers.
@@ -210,14 +215,14 @@ def for_converters(network, transposes):
 
 
 class _NearestUpSampling2D(keras.layers.UpSampling2D):
-    """In one operation: the repetitions that Keras makes of it leave the converter without the number of channels."""
+    """An enlargement in one operation: Keras repeats pixels, and the converter then loses the number of channels."""
 
     def call(self, inputs):
         return _enlarged(inputs, self.size)
 
 
 class _TwoStepConv2D(Conv2D):
-    """One that doubles its images, as an enlargement and a convolution."""
+    """A convolution that doubles its images, as an enlargement and a convolution."""
 
     def convolution_op(self, inputs, kernel):
         return tf.nn.conv2d(_enlarged(inputs, 2), tf.cast(tf.convert_to_tensor(kernel), inputs.dtype), 1, "SAME")
@@ -234,7 +239,7 @@ def _clone(network, copy):
 
 
 def _last_layer(network):
-    """The layer that makes the output, also where networks are nested."""
+    """The layer that makes the output; in a nested network a layer of the inner one."""
     layer = network
     while isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
         layer = layer.outputs[0]._keras_history.operation

@@ -1,4 +1,4 @@
-"""The functions of an exported generator, as TensorFlow Serving calls them."""
+"""The signatures of an exported generator: the functions that TensorFlow Serving calls."""
 
 import dataclasses
 import functools
@@ -8,20 +8,18 @@ import keras
 import tensorflow as tf
 
 from tf_cyclegan.data.value_ranges import range_in
-from tf_cyclegan.inference.export.image_decoding import checked_ids, decode_ids, decode_image, encode_png, is_deep
+from tf_cyclegan.inference.export.image_decoding import checked_ids, decode_ids, decode_image, is_deep
+from tf_cyclegan.models.any_size import SMALLEST_EXPORTED_SIDE, smallest_side, translated
 from tf_cyclegan.networks.instance_maps import label_encoding
-
-# The networks' mirrored borders need some pixels to mirror.
-_MIN_SIDE = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Signatures:
-    """What a generator is exported as.
+    """The functions of an exported generator.
 
     Args:
         functions: dict, names of signatures to `tf.function`s with an input signature.
-        accelerated: `tf.function` that a TPU can take over: it decodes nothing and knows no strings.
+        accelerated: `tf.function` that a TPU can run: it decodes no files and has no strings.
     """
 
     functions: dict
@@ -31,18 +29,18 @@ class Signatures:
 def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None, None)):
     """Makes the signatures of a generator.
 
-    All but the static ones take images of any height and width of at least `smallest_side(size_multiple)`, which are
-    mirrored to a multiple of `size_multiple` and cropped back.
+    All but the static ones take images of any height and width of at least `smallest_exported_side(size_multiple)`. The
+    images are mirrored to a multiple of `size_multiple`, and the translations cropped back.
 
     - `serving_default`: `image_bytes`, strings `(batch,)`, PNG or JPEG files of any sizes, to `translated_bytes`, PNG
-      files, in gray of 16 bits where the image was one. Only for 1 or 3 channels; otherwise `serving_default` is
-      `tensor`.
+      files, of 16 bits where both are gray and the image has 16 bits. Only for 1 or 3 channels; for others
+      `serving_default` is `tensor`.
     - `tensor`: `image`, float32 `(batch, height, width, channels)` in [-1, 1], to `translated`, the same.
     - `uint8`: `image`, uint8 `(batch, height, width, channels)`, to `translated`, the same.
     - `static_HEIGHTxWIDTH`: `image`, float32 `(1, height, width, channels)` in [-1, 1], to `translated`, the same.
 
-    Those of a network with a `LabelEncoding` refuse ids that are no classes. Their files are gray PNGs, and one more
-    takes ids as they are:
+    The signatures of a network with a `LabelEncoding` refuse ids that are no classes. Their files are gray PNGs, and
+    another signature takes ids:
 
     - `ids`: `image`, int32 `(batch, height, width, channels)`, to `translated`, float32 in [-1, 1].
 
@@ -50,8 +48,8 @@ def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None
         network: `keras.Model`, images of any size to images of the same size.
         size_multiple: int, the multiple that height and width must be of for `network`.
         static_sizes: pairs `(height, width)`. Defaults to none.
-        value_ranges: pair of optional `(low, high)`, the values of 16-bit images and of their translations that are
-            black and white. Defaults to all that 16 bits hold.
+        value_ranges: pair of optional `(low, high)`, the values that are black and white in 16-bit images and in their
+            translations. Defaults to the lowest and highest of 16 bits.
 
     Returns:
         `Signatures`.
@@ -61,14 +59,14 @@ def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None
         >>> signatures.functions["uint8"](images)["translated"]  # doctest: +SKIP
     """
     channels = (network.input_shape[-1], network.output_shape[-1])
-    translate = _translation(network, size_multiple)
-    min_side = smallest_side(size_multiple)
+    translate = tf.function(functools.partial(_translated, network, size_multiple))
+    min_side = smallest_exported_side(size_multiple)
     encoding = label_encoding(network)
     checked = functools.partial(_checked, min_side=min_side, encoding=encoding)
     decode = functools.partial(
         _decoded, channels=channels[0], min_side=min_side, encoding=encoding, value_range=value_ranges[0]
     )
-    # Ids say nothing of the depth of pictures.
+    # The depth of ids does not tell the depth of pictures.
     keeps_depth = encoding is None and channels[1] == 1
     encode = functools.partial(_encoded, keeps_depth=keeps_depth, value_range=value_ranges[1])
     tensor = _tensor_signature(translate, channels[0], checked)
@@ -88,31 +86,19 @@ def build_signatures(network, size_multiple, static_sizes=(), value_ranges=(None
     return Signatures({**functions, **strict}, next(iter(static.values()), translate))
 
 
-def smallest_side(size_multiple):
-    """Pixels that an image must have at least: an image can be mirrored once, to twice its size."""
-    return max(_MIN_SIDE, -(-size_multiple // 2))
+def smallest_exported_side(size_multiple):
+    """Smallest height and width, in pixels, of an image for a generator that is exported with a `size_multiple`."""
+    return max(SMALLEST_EXPORTED_SIDE, smallest_side(size_multiple))
 
 
 def stride_product(network):
-    """The product of the strides of a network's convolutions: the multiple its images must be of, 4 for ResNet's."""
+    """The multiple that images of a network must be of: the product of the strides of its convolutions."""
     layers = network._flatten_layers(include_self=False)
     return math.prod(max(layer.strides) for layer in layers if isinstance(layer, keras.layers.Conv2D))
 
 
-def _translation(network, size_multiple):
-    @tf.function
-    def translate(images):
-        return _translated(network, size_multiple, images)
-
-    return translate
-
-
 def _translated(network, size_multiple, images):
-    """Sides that are known stay numbers, so that static signatures have no dynamic shapes inside."""
-    height, width = (images.shape[axis] or tf.shape(images)[axis] for axis in (1, 2))
-    paddings = [[0, 0], [0, -height % size_multiple], [0, -width % size_multiple], [0, 0]]
-    padded = tf.pad(images, paddings, mode="SYMMETRIC")
-    return tf.cast(network(padded, training=False)[:, :height, :width], tf.float32)
+    return tf.cast(translated(network, images, size_multiple), tf.float32)
 
 
 def _decoded(data, channels, min_side, encoding, value_range):
@@ -122,14 +108,14 @@ def _decoded(data, channels, min_side, encoding, value_range):
     return checked_ids(_to_float(decode_ids(data, min_side))[tf.newaxis], encoding)
 
 
-def _encoded(translated, data, keeps_depth, value_range):
-    """The PNG file of a translation, with `keeps_depth` of 16 bits where the file of its image has them."""
+def _encoded(translation, data, keeps_depth, value_range):
+    """The PNG file of a translation; with `keeps_depth` it has 16 bits where the file of its image has 16 bits."""
 
     def encode_8_bits():
-        return encode_png(_to_uint8(translated))
+        return tf.io.encode_png(_to_uint8(translation))
 
     def encode_16_bits():
-        return encode_png(_to_uint16(translated, value_range))
+        return tf.io.encode_png(_to_uint16(translation, value_range))
 
     return tf.cond(is_deep(data), encode_16_bits, encode_8_bits) if keeps_depth else encode_8_bits()
 
@@ -140,7 +126,7 @@ def _bytes_signature(translate, decode, encode):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def serve_bytes(image_bytes):
-        # One after the other: ten at a time, the default, would take ten times the memory.
+        # One file after the other: the default, ten at a time, would take ten times the memory.
         files = tf.map_fn(translate_file, image_bytes, fn_output_signature=tf.string, parallel_iterations=1)
         return {"translated_bytes": files}
 
@@ -180,7 +166,7 @@ def _static_signature(network, size_multiple, shape):
 
 
 def _strict(function, encoding):
-    """The same signature, with ids that are checked: around it, as a TPU that takes it over knows no strings."""
+    """The signature with a check of its ids around it; a TPU that runs the signature itself has no strings."""
     if encoding is None:
         return function
 
@@ -192,9 +178,9 @@ def _strict(function, encoding):
 
 
 def _checked(images, min_side, encoding):
-    """The same images, if they are large enough: what is too small to mirror ends in an error nobody understands.
+    """The same images, if they are large enough to be mirrored, and the ids of label maps are classes.
 
-    The ids of label maps must be those of classes.
+    Without this check smaller images would end in an error that nobody understands.
     """
     height, width = tf.shape(images)[1], tf.shape(images)[2]
     found = [tf.strings.as_string(height), "x", tf.strings.as_string(width)]

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving runs before it lets a version answer: the first ones are slow."""
+"""Warmup: the slow first requests, which TensorFlow Serving runs before a version answers others."""
 
 import os
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_cyclegan.serving.engine import WARMUP_FILE
 
-# The size most networks are trained for.
+# The size that most networks are trained for.
 _SIDE = 256
 
 
@@ -18,12 +18,12 @@ def write_warmup(path, name, functions, min_side, level=128):
         path: folder of the SavedModel.
         name: str, the name that the model is served by.
         functions: dict, names of signatures to `tf.function`s with an input signature.
-        min_side: int, pixels that an image must have at least.
-        level: int from 0 to 255, what the images show: a class for networks that take label maps. Defaults to 128,
-            gray.
+        min_side: int, the smallest height and width of an image, in pixels.
+        level: int from 0 to 255, the value of each pixel; for networks that take label maps it is a class. Defaults to
+            128, gray.
 
     Returns:
-        Whether it was written: it takes the package tensorflow-serving-api, of the extra `export`.
+        bool, whether the requests were written: they need the package tensorflow-serving-api, of the extra `export`.
     """
     try:
         from tensorflow_serving.apis import prediction_log_pb2
@@ -43,7 +43,7 @@ def write_warmup(path, name, functions, min_side, level=128):
 
 
 def _example(spec, side, level):
-    """A batch of one image of one level that fits an input's specification."""
+    """A batch that fits an input's specification: one image, all pixels of one level."""
     if spec.dtype == tf.string:
         return [tf.io.encode_png(np.full((side, side, 1), level, np.uint8)).numpy()]
     batch, height, width, channels = spec.shape

@@ -1,4 +1,4 @@
-"""Images beyond memory, translated strip by strip with the statistics of the whole image."""
+"""Translation of images larger than memory, strip by strip, with the statistics of the whole image."""
 
 from tf_cyclegan.inference.strips.walking import Walk, flattened
 

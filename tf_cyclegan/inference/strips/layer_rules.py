@@ -1,4 +1,4 @@
-"""Which rule computes which layer in strips."""
+"""The rule by which strips compute a layer: a table from layers to rules, and the rules of convolutions."""
 
 import math
 
@@ -24,9 +24,32 @@ from tf_cyclegan.networks.layers.convolution import Conv2D, doubling_kernel
 from tf_cyclegan.networks.layers.layer_normalization import LayerNormalization
 from tf_cyclegan.networks.layers.resizing import AtLeastTwoPixels, BilinearEnlargement2D, CropLike, HalvingPooling2D
 
-# Where a convolution gains by four pixels at a time, although a quarter of what it then multiplies by are zeros.
+# A convolution with at most so many filters and at least so large a kernel is faster if it makes four pixels at a time,
+# although some of its weights are then zeros.
 _FEW_FILTERS = 4
 _LARGE_KERNEL = 5
+
+
+def rule_of(layer):
+    """The rule of a layer.
+
+    Args:
+        layer: `keras.layers.Layer`, or another operation of a functional network.
+
+    Raises:
+        ValueError: if the layer has no rule; the message names the layer.
+    """
+    make = _RULES.get(type(layer))
+    rule = make(layer) if make else None
+    if rule is None:
+        name, kind = getattr(layer, "name", ""), type(layer).__name__
+        raise ValueError(
+            f"`tile_statistics` must be 'tile' for this network: its layer {name} ({kind}) cannot be computed in strips"
+        )
+    return rule
+
+
+# ---- convolutions ----
 
 
 class Convolution(Rule):
@@ -71,7 +94,7 @@ class Convolution(Rule):
         return plain and even and filters <= _FEW_FILTERS and min(rows, columns) >= _LARGE_KERNEL
 
     def _zeros(self, axis, side):
-        """How many zeros "same" takes before and behind `side` pixels."""
+        """How many zeros "same" adds before and after `side` pixels."""
         if self.layer.padding != "same":
             return 0, 0
         stride = self.strides[axis]
@@ -88,7 +111,7 @@ class TransposedConvolution(Rule):
         super().__init__(layer)
         self.kernel_size, self.strides, channels = self._dimensions()
         self.multiplications = math.prod(self.kernel_size) * channels // math.prod(self.strides)
-        # What "same" leaves out of the full answer, of (side - 1) * stride + kernel pixels, at the top and at the left.
+        # The full answer has (side - 1) * stride + kernel pixels; "same" leaves so many out at the top and at the left.
         same = layer.padding == "same"
         self.crop = [(k - s) // 2 if same else 0 for k, s in zip(self.kernel_size, self.strides, strict=True)]
 
@@ -115,7 +138,7 @@ class TransposedConvolution(Rule):
         return _biased(self, y)
 
     def _dimensions(self):
-        """Sides of the kernel, strides and channels of the input."""
+        """The sides of the kernel, the strides, and the channels of the input."""
         return self.layer.kernel_size, self.layer.strides, self.layer.kernel.shape[3]
 
     def _kernel(self):
@@ -123,7 +146,7 @@ class TransposedConvolution(Rule):
 
 
 class DoublingConvolution(TransposedConvolution):
-    """`convolution.Conv2D` that doubles its images."""
+    """`networks.layers.convolution.Conv2D` that doubles its images."""
 
     def _dimensions(self):
         return tuple(side + 1 for side in self.layer.kernel_size), (2, 2), self.layer.kernel.shape[2]
@@ -133,7 +156,7 @@ class DoublingConvolution(TransposedConvolution):
 
 
 class Halving(Rule):
-    """`networks.resizing.HalvingPooling2D`: means of 3x3 pixels, of which those outside do not count."""
+    """`networks.layers.resizing.HalvingPooling2D`: means of 3x3 pixels without those outside of the image."""
 
     is_pointwise = False
     multiplications = 9
@@ -154,10 +177,11 @@ class Halving(Rule):
 
 
 def _convolution_by_fours(x, kernel):
-    """A convolution of stride 1 whose filters also stand shifted by a row, a column and both, and step by two pixels.
+    """A convolution of stride 1 that makes four pixels at a time.
 
-    The head's three filters leave most of a vector register empty, twelve fill it: 2.4 times as fast with oneDNN, equal
-    to the bit.
+    Each filter stands four times, also shifted by a row, by a column and by both, and the stride is 2. The three
+    filters of a generator's head leave most of a vector register empty; twelve fill it. oneDNN is 2.4 times as fast,
+    and the answers are equal to the bit.
     """
     rows, columns, channels, filters = kernel.shape
     places = [(top, left) for top in (0, 1) for left in (0, 1)]
@@ -172,23 +196,7 @@ def _biased(rule, y):
     return layer.activation(y)
 
 
-def rule_of(layer):
-    """The rule of a layer.
-
-    Args:
-        layer: `keras.layers.Layer`, or another operation of a functional network.
-
-    Raises:
-        ValueError: if there is none; it names the layer.
-    """
-    make = _RULES.get(type(layer))
-    rule = make(layer) if make else None
-    if rule is None:
-        name, kind = getattr(layer, "name", ""), type(layer).__name__
-        raise ValueError(
-            f"`tile_statistics` must be 'tile' for this network: its layer {name} ({kind}) cannot be computed in strips"
-        )
-    return rule
+# ---- the table of rules ----
 
 
 def _normalization(layer):
@@ -211,7 +219,7 @@ def _transposed(layer):
 
 
 def _of_pixels(activation):
-    """Whether an activation looks at no other pixel: Keras's do not, of others nothing is known."""
+    """Whether an activation treats each pixel alone, as Keras's activations do; others are unknown."""
     return getattr(activation, "__module__", "").startswith("keras.")
 
 

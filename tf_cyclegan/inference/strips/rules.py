@@ -1,7 +1,7 @@
-"""What each kind of layer does to the rows of an image: which it needs for those it gives, and how it computes them.
+"""Rules of layers for strips: which rows a layer needs for some rows of its output, and how it computes them.
 
-Rows are counted over the whole height of a layer's input and output; widths are always whole. What a rule answers does
-not depend on where a strip lies as long as it lies inside: strips of one shape then share one trace.
+Rows are counted over the whole height of a layer's input and output; widths are always whole. For strips away from the
+border, the answers of a rule do not depend on the place of the strip, so that strips of one shape share one trace.
 """
 
 import numpy as np
@@ -9,36 +9,36 @@ import tensorflow as tf
 
 
 class Rule:
-    """Rows of one layer. This class is for layers that treat every pixel alone.
+    """The rule of a layer. This class is for layers that treat each pixel alone.
 
     Args:
         layer: `keras.layers.Layer`.
     """
 
-    # Whether a row of the output is made of the same row of the inputs, at next to no cost.
+    # Whether a row of the output needs only the same row of the inputs, and costs next to nothing.
     is_pointwise = True
     needs_statistics = False
-    # Multiplications for one value of the output: what it costs to compute it again.
+    # Multiplications for one value of the output: the cost of computing the value again.
     multiplications = 0
 
     def __init__(self, layer):
         self.layer = layer
 
     def size(self, sizes):
-        """`(height, width)` of the output from those of the inputs."""
+        """`(height, width)` of the output, from a list of the sizes of the inputs."""
         return sizes[0]
 
     def window(self, start, stop, sizes):
-        """What the rows from `start` to before `stop` of the output are made of.
+        """The rows of the inputs that the rows from `start` to before `stop` of the output are computed from.
 
         Returns:
-            The rows `(start, stop)` that are needed of each input, None where an input is not looked at; and a tuple of
-            what else `rows` must know.
+            List of the rows `(start, stop)` that are needed of each input, None for an input that is not needed; and a
+            tuple of numbers that `rows` gets as `local`.
         """
         return [(start, stop)] * len(sizes), ()
 
     def rows(self, inputs, local):
-        """The rows asked for, from tensors `(1, rows, width, channels)` of what `window` answered."""
+        """The rows of the output, from tensors `(1, rows, width, channels)` of the rows that `window` named."""
         return self.layer(inputs[0] if len(inputs) == 1 else inputs)
 
     def _cast(self, x):
@@ -64,13 +64,13 @@ class Normalization(Rule):
         offset = tf.zeros_like(factor) if beta is None else tf.cast(beta, dtype)
         if dtype == tf.float64:
             return (x - mean) * factor + offset
-        # One pass over the memory in the place of three.
+        # One pass over the memory instead of three.
         inference = {"variance": tf.ones_like(factor), "epsilon": 0.0, "is_training": False}
         return tf.raw_ops.FusedBatchNormV3(x=x, scale=factor, offset=offset, mean=mean, **inference).y
 
 
 class ZeroPadding(Rule):
-    """`keras.layers.ZeroPadding2D`: rows beyond the border are added, all others are taken as they are."""
+    """`keras.layers.ZeroPadding2D`."""
 
     is_pointwise = False
 
@@ -88,13 +88,13 @@ class ZeroPadding(Rule):
 
     def rows(self, inputs, local):
         x, sides = self._cast(inputs[0]), self.layer.padding[1]
-        if len(local) == 1:  # none of the rows is the image's
+        if len(local) == 1:  # all rows lie beyond the border
             x, local = tf.repeat(tf.zeros_like(x), local[0], axis=1), (0, 0)
         return tf.pad(x, [[0, 0], local, sides, [0, 0]])
 
 
 class MirrorPadding(Rule):
-    """Padding by rows and columns of the image itself: mirrored, or the outermost repeated."""
+    """Padding with the rows and columns of the image: the mirrored ones, or the outermost one again and again."""
 
     is_pointwise = False
 
@@ -154,10 +154,10 @@ class Cropping(Rule):
 
 
 class Enlargement(Rule):
-    """A layer that makes each pixel `factor` pixels wide and high, and looks at `halo` rows around those it enlarges.
+    """A layer that enlarges each pixel by `factor`, and needs `halo` rows around the rows that it enlarges.
 
-    The layer itself computes on the rows that lie in reach; those nearest to where they were cut off are wrong for want
-    of their neighbors, and left out.
+    The layer itself computes the rows. Rows next to a cut are wrong, because their neighbors are missing, and are left
+    out.
     """
 
     is_pointwise = False
@@ -198,7 +198,7 @@ class Growth(Rule):
 
 
 class CropToSecond(Rule):
-    """`networks.coarse_to_fine.CropLike`, which takes of its second input the size alone."""
+    """`networks.coarse_to_fine.CropLike`, which needs only the size of its second input."""
 
     def size(self, sizes):
         return sizes[1]
@@ -211,6 +211,6 @@ class CropToSecond(Rule):
 
 
 def clipped(first, last, height):
-    """The rows of those from `first` to before `last` that exist, and how many are missing above and below."""
+    """Of the rows from `first` to before `last` those that exist, and how many are missing above and below."""
     start, stop = max(first, 0), min(last, height)
     return (start, stop), (start - first, last - stop)

@@ -1,4 +1,4 @@
-"""Maps of a network in files of the scratch folder, which are gone when the process is, however it ends."""
+"""Maps of a network in files of the scratch folder; the files vanish when the process ends."""
 
 import contextlib
 import errno
@@ -13,17 +13,17 @@ _GIGABYTE = 10**9
 
 
 class Map:
-    """Rows of a map `(1, height, width, channels)` in a file without a name.
+    """A map `(1, height, width, channels)` in a file without a name.
 
-    Plain reads and writes, no memory map: mapped pages would count as the process's memory.
+    The file is read and written, not mapped into memory: mapped pages would count as memory of the process.
 
     Args:
-        folder: path, where the file is.
+        folder: path of the folder that holds the file.
         height, width, channels: int.
         dtype: str, as `"float32"`.
 
     Raises:
-        ValueError: if the file cannot be made, or by `write` if the disk is full.
+        ValueError: if the file cannot be made; from `write`, if the disk is full.
     """
 
     def __init__(self, folder, height, width, channels, dtype):
@@ -55,7 +55,7 @@ class Map:
         return rows
 
     def close(self):
-        """Gives the space back."""
+        """Deletes the file."""
         self.file.close()
 
 
@@ -71,7 +71,7 @@ def check_space(folder, size):
 
 
 def map_bytes(size, channels, dtype):
-    """Bytes of a map with `size` `(height, width)`."""
+    """The bytes of a map whose size is `(height, width)`."""
     return math.prod(size) * channels * tf.as_dtype(dtype).size
 
 

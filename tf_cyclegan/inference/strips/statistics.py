@@ -1,4 +1,4 @@
-"""Mean and variance of a map that is never whole in memory: strip by strip, merged in float64."""
+"""Mean and variance of a map that is measured strip by strip, merged in float64."""
 
 import math
 
@@ -21,7 +21,7 @@ class Moments:
         self.squares = np.zeros(())
 
     def add(self, count, shift, sums, squares):
-        """Takes in what `strip_sums` answered for a strip of `count` pixels."""
+        """Adds the answer of `strip_sums` for a strip of `count` pixels."""
         total = np.sum(np.asarray(sums, np.float64), axis=0)
         mean = np.asarray(shift, np.float64) + total / count
         squares = np.sum(np.asarray(squares, np.float64), axis=0) - total**2 / count
@@ -32,15 +32,15 @@ class Moments:
 
     @property
     def variance(self):
-        """Of each channel, the biased one."""
+        """The biased variance of each channel."""
         return self.squares / self.count
 
 
 def strip_sums(x):
-    """A rough mean of each channel of a strip, and for each row the sums of the deviations from it and their squares.
+    """A rough mean of each channel of a strip; and of each row the sums of deviations from it and of their squares.
 
-    Float32 sums of many large numbers are off by more than the deviations of a flat image: around the mean they are
-    small, and no row is so long that its sum would lose what matters.
+    A float32 sum of many large numbers has a larger error than the deviations of a flat image. Deviations from the mean
+    are small, and a row is short enough for a precise sum.
 
     Args:
         x: tensor `(1, height, width, channels)`.
@@ -55,11 +55,11 @@ def strip_sums(x):
 
 
 def mean_and_factor(layer, moments):
-    """What a normalization subtracts from each channel, and then multiplies it by.
+    """The mean that a normalization subtracts from each channel, and the factor that it then multiplies by.
 
     Args:
         layer: `InstanceNormalization`, `BatchNormalization` by the image's statistics, or UNIT's `LayerNormalization`.
-        moments: `Moments` of its input.
+        moments: `Moments` of the layer's input.
 
     Returns:
         Two float64 arrays `(channels,)`.

@@ -1,8 +1,8 @@
-"""In which order a network is computed strip by strip: what is written down or made again, how high strips are.
+"""The plan by which strips compute a network: its stages, the maps that are written, and the height of strips.
 
-A normalization by the whole image needs all of its input before its first row is done. So a network is computed in
-stages, each of which makes one map strip by strip and measures it on the way. The next stages read that map from the
-scratch folder, or, where its convolutions cost less than a file, compute its rows again.
+A normalization by the whole image needs all of its input before it can compute its first row. So a network is computed
+in stages. Each stage computes one map strip by strip and measures it on the way. The next stages read this map from the
+scratch folder, or compute its rows again where the convolutions cost less than a file.
 """
 
 import dataclasses
@@ -12,13 +12,13 @@ from tf_cyclegan.inference.strips.rules import CropToSecond
 from tf_cyclegan.inference.strips.scratch import map_bytes
 
 IMAGE = 0
-# Multiplications for a value from which on it is written down: some 300 take as long as a float that goes to a disk
-# of 1 GB/s and comes back. The first and the last map of a generator, by far the largest, cost less.
+# A value that costs more multiplications is written: 300 take as long as a float takes to a disk of 1 GB/s and back.
+# The first and the last map of a generator, by far its largest, cost less.
 _WRITTEN = 300
-# Larger tensors are no faster to convolve, and from 32 MiB on glibc asks the system for each anew: pages that must be
-# cleared first made the head's stage take twice as long.
+# Convolutions gain nothing by larger tensors, and from 32 MiB on glibc asks the system for new pages each time:
+# clearing them made the stage of the head take twice as long.
 _LARGEST_TENSOR = 30 * 2**20
-# Kernels have buffers of their own, and what is freed is not always given back.
+# Kernels have buffers of their own, and freed memory is not always given back.
 _ALLOWANCE = 2
 
 
@@ -28,8 +28,8 @@ class Stage:
 
     Args:
         target: int, the node that is computed.
-        written: tuple of int, the nodes that are written down on the way, of the height of `target`.
-        nodes: tuple of int, what is computed for each strip, in this order.
+        written: tuple of int, the nodes that are written on the way; they have the height of `target`.
+        nodes: tuple of int, the nodes that are computed for each strip, in this order.
         measured: bool, whether the moments of `target` are taken.
         height: int, rows of `target` in a strip.
     """
@@ -47,13 +47,13 @@ class Strip:
 
     Args:
         start, stop: int.
-        reads: tuple of `(node, first row, last row)`, what is read of the image and of maps.
+        reads: tuple of `(node, start, stop)`, the rows that are read of the image and of maps.
         steps: tuple of `(node, local, takes)`: `local` as `rules.Rule.window` answers it, `takes` for each input where
             its rows are, `(first, count)`, or None.
-        keeps: tuple of `(node, first, count)`, where the rows of what is written are.
-        counts: dict, nodes to how many rows of theirs are there.
+        keeps: tuple of `(node, first, count)`, where the rows of the written nodes are.
+        counts: dict of nodes to the number of their rows in memory.
 
-    `steps` and `keeps` are the same for strips that differ in their place alone.
+    Strips that differ only in their place have the same `steps` and `keeps`.
     """
 
     start: int
@@ -68,8 +68,8 @@ class Plan:
     """The stages of a network for an image of one size.
 
     Args:
-        nodes: list of `graph.Node`.
-        size: `(height, width)` of the image, multiples of what the network wants.
+        nodes: list of `walking.Node`.
+        size: `(height, width)` of the image, multiples of the network's `size_multiple`.
         memory: int, bytes that strips may take.
 
     Raises:
@@ -85,11 +85,11 @@ class Plan:
         self.stages = [self._with_height(stage, memory) for stage in self._find_stages()]
         self._last_use = {node: i for i, stage in enumerate(self.stages) for node in self._sources(stage)}
 
-    # ---- what it takes ----
+    # ---- the cost ----
 
     @property
     def scratch_bytes(self):
-        """The most that maps take at the same time."""
+        """The most bytes that maps take at the same time."""
         live, most = 0, 0
         for index, stage in enumerate(self.stages):
             live += sum(map(self.bytes_of, stage.written))
@@ -99,7 +99,7 @@ class Plan:
 
     @property
     def memory_bytes(self):
-        """What the largest strip is expected to take."""
+        """The bytes that the largest strip is expected to take."""
         return max(self._memory_of(stage, stage.height)[0] for stage in self.stages)
 
     @property
@@ -108,7 +108,7 @@ class Plan:
         return sum(map(self.work_of, self.stages))
 
     def work_of(self, stage):
-        """Multiplications of a stage, without those for rows that two strips have in common."""
+        """Multiplications of a stage; rows that two strips have in common count once."""
         return sum(self._values(node) * self.nodes[node].rule.multiplications for node in stage.nodes)
 
     def done_after(self, index):
@@ -148,7 +148,7 @@ class Plan:
         inputs = zip(self.nodes[node].inputs, needs, strict=True)
         return node, local, tuple(None if need is None else _place(need, wanted[j]) for j, need in inputs)
 
-    # ---- what is written down ----
+    # ---- the maps that are written ----
 
     def _find_written(self):
         """The nodes whose maps are kept in files."""
@@ -158,7 +158,7 @@ class Plan:
             again = sum(efforts[j] * self._values(j) for j in node.inputs) / self._values(i)
             efforts.append(node.rule.multiplications + again)
             origins.append(set().union(*(origins[j] for j in node.inputs)))
-            # A sum that several look at would otherwise be made of more and more maps, from block to block.
+            # A sum that several layers take would otherwise be made of more and more maps, from block to block.
             joint = len(origins[i]) > 1 and len(self._consumers[i]) > 1
             if i not in tail and (joint or self._is_map(i) and efforts[i] > _WRITTEN):
                 written.add(i)
@@ -166,14 +166,14 @@ class Plan:
         return written
 
     def _is_map(self, i):
-        """Whether a map is measured, or made by a convolution and not yet the one that its next layer has measured."""
+        """Whether a map is measured, or made by a convolution whose next layer is not measured."""
         if i in self.measured:
             return True
         nexts = self._consumers[i]
         return self.nodes[i].rule.multiplications > 0 and not (len(nexts) == 1 and nexts[0] in self.measured)
 
     def _tail(self):
-        """The last layers, from the last convolution on, whose rows are never needed twice."""
+        """The last layers, from the last convolution on: their rows are never needed twice."""
         tail, i = set(), len(self.nodes) - 1
         while i != IMAGE and len(self._consumers[i]) < 2:
             tail.add(i)
@@ -198,7 +198,7 @@ class Plan:
         return stages
 
     def _can_wait(self, target, following):
-        """Whether a sum is as well written down in the next stage, which needs it and has its height."""
+        """Whether a sum can be written in the next stage, which computes it anyway and has its height."""
         if following is None or target in self.measured or self.nodes[target].rule.multiplications:
             return False
         needed = self._ancestors(following, self.written - {target, following})
@@ -209,7 +209,7 @@ class Plan:
         return Stage(target, written, tuple(sorted(nodes)), target in self.measured)
 
     def _ancestors(self, target, known):
-        """A node and those it is made of, as far back as what is known."""
+        """A node and all nodes that it is computed from, back to the known ones."""
         found, waiting = set(), [target]
         while waiting:
             i = waiting.pop()
@@ -246,12 +246,12 @@ class Plan:
         return dataclasses.replace(stage, height=height)
 
     def _unit(self, stage):
-        """Rows of the target for a row of the smallest map: multiples of it begin at the same place of that row."""
+        """Rows of the target for a row of the smallest map: strips of multiples begin where such a row begins."""
         rows = [self.sizes[i][0] for i in (*stage.nodes, *self._sources(stage))]
         return min(2 ** math.ceil(math.log2(self.sizes[stage.target][0] / min(rows))), self.sizes[stage.target][0])
 
     def _memory_of(self, stage, height):
-        """Bytes that a strip in the middle takes, and those of its largest tensor."""
+        """The bytes that a strip in the middle takes, and the bytes of its largest tensor."""
         full = self.sizes[stage.target][0]
         height = min(height, full)
         start = (full - height) // 2 // height * height
@@ -276,12 +276,12 @@ def _hull(first, second):
 
 
 def _place(rows, among):
-    """`(first, count)` of some rows among those that are there."""
+    """`(first, count)`: where `rows` lie within the rows `among`."""
     return rows[0] - among[0], rows[1] - rows[0]
 
 
 def _most_alive(nodes, steps, tensors, kept):
-    """Bytes alive at the worst moment, each tensor from its making to its last use."""
+    """The most bytes alive at one time; a tensor is alive from its making to its last use."""
     last = {j: place for place, (node, _, _) in enumerate(steps) for j in nodes[node].inputs}
     made = {node for node, _, _ in steps}
     alive = sum(size for node, size in tensors.items() if node not in made)

@@ -1,4 +1,4 @@
-"""A network computed strip by strip: its graph, and the walk along it."""
+"""The walk of strips through a network: its layers as a list of nodes, and their computation stage by stage."""
 
 import dataclasses
 
@@ -17,10 +17,10 @@ class Node:
     """One call of a layer.
 
     Args:
-        rule: `rules.Rule`, what the layer does to rows; None for the image itself.
+        rule: the layer's `rules.Rule`; None for the image itself.
         inputs: tuple of int, the places of its inputs in the list of nodes.
-        channels: int, of its output.
-        dtype: str, of its output.
+        channels: int, the channels of its output.
+        dtype: str, the dtype of its output.
     """
 
     rule: object
@@ -30,16 +30,16 @@ class Node:
 
 
 def flattened(network):
-    """The calls of a network's layers, each behind those that it needs.
+    """The calls of a network's layers; each stands after the calls that it needs.
 
     Args:
         network: functional `keras.Model` with one input and one output.
 
     Returns:
-        List of `Node`s. The first is the image, the last makes the translation.
+        List of `Node`. The first is the image, the last makes the translation.
 
     Raises:
-        ValueError: if the network is not functional, or has a layer that no rule is known for.
+        ValueError: if the network is not functional, or a layer has no rule.
     """
     if not _is_functional(network) or len(network.inputs) != 1 or len(network.outputs) != 1:
         raise ValueError(
@@ -48,7 +48,7 @@ def flattened(network):
         )
     image = network.inputs[0]
     channels, dtype = image.shape[-1], image.dtype
-    # The second is the image as a map like others: a first layer that normalizes has it measured.
+    # The second node is the image as a map like others, so that it is measured if the first layer normalizes.
     nodes = [Node(None, (), channels, dtype), Node(rule_of(keras.layers.Identity(dtype=dtype)), (0,), channels, dtype)]
     _append(network.outputs[0], {id(image): 1}, nodes, {})
     return nodes
@@ -60,13 +60,14 @@ def _is_functional(layer):
 
 
 def _append(tensor, scope, nodes, places):
-    """The place of a symbolic tensor in `nodes`, where what it needs is added before it.
+    """The place of a symbolic tensor in `nodes`; appends its node, and before it the nodes that it needs.
 
-    `scope` holds the places of the tensors of one call of a network, so that a network called twice is laid open twice.
+    `scope` holds the places of the tensors of one call of a network, so that the layers of a network that is called
+    twice stand in `nodes` twice.
     """
     if id(tensor) in scope:
         return scope[id(tensor)]
-    # The record that Keras makes of every call; `clone_model` and saving read the same one.
+    # The record that Keras makes of every call; `clone_model` and saving read it, too.
     history = tensor._keras_history
     layer = history.operation
     call = layer._inbound_nodes[history.node_index]
@@ -82,13 +83,13 @@ def _append(tensor, scope, nodes, places):
 
 
 class Walk:
-    """A network on its way over one image.
+    """A network and the plan by which strips of one image pass through it.
 
     Args:
         network: functional `keras.Model`.
-        size: `(height, width)` of the image, multiples of what the network wants.
+        size: `(height, width)` of the image, multiples of the network's `size_multiple`.
         memory: int, bytes that strips may take.
-        folder: path, where maps are kept meanwhile.
+        folder: path of the scratch folder, where maps are kept meanwhile.
 
     Raises:
         ValueError: if the network cannot be computed in strips, or the memory or the folder is too small.
@@ -154,7 +155,7 @@ class Walk:
             self._keep_statistics(stage.target, moments, statistics)
 
     def _function(self, stage, strip):
-        """What a strip computes, for all strips that differ in their place alone."""
+        """The function that computes a strip, and all strips that differ only in their place."""
         nodes, places = self.plan.nodes, {node: number for number, (node, _, _) in enumerate(strip.reads)}
 
         def compute(sources, statistics):

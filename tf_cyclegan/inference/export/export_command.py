@@ -1,4 +1,4 @@
-"""The command `tf-cyclegan export`: from a run folder to models that can be served."""
+"""The command `export`: a trained model's generators as files that other programs run."""
 
 import os
 import re
@@ -7,18 +7,19 @@ from tf_cyclegan.files import check_writable
 from tf_cyclegan.inference.export.formats import FORMATS, FormatRefused, check_packages, export_format
 from tf_cyclegan.inference.export.publishing import write_deployment
 from tf_cyclegan.inference.export.saved_model import export_saved_model
+from tf_cyclegan.inference.translators import is_exported
 from tf_cyclegan.settings.checks import check_choice, check_integer
 from tf_cyclegan.settings.data import parse_size
 from tf_cyclegan.weights.known_ranges import known_ranges
 from tf_cyclegan.weights.trained_models import load_trained
 
 _SAVED_MODEL = "saved_model"
-# TensorFlow Serving takes no other characters in the label of a model.
+# TensorFlow Serving takes letters, digits and underscores in the name of a model.
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
 
 def run_export(config, report):
-    """Exports the generators of a trained model in the formats asked for.
+    """Exports the generators of a trained model in one or more formats.
 
     Args:
         config: `ExportSettings`.
@@ -110,7 +111,7 @@ def _write_deployment(directory, report):
 
 
 def _load(path, report):
-    if next(path.glob("saved_model.pb"), None) or next(path.glob("*/saved_model.pb"), None):
+    if is_exported(path):
         raise ValueError(
             f"`model` must be a run folder or a .keras file. Received: {path}, a SavedModel, which is exported "
             "already: tf-cyclegan serve takes it"

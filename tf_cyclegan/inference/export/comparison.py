@@ -1,16 +1,18 @@
-"""The check of what was exported: loaded as other programs load it, and compared with the network it came from."""
+"""Comparison of an exported model, loaded as TensorFlow Serving loads it, with the network that it was made of."""
 
 import numpy as np
 import tensorflow as tf
 
 from tf_cyclegan.data import images
 from tf_cyclegan.data.value_ranges import range_in
-from tf_cyclegan.inference.export.signatures import smallest_side
+from tf_cyclegan.inference.export.signatures import smallest_exported_side
+from tf_cyclegan.models.any_size import translated
 from tf_cyclegan.networks.instance_maps import label_encoding
 from tf_cyclegan.serving.engine import Engine
 from tf_cyclegan.serving.errors import ServingError
 
-# Largest difference of a pixel, in [-1, 1]. Trained networks are off by 1e-6 in float32, by up to 0.08 in bfloat16.
+# The largest difference of a pixel that is right, in [-1, 1]. Trained networks differed by 1e-6 in float32 and by up to
+# 0.08 in bfloat16.
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.25}
 _HALF_LEVEL = 0.5 / 127.5
 
@@ -20,14 +22,14 @@ def check_saved_model(path, network, functions, size_multiple, tolerance, value_
 
     Args:
         path: folder of the SavedModel.
-        network: `keras.Model` in float32 that tells what is right.
+        network: `keras.Model` in float32, whose answers are right.
         functions: dict, names of signatures to `tf.function`s with an input signature.
         size_multiple: int, the multiple that height and width must be of for `network`.
         tolerance: float, largest difference of a pixel in [-1, 1] that is right.
-        value_ranges: as of `build_signatures`. Defaults to none.
+        value_ranges: as in `build_signatures`. Defaults to none.
 
     Returns:
-        float, the largest difference found. Half a level that 8 bits take off is not counted.
+        float, the largest difference found, without the half level by which 8 bits round.
 
     Raises:
         ValueError: if the model cannot be loaded or run, or a difference is larger.
@@ -40,20 +42,20 @@ def check_saved_model(path, network, functions, size_multiple, tolerance, value_
     largest = differences[name]
     if not largest <= tolerance:
         raise ValueError(
-            f"the exported model answers otherwise than the Keras model and was not published: the signature {name} "
+            f"the exported model was not published, as its answers are not the Keras model's: the signature {name} "
             f"differs by {largest:.3g}, expected at most {tolerance:g}"
         )
     return largest
 
 
 def probe_image(height, width, channels):
-    """An image with a flat ground, a gradient and noise: what networks and their normalization do differs on each.
+    """An image with a flat ground, a gradient and noise, which networks and their normalization treat differently.
 
     Args:
         height, width, channels: its size.
 
     Returns:
-        uint8 array `(1, height, width, channels)`, always the same.
+        uint8 array `(1, height, width, channels)`, the same for each call.
     """
     image = np.full((1, height, width, channels), 255, np.uint8)
     image[:, : height // 2, : width // 2] = np.linspace(0, 255, width // 2)[:, None]
@@ -63,7 +65,7 @@ def probe_image(height, width, channels):
 
 
 def expected_translation(network, pixels, size_multiple):
-    """What a network makes of images of any size, computed by other means than the exported graph.
+    """The translations of images of any size by the network itself.
 
     Args:
         network: `keras.Model`.
@@ -73,14 +75,11 @@ def expected_translation(network, pixels, size_multiple):
     Returns:
         float32 array `(batch, height, width, channels)`.
     """
-    height, width = pixels.shape[1:3]
-    paddings = [(0, 0), (0, -height % size_multiple), (0, -width % size_multiple), (0, 0)]
-    padded = np.pad(images.to_float(pixels), paddings, mode="symmetric")
-    return np.asarray(network(padded, training=False), np.float32)[:, :height, :width]
+    return np.asarray(translated(network, images.to_float(pixels), size_multiple), np.float32)
 
 
 def _differences(path, network, functions, size_multiple, value_ranges):
-    """Names of signatures and their largest differences."""
+    """Yields the name of each signature and its largest difference."""
     encoding = label_encoding(network)
     engine = Engine(path)
     try:
@@ -103,10 +102,10 @@ def _differences(path, network, functions, size_multiple, value_ranges):
 
 
 def _probe_size(spec, network, size_multiple):
-    """The fixed size of a signature, or one that is no multiple."""
+    """Height, width and channels of a probe: the fixed size of a signature, or a size that is no multiple."""
     if spec.shape.rank == 4 and spec.shape[1] is not None:
         return tuple(spec.shape)[1:]
-    side = max(48, smallest_side(size_multiple))
+    side = max(48, smallest_exported_side(size_multiple))
     return side + 17, side + 3, network.input_shape[-1]
 
 
@@ -117,7 +116,7 @@ def _encoded(pixels, dtype):
 
 
 def _deep_file(pixels, value_range):
-    """A PNG of 16 bits, gray, from below the range to above it; and what training reads in it."""
+    """A gray PNG of 16 bits with values from below the range to above it, and the image that training reads in it."""
     low, high = value_range or (0, 65535)
     margin = (high - low) / 10
     values = low - margin + pixels[0, ..., :1] / 255.0 * (high - low + 2 * margin)
@@ -126,7 +125,7 @@ def _deep_file(pixels, value_range):
 
 
 def _deep_ids(pixels):
-    """A PNG of 16 bits that holds ids, which have no range; and what training reads in it."""
+    """A PNG of 16 bits that holds ids, which have no range, and the ids that training reads in it."""
     return tf.io.encode_png(pixels[0].astype(np.uint16)).numpy(), pixels
 
 
