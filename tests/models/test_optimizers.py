@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_cyclegan.models.optimizers import Adam
 
@@ -91,3 +92,18 @@ def test_a_restart_is_saved_and_states_from_before_there_was_one_load():
     saved.pop(str(len(saved) - 1))
     again.load_own_variables(saved)
     assert int(again._restarted_at) == 0 and int(again.iterations) == 2
+
+
+def test_gradients_are_apart_from_updates_under_xla():
+    """A barrier stands between each gradient and its update, and changes no number."""
+    start, gradient = np.ones((2, 3), "float32"), np.arange(6, dtype="float32").reshape(2, 3)
+    found = []
+    for jit_compile in (False, True):
+        x = keras.Variable(start)
+        optimizer = Adam()
+        optimizer.build([x])
+        step = tf.function(lambda g: optimizer.apply([g], [x]), jit_compile=jit_compile, autograph=False)  # noqa: B023
+        step(tf.constant(gradient))
+        found.append(x.numpy())
+    assert "opt-barrier" in step.experimental_get_compiler_ir(tf.constant(gradient))(stage="hlo")
+    np.testing.assert_allclose(*found, rtol=1e-6)

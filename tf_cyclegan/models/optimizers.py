@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tf_cyclegan.networks.layers.runtime import computed_apart
 from tf_cyclegan.settings.checks import check_weight
 
 
@@ -91,7 +92,8 @@ class Adam(keras.optimizers.Adam):
             beta1=beta_1,
             beta2=beta_2,
             epsilon=epsilon,
-            grad=self._with_l2(ops.cast(gradient, dtype), variable),
+            # cuDNN's gradients of filters are transposed. An update fused with that could not be made in place.
+            grad=self._with_l2(computed_apart(ops.cast(gradient, dtype)), variable),
         )
 
     def _with_l2(self, gradient, variable):

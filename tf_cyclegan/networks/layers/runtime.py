@@ -67,3 +67,17 @@ def is_for_xla():
     except ImportError:
         return False
     return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def computed_apart(x):
+    """Has XLA write a tensor to memory in the order of its axes before anything reads it. Elsewhere `x` as it is.
+
+    What reads it is then neither fused with what makes it nor given the layout of that: a flat tensor has but one.
+    """
+    if not is_for_xla():
+        return x
+    try:
+        from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier
+    except ImportError:
+        return x
+    return tf.reshape(xla_optimization_barrier([tf.reshape(x, [-1])])[0], tf.shape(x))
