@@ -73,3 +73,32 @@ def test_large_images_are_compared_by_rows(tmp_path):
     paths = tmp_path / "tile.npy", tmp_path / "whole.npy"
     np.testing.assert_allclose(large_image.distance(*paths), (0.5, 0.5 * 2 / 3))
     assert large_image.seam(*paths, 100, 0) == pytest.approx((0.25, 0), abs=1e-9)
+
+
+_COMPILED = """HloModule program
+%body (p: f32[2,4]) -> f32[2,4] {
+  %p = f32[2,4]{1,0} parameter(0)
+  ROOT %copy.1 = f32[2,4]{1,0} copy(%p), metadata={op_name="x"}
+}
+%other (p: f32[2,4]) -> f32[2,4] {
+  %p = f32[2,4]{1,0} parameter(0)
+  ROOT %transpose_fusion = f32[2,4]{1,0} fusion(%p), kind=kInput, calls=%unread
+}
+ENTRY %main (a: pred[], b: f32[2,4]) -> f32[2,4] {
+  %a = pred[] parameter(0)
+  %b = f32[2,4]{1,0} parameter(1)
+  %conv.1 = (f32[2,4]{1,0}, u8[0]{0}) custom-call(%b), custom_call_target="__cudnn$convForward"
+  %out = f32[2,4]{1,0} get-tuple-element(%conv.1), index=0
+  ROOT %c = f32[2,4]{1,0} conditional(%a, %b, %out), true_computation=%body, false_computation=%other, metadata={}
+}
+"""
+
+
+def test_what_a_compiled_program_launches_is_counted(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "gpu"))
+    from compiled_program import facts, launched
+
+    assert sorted(line.moved for line in launched(_COMPILED)) == [0, 64, 64, 64]
+    found = facts(_COMPILED)
+    assert [found[name] for name in ("launched", "convolutions (cuDNN)", "copies", "transposes")] == [3, 1, 1, 1]
+    assert found["conditionals"] == 1 and found["whiles"] == 0
