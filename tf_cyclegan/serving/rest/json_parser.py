@@ -74,7 +74,7 @@ def _parse(body, text):
     if start == len(text):
         raise ParseError("The document is empty")
     try:
-        document, end = _decode(text, start)
+        document, end = _parse_json(text, start)
         if "\\" in text and ("\\ud" in text or "\\uD" in text):
             json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -92,7 +92,7 @@ def _parse(body, text):
 # ---- differences from Python's parser ----
 
 
-def _decode(text, start):
+def _parse_json(text, start):
     try:
         return _decoder(float).raw_decode(text, start)
     except json.JSONDecodeError as error:

@@ -129,7 +129,7 @@ class Rest:
             large = is_large(body, packed)
 
             def work(deadline):
-                outputs, rows = self._run(spec, verb, body, packed, deadline)
+                outputs, rows = self._predict_body(spec, verb, body, packed, deadline)
                 if large or not is_long(outputs):
                     return self._service.documents.write(outputs, rows, deadline)
                 return outputs, rows, deadline
@@ -150,7 +150,7 @@ class Rest:
         finally:
             self._unwritten -= size
 
-    def _run(self, spec, verb, body, packed, deadline):
+    def _predict_body(self, spec, verb, body, packed, deadline):
         """The body to the outputs, and whether they are in rows; in a thread."""
         self._service.limits.check_unread(self._service.unread_bytes())
         signatures = self._service.repository.signatures(spec)

@@ -62,7 +62,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def picture(self):
         """The grid, a uint8 array `(height, width, channels)`."""
-        blocks = [images.image_grid(rows) for rows in self._blocks()]
+        blocks = [images.image_grid(rows) for rows in self._translated_samples()]
         gap = max(blocks[0].shape[1] // 24, 8)
         return images.image_grid([blocks], separator=gap)
 
@@ -75,7 +75,7 @@ class SampleGrid(keras.callbacks.Callback):
             self._writer.close()
             self._writer = None
 
-    def _blocks(self):
+    def _translated_samples(self):
         if len(self.model.directions) == 1:
             return [_rows(self._one_way(self.model.directions[0]))]
         return [
