@@ -41,6 +41,14 @@ def command_settings(kind, *arguments, **named):
     return replaced(kind(*arguments, **top), named)
 
 
+def check_named(function, wrong):
+    """Calls a function with one wrong setting, which its error must name, with the value."""
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"(?s)`{name}`.*") as error:
+        function(**wrong)
+    assert str(value) in str(error.value)
+
+
 def pytest_addoption(parser):
     parser.addoption("--base-url", help="server that test_serving_contract.py asks, in the place of one of its own")
     parser.addoption("--hostile-requests", type=int, default=2000, help="requests of test_serving_hostile.py")

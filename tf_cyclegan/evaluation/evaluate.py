@@ -28,7 +28,7 @@ from tf_cyclegan.evaluation.tables import (
     text_table,
 )
 from tf_cyclegan.files import check_writable, write_whole
-from tf_cyclegan.models import MODELS
+from tf_cyclegan.models import MODELS, model_name
 from tf_cyclegan.settings.checks import check_integer
 from tf_cyclegan.settings.commands import EvaluateSettings
 from tf_cyclegan.settings.data import View
@@ -159,9 +159,8 @@ def _settings(config, model, report):
 
 
 def _settings_without_run(given, model):
-    names = {kind: name for name, kind in MODELS.items()}
     known = {
-        "model": names.get(type(model), "cyclegan"),
+        "model": model_name(model) or "cyclegan",
         "channels": model.channels["a"],
         "channels_b": model.channels["b"],
     }

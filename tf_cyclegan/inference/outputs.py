@@ -51,7 +51,7 @@ def save(path, image, numbers=None, extras=None):
     """Writes a translation in the format of its suffix, whole or not at all; missing folders are made.
 
     Args:
-        path: where to write, with one of the suffixes of `data.images.EXTENSIONS`. JPEG has quality 95, WebP is
+        path: where to write, with one of the suffixes of `data.image_files.EXTENSIONS`. JPEG has quality 95, WebP is
             lossless.
         image: float32 array `(height, width, channels)` in [-1, 1], for image files with 1 or 3 channels.
         numbers: optional `Numbers` to write. Defaults to 8 bits, and for `.npy` to float32 in [-1, 1].

@@ -95,7 +95,7 @@ class WeightFiles:
     """Weight files of other implementations, which the command `convert` reads and writes; a mixin."""
 
     def networks_by_role(self):
-        """Dict of the roles of networks in weight files, see `weights.file_roles`, to the networks."""
+        """Dict of the roles of networks in weight files, see `weights.weight_files`, to the networks."""
         return {f"generator_{direction}": self.generator(direction) for direction in self.directions}
 
     def weight_files(self):

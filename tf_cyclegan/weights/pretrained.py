@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_cyclegan import __version__
 from tf_cyclegan.files import digest_of, write_whole
-from tf_cyclegan.models import MODELS
+from tf_cyclegan.models import MODELS, model_name
 from tf_cyclegan.settings.checks import check_choice, one_line
 from tf_cyclegan.weights.pytorch import write_checkpoint
 from tf_cyclegan.weights.pytorch.safetensors import read_header
@@ -47,10 +47,9 @@ def save_pretrained(model, path, license=None, command=None, scores=None, value_
         >>> save_pretrained(model, "emoji", license="Apache-2.0")  # doctest: +SKIP
         >>> model = from_pretrained("emoji")  # doctest: +SKIP
     """
-    names = {kind: name for name, kind in MODELS.items()}
     check_choice("model", type(model).__name__, [kind.__name__ for kind in MODELS.values()])
     arrays = stored_arrays(model)
-    document = {"format": FORMAT, "model": names[type(model)], "settings": _settings(model)}
+    document = {"format": FORMAT, "model": model_name(model), "settings": _settings(model)}
     _check_rebuilt(document, arrays)
     known = {"license": license, "command": command, "scores": scores}
     known |= {"value_range": value_range, "value_range_b": value_range_b}

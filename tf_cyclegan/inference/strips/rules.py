@@ -181,7 +181,7 @@ class Enlargement(Rule):
 
 
 class Growth(Rule):
-    """`networks.coarse_to_fine.AtLeastTwoPixels`."""
+    """`networks.layers.resizing.AtLeastTwoPixels`."""
 
     def size(self, sizes):
         return tuple(max(side, 2) for side in sizes[0])
@@ -198,7 +198,7 @@ class Growth(Rule):
 
 
 class CropToSecond(Rule):
-    """`networks.coarse_to_fine.CropLike`, which needs only the size of its second input."""
+    """`networks.layers.resizing.CropLike`, which needs only the size of its second input."""
 
     def size(self, sizes):
         return sizes[1]
