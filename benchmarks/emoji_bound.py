@@ -16,7 +16,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
-from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
+from emoji_error import Measure, add_emoji_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import Pix2Pix
 from tf_cyclegan.settings.fields import flat
@@ -31,7 +31,7 @@ GENERATOR = ("generator_type", "filters", "downsamplings", "full_size_skip", "up
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add_shared_flags(parser, "runs/emoji_bound.jsonl")
+    add_emoji_flags(parser, "runs/emoji_bound.jsonl")
     add("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="(all)")
     add("--steps", type=int, nargs="+", default=[2400], help="of each run (%(default)s)")
     add("--batch", type=int, default=8, help="pairs (%(default)s)")

@@ -66,7 +66,7 @@ def show_distances(found):
 
 
 def all_drawings(name, split, image_size):
-    """All emoji of a split in both styles, float32 in [-1, 1], by the letters of the domains."""
+    """All images of a split of a data set, float32 in [-1, 1], by the letters of the domains."""
     data = open_dataset(DataSettings(dataset=name, image_size=image_size, batch_size=1), View(split))
     return dict(zip("ab", data.samples(max(data.counts)), strict=True))
 
@@ -159,7 +159,13 @@ def add_shared_flags(parser, results):
     add("--results", type=Path, default=results, help="a line a run; what it holds is not made again (%(default)s)")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(0 1 2)")
     add("--precision", default="float32", choices=("float32", "bfloat16"), help="(%(default)s)")
-    add("--held-out", action="store_true", help="measure on a part of the training emoji, not on the test emoji")
+
+
+def add_emoji_flags(parser, results):
+    """The shared flags, and the flag of what measures on emoji."""
+    add_shared_flags(parser, results)
+    help_text = "measure on a part of the training emoji, not on the test emoji"
+    parser.add_argument("--held-out", action="store_true", help=help_text)
 
 
 def recorded(results, key, make):

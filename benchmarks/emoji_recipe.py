@@ -11,13 +11,14 @@ input. A run that is in `--results` is not made again.
 
 import argparse
 import ast
+import functools
 import os
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
-from emoji_error import Measure, add_shared_flags, held_out, indices_of, pairs, recorded, scores, summary
+from emoji_error import Measure, add_emoji_flags, held_out, indices_of, pairs, recorded, scores, summary
 
 from tf_cyclegan import CycleGAN
 from tf_cyclegan.settings.fields import flat, names_of
@@ -50,7 +51,7 @@ MEASURED_STEPS = 20
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add_shared_flags(parser, "runs/emoji_recipe.jsonl")
+    add_emoji_flags(parser, "runs/emoji_recipe.jsonl")
     add("--rows", nargs="+", default=list(ROWS), choices=ROWS, help="(all)")
     add("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings in the place of the recipe's")
     add("--seconds", type=float, default=400, help="of processor time (%(default)s)")
@@ -75,10 +76,9 @@ def result(args, row, seed, judged, measure):
 
 
 def made(args, settings, seed, judged, measure):
-    steps = args.steps or steps_within(args, settings, judged, seed)
-    start = time.process_time()
-    model = trained(args, settings, judged, seed, steps)
-    seconds = round(time.process_time() - start)
+    prepare = functools.partial(prepared, args, settings, judged, seed)
+    steps = args.steps or steps_within(args.seconds, prepare)
+    model, seconds = trained(prepare, steps)
     return {"steps": steps, "processor_seconds": seconds, "scores": scores(model, measure)}
 
 
@@ -97,21 +97,34 @@ def _value(text):
         return text
 
 
-def steps_within(args, settings, judged, seed):
-    """How many steps fit into the processor time, by a model that is thrown away."""
-    model, data = prepared(args, settings, judged, seed, steps=1000)
+def steps_within(limit, prepare):
+    """How many steps fit into seconds of processor time, by a model that is thrown away.
+
+    Args:
+        limit: float, the seconds.
+        prepare: callable, a number of steps to a new model, compiled for a run of so many, and its batches.
+    """
+    model, data = prepare(1000)
     seconds = []
     for _ in range(2):  # the first compiles
         start = time.process_time()
         model.fit(data, epochs=1, steps_per_epoch=MEASURED_STEPS, shuffle=False, verbose=0)
         seconds.append((time.process_time() - start) / MEASURED_STEPS)
-    return int(args.seconds / seconds[-1])
+    return int(limit / seconds[-1])
 
 
-def trained(args, settings, judged, seed, steps):
-    model, data = prepared(args, settings, judged, seed, steps)
+def trained(prepare, steps):
+    """A model of `prepare` after so many steps, and the processor time in seconds that it took."""
+    start = time.process_time()
+    model, data = prepare(steps)
     model.fit(data, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
-    return model
+    return model, round(time.process_time() - start)
+
+
+def compile_to_decay(model, rate, steps):
+    """Compiles a model for a run of so many steps, in whose second half the learning rate falls."""
+    half = steps // 2
+    model.compile(*(model.new_optimizer(ConstantThenLinearDecay(rate, 1, half, steps - half)) for _ in range(2)))
 
 
 def prepared(args, settings, judged, seed, steps):
@@ -123,8 +136,7 @@ def prepared(args, settings, judged, seed, steps):
     cycle = of_model["lambda_cycle"]
     of_model["lambda_cycle"] = cycle[0] if len(cycle) == 1 else cycle
     model = CycleGAN((64, 64, 3), seed=seed, dtype=dtype_policy(args.precision), **of_model)
-    half = steps // 2
-    model.compile(*(model.new_optimizer(ConstantThenLinearDecay(rate, 1, half, steps - half)) for _ in range(2)))
+    compile_to_decay(model, rate, steps)
     splits = ({"train_a", "train_b"},) * 2 if shared else ({"train_a"}, {"train_b"})
     kept = ([index for index in indices_of(split) if index not in set(judged)] for split in splits)
     domains = (

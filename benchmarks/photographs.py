@@ -10,18 +10,18 @@ that copies has none. A result that is in `--results` is not made again.
 """
 
 import argparse
+import functools
 import os
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 from emoji_error import Measure, add_shared_flags, all_drawings, grid, recorded, translations
+from emoji_recipe import compile_to_decay, steps_within, trained
 
 from tf_cyclegan import CycleGAN, load_dataset
 from tf_cyclegan.data import images
 from tf_cyclegan.training.devices import dtype_policy
-from tf_cyclegan.training.schedules import ConstantThenLinearDecay
 
 UNET = {"generator_type": "unet", "downsamplings": 5, "upsampling": "resize", "full_size_skip": True}
 AUGMENTED = {"augment": "color,translation,cutout"}
@@ -31,7 +31,6 @@ MODELS = {
     "U-Net": UNET,
     "U-Net, augmented": {**UNET, **AUGMENTED},
 }
-MEASURED_STEPS = 20
 
 
 def arguments():
@@ -44,7 +43,10 @@ def arguments():
     add("--filters", type=int, default=32)
     add("--seconds", type=float, default=1200, help="of processor time (%(default)s)")
     add("--pictures", type=Path, help="folder to write a grid of each model to: inputs and translations")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not args.features:
+        parser.error("--features must be a FILE.keras: photographs have no right answer, only a distance")
+    return args
 
 
 def main():
@@ -58,10 +60,9 @@ def main():
 
 
 def result(args, name, seed, measure):
-    steps = int(args.seconds / seconds_a_step(args, name))
-    start = time.process_time()
-    model = trained(args, name, seed, steps)
-    seconds = round(time.process_time() - start)
+    prepare = functools.partial(prepared, args, name, seed)
+    steps = steps_within(args.seconds, prepare)
+    model, seconds = trained(prepare, steps)
     scores, columns = {}, []
     for direction in model.directions:
         source = measure.domains[direction[0]]
@@ -78,28 +79,12 @@ def result(args, name, seed, measure):
     return {"steps": steps, "processor_seconds": seconds, "scores": scores}
 
 
-def seconds_a_step(args, name):
-    """Processor time of a step, by a model that is thrown away."""
-    model, data = prepared(args, name, 0, 1000)
-    for _ in range(2):  # the first compiles
-        start = time.process_time()
-        model.fit(data, epochs=1, steps_per_epoch=MEASURED_STEPS, shuffle=False, verbose=0)
-    return (time.process_time() - start) / MEASURED_STEPS
-
-
-def trained(args, name, seed, steps):
-    model, data = prepared(args, name, seed, steps)
-    model.fit(data, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
-    return model
-
-
 def prepared(args, name, seed, steps):
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     shape = (args.image_size, args.image_size, 3)
     model = CycleGAN(shape, filters=args.filters, seed=seed, dtype=dtype_policy(args.precision), **MODELS[name])
-    half = steps // 2
-    model.compile(*(model.new_optimizer(ConstantThenLinearDecay(2e-4, 1, half, steps - half)) for _ in range(2)))
+    compile_to_decay(model, 2e-4, steps)
     return model, load_dataset(args.folder, image_size=args.image_size, seed=seed).repeat()
 
 
